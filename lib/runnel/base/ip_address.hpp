@@ -1,0 +1,86 @@
+// Addresses of the link and internet layers, in host order. Both families from the start.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace runnel {
+
+/// An Ethernet address.
+struct MacAddress {
+    std::array<std::uint8_t, 6> octets{};
+
+    static constexpr MacAddress broadcast() noexcept { return {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}; }
+    /// A group address: multicast or broadcast.
+    [[nodiscard]] constexpr bool is_group() const noexcept { return (octets[0] & 1) != 0; }
+    friend constexpr auto operator<=>(const MacAddress&, const MacAddress&) noexcept = default;
+};
+
+/// An IPv4 address, in host order: 10.0.0.1 is 0x0a000001.
+struct Ipv4Address {
+    std::uint32_t value = 0;
+
+    constexpr Ipv4Address() noexcept = default;
+    constexpr explicit Ipv4Address(std::uint32_t host_order) noexcept : value(host_order) {}
+    constexpr Ipv4Address(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d) noexcept
+        : value(std::uint32_t{a} << 24 | std::uint32_t{b} << 16 | std::uint32_t{c} << 8 | d) {}
+
+    [[nodiscard]] constexpr bool is_unspecified() const noexcept { return value == 0; }
+    [[nodiscard]] constexpr bool is_loopback() const noexcept { return value >> 24 == 127; }
+    [[nodiscard]] constexpr bool is_multicast() const noexcept { return value >> 28 == 0xe; }
+    /// Class E, the limited broadcast address included (RFC 1112 section 4).
+    [[nodiscard]] constexpr bool is_reserved() const noexcept { return value >> 28 == 0xf; }
+    [[nodiscard]] constexpr bool is_limited_broadcast() const noexcept { return value == 0xffffffffU; }
+    friend constexpr auto operator<=>(Ipv4Address, Ipv4Address) noexcept = default;
+};
+
+/// An IPv6 address, as it stands on the wire.
+struct Ipv6Address {
+    std::array<std::uint8_t, 16> octets{};
+    friend constexpr auto operator<=>(const Ipv6Address&, const Ipv6Address&) noexcept = default;
+};
+
+/// An address of either family. IPv4 is held in the IPv4-mapped form (RFC 4291 section 2.5.5.2).
+class IpAddress {
+  public:
+    constexpr IpAddress() noexcept : IpAddress(Ipv4Address{}) {}
+    constexpr IpAddress(Ipv4Address v4) noexcept  // NOLINT: each IPv4 address is an IpAddress
+        : octets_{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff,
+                  static_cast<std::uint8_t>(v4.value >> 24), static_cast<std::uint8_t>(v4.value >> 16),
+                  static_cast<std::uint8_t>(v4.value >> 8), static_cast<std::uint8_t>(v4.value)} {}
+    constexpr IpAddress(const Ipv6Address& v6) noexcept : octets_(v6.octets) {}  // NOLINT: as above
+
+    [[nodiscard]] constexpr bool is_v4() const noexcept {
+        for (int i = 0; i < 10; ++i)
+            if (octets_[static_cast<std::size_t>(i)] != 0) return false;
+        return octets_[10] == 0xff && octets_[11] == 0xff;
+    }
+    /// The IPv4 address; meaningful where `is_v4()`.
+    [[nodiscard]] constexpr Ipv4Address v4() const noexcept {
+        return Ipv4Address{octets_[12], octets_[13], octets_[14], octets_[15]};
+    }
+    [[nodiscard]] constexpr Ipv6Address v6() const noexcept { return Ipv6Address{octets_}; }
+    [[nodiscard]] constexpr bool is_unspecified() const noexcept {
+        return *this == IpAddress{Ipv4Address{}} || *this == IpAddress{Ipv6Address{}};
+    }
+    friend constexpr auto operator<=>(const IpAddress&, const IpAddress&) noexcept = default;
+
+  private:
+    std::array<std::uint8_t, 16> octets_;
+};
+
+/// "10.0.0.1", "2001:db8::1" (RFC 5952), "02:00:00:00:00:01".
+[[nodiscard]] std::string to_string(Ipv4Address address);
+[[nodiscard]] std::string to_string(const Ipv6Address& address);
+[[nodiscard]] std::string to_string(const IpAddress& address);
+[[nodiscard]] std::string to_string(const MacAddress& address);
+
+/// Reads the textual forms above; nothing where the text is not wholly an address.
+[[nodiscard]] std::optional<IpAddress> parse_ip_address(std::string_view text);
+[[nodiscard]] std::optional<MacAddress> parse_mac_address(std::string_view text);
+
+}  // namespace runnel

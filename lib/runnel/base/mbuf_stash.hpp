@@ -1,0 +1,74 @@
+// A core's small store of plain mbufs: what arrived and is finished with goes out again as the next packet, and the
+// mempool sees bulk refills only (DESIGN.md, rule 10).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <rte_mbuf.h>
+
+namespace runnel {
+
+/// Hands out and takes back mbufs of one mempool. One owner thread; nothing is shared.
+///
+/// Control segments (ACK, RST, ARP, ICMP) draw on a reserve that data may not touch, so a flood of data cannot
+/// silence the stack (DESIGN.md, rule 8).
+class MbufStash {
+  public:
+    struct Options {
+        std::uint32_t capacity = 512;  ///< mbufs held before the surplus goes back to the mempool; at least 64
+        std::uint32_t reserve = 64;    ///< of these, how many only control segments may take
+    };
+
+    /// `pool` is not owned and outlives the stash. Throws `std::invalid_argument` where an option is out of range.
+    MbufStash(rte_mempool* pool, const Options& options);
+    ~MbufStash();
+    MbufStash(const MbufStash&) = delete;
+    MbufStash& operator=(const MbufStash&) = delete;
+
+    /// An empty mbuf (data_off = the pool's head room, length 0), or null where memory is spent.
+    [[nodiscard]] rte_mbuf* take_data() noexcept {
+        if (held_.size() > reserve_) [[likely]]
+            return pop();
+        return refill() > reserve_ ? pop() : nullptr;
+    }
+    /// As `take_data`, for a control segment: may use the reserve.
+    [[nodiscard]] rte_mbuf* take_control() noexcept {
+        if (!held_.empty()) [[likely]]
+            return pop();
+        return refill() > 0 ? pop() : nullptr;
+    }
+
+    /// Takes an mbuf back, of whatever kind. A plain one (one segment, sole reference, of this pool) is kept for the
+    /// next packet; any other is freed to where it came from.
+    void put(rte_mbuf* mbuf) noexcept {
+        if (mbuf->pool == pool_ && mbuf->nb_segs == 1 && rte_mbuf_refcnt_read(mbuf) == 1 && RTE_MBUF_DIRECT(mbuf))
+            [[likely]] {
+            if (held_.size() == capacity_) [[unlikely]]
+                spill();
+            held_.push_back(mbuf);
+        } else {
+            rte_pktmbuf_free(mbuf);
+        }
+    }
+
+    [[nodiscard]] std::size_t held() const noexcept { return held_.size(); }
+    [[nodiscard]] rte_mempool* pool() const noexcept { return pool_; }
+
+  private:
+    rte_mbuf* pop() noexcept {
+        rte_mbuf* mbuf = held_.back();
+        held_.pop_back();
+        rte_pktmbuf_reset(mbuf);
+        return mbuf;
+    }
+    std::size_t refill() noexcept;
+    void spill() noexcept;
+
+    rte_mempool* pool_;
+    std::uint32_t capacity_;
+    std::uint32_t reserve_;
+    std::vector<rte_mbuf*> held_;  // never grows past the capacity that the constructor reserves
+};
+
+}  // namespace runnel

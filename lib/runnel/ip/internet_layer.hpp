@@ -1,0 +1,100 @@
+// One core's internet layer: what arrives is parsed, checked and sorted; what leaves is routed, resolved and framed.
+// RFC 791, RFC 826, RFC 792, RFC 1122 sections 2 and 3.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include <rte_mbuf.h>
+
+#include "runnel/base/counters.hpp"
+#include "runnel/base/ip_address.hpp"
+#include "runnel/base/mbuf_stash.hpp"
+#include "runnel/base/time.hpp"
+#include "runnel/base/transmit_queue.hpp"
+#include "runnel/ip/config.hpp"
+
+namespace runnel::ip {
+
+/// Whose a received frame is, after `InternetLayer::input`.
+enum class Upper : std::uint8_t {
+    none,        ///< the internet layer has dealt with it (ARP, echo, a counted drop): the mbuf is no longer the caller's
+    tcp,         ///< a TCP segment for one of our addresses
+    udp,         ///< a UDP datagram for one of our addresses or a group
+    icmp_error,  ///< an ICMP error about a packet of ours: see `Ingress::error`; the mbuf is still the caller's to put back
+};
+
+/// An ICMP error, reduced to what a transport needs (RFC 1122 section 3.2.2, RFC 5927).
+struct IcmpError {
+    std::uint8_t type = 0, code = 0;
+    std::uint8_t protocol = 0;             ///< of the quoted packet
+    std::uint16_t next_hop_mtu = 0;        ///< of "fragmentation needed" (RFC 1191), else 0
+    Ipv4Address source{}, destination{};   ///< of the quoted packet: source is ours
+    std::uint16_t source_port = 0, destination_port = 0;
+    std::uint32_t sequence = 0;            ///< TCP sequence number quoted
+};
+
+/// A received packet, parsed and checked up to the transport header. All numbers in host order.
+struct Ingress {
+    rte_mbuf* mbuf = nullptr;  ///< data starts at the transport header and ends with the IP payload
+    Ipv4Address source{}, destination{};
+    std::uint8_t protocol = 0, ttl = 0, tos = 0, interface = 0;
+    bool group = false;             ///< sent to a link or IP multicast or broadcast address
+    bool l4_checksum_good = false;  ///< the port has verified the transport checksum
+    /// Octets from the start of the IP header to the transport header: lets an ICMP error quote the packet.
+    std::uint16_t ip_header_size = 0;
+    IcmpError error{};  ///< where `input` returned `icmp_error`
+};
+
+/// How a packet is to leave. The transport header stands at the start of the mbuf's data, its checksum field is zero.
+struct Output {
+    Ipv4Address source{}, destination{};
+    std::uint8_t protocol = 0;
+    std::uint8_t tos = 0;
+    std::uint8_t ttl = 0;  ///< 0: the default of the configuration
+    bool dont_fragment = true;
+};
+
+class InternetLayer {
+  public:
+    /// `counters`, `stash` and `queue` are not owned and outlive the layer. `secret` keys the IP ids (RFC 7739) and what
+    /// else must not be guessed. Throws `std::invalid_argument` naming the setting.
+    InternetLayer(const Config& config, std::array<std::uint64_t, 2> secret, Counters& counters, MbufStash& stash,
+                  TransmitQueue& queue);
+    ~InternetLayer();
+
+    /// Parses and checks one received frame of interface 0 (several interfaces: the mbuf's `port` names it). On
+    /// `Upper::none` the mbuf is taken; else `in` is filled and the mbuf is the caller's.
+    Upper input(rte_mbuf* frame, Ingress& in, Instant now) noexcept;
+
+    /// Completes the packet (transport checksum in software or by offload, IP header, link header) and queues it for
+    /// sending, or keeps it while the neighbour is being resolved. Takes the mbuf in every case; what cannot be sent is a
+    /// counted drop and returns false.
+    bool output(rte_mbuf* packet, const Output& how, Instant now) noexcept;
+
+    /// Sends an ICMP error about a received packet, within the rate limit and the rules of RFC 1122 section 3.2.2. The
+    /// mbuf stays the caller's.
+    void send_error(const Ingress& about, std::uint8_t type, std::uint8_t code, Instant now) noexcept;
+
+    [[nodiscard]] bool is_local(Ipv4Address address) const noexcept;
+    /// Broadcast (limited, or of a connected network) or multicast: no transport answers or connects to it.
+    [[nodiscard]] bool is_group(Ipv4Address address) const noexcept;
+    /// The address that a packet to `destination` would carry as its source; nothing where no route leads there.
+    [[nodiscard]] std::optional<Ipv4Address> source_for(Ipv4Address destination) const noexcept;
+    /// MTU of the interface that leads to `destination`, in octets; 0 where no route leads there.
+    [[nodiscard]] std::uint16_t mtu_for(Ipv4Address destination) const noexcept;
+
+    /// Announces our addresses (gratuitous ARP, RFC 5227 section 3).
+    void announce(Instant now) noexcept;
+
+    void advance(Instant now) noexcept;
+    [[nodiscard]] Instant next_deadline() const noexcept;
+
+  private:
+    struct Parts;
+    std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace runnel::ip
