@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+
 #include <rte_eal.h>
 
 #include "seed.hpp"
@@ -13,7 +14,8 @@ namespace runnel::test {
 
 std::uint64_t seed() {
     static const std::uint64_t value = [] {
-        if (const char* given = std::getenv("RUNNEL_SEED")) return std::uint64_t{std::strtoull(given, nullptr, 0)};
+        if (const char* given = std::getenv("RUNNEL_SEED"))
+            return std::uint64_t{std::strtoull(given, nullptr, 0)};
         std::random_device entropy;
         return std::uint64_t{entropy()} << 32 | entropy();
     }();
@@ -26,9 +28,8 @@ int main(int argc, char** argv) {
     testing::InitGoogleTest(&argc, argv);
     if (testing::GTEST_FLAG(list_tests)) return RUN_ALL_TESTS();
 
-    std::vector<const char*> eal{argv[0],         "--no-huge",      "--no-pci",    "--no-telemetry", "--in-memory",
-                                 "--no-shconf",   "-m",             "512",         "-l",             "0",
-                                 "--log-level=4"};
+    std::vector<const char*> eal{argv[0], "--no-huge", "--no-pci", "--no-telemetry", "--no-shconf", "-m",
+                                 "512",   "-l",        "0",        "--log-level=4"};
     if (rte_eal_init(static_cast<int>(eal.size()), const_cast<char**>(eal.data())) < 0) {
         std::fprintf(stderr, "EAL did not start; the lines above say why\n");
         return 1;

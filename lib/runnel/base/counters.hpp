@@ -83,6 +83,7 @@ enum class DropReason : std::uint8_t {
     icmp_truncated,
     icmp_bad_checksum,
     icmp_unknown_type,
+    icmp_ignored,
     icmp_group_destination,
     icmp_error_without_owner,
     icmp_rate_limited,
@@ -121,6 +122,7 @@ enum class DropReason : std::uint8_t {
     no_mbuf,
     transmit_queue_full,
     frame_too_long,
+    frame_scattered,
     count_
 };
 

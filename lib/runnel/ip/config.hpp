@@ -10,7 +10,8 @@
 
 namespace runnel::ip {
 
-/// What the port under an interface does in hardware. The stack is told, it asks nothing (DESIGN.md, rule 11).
+/// What the port under an interface does in hardware. The stack is told, it asks nothing (DESIGN.md, rule
+/// 11).
 struct Offloads {
     bool rx_ip_checksum = false;   ///< RTE_MBUF_F_RX_IP_CKSUM_* of received mbufs can be believed
     bool rx_l4_checksum = false;   ///< RTE_MBUF_F_RX_L4_CKSUM_* of received mbufs can be believed
@@ -21,11 +22,11 @@ struct Offloads {
 
 struct InterfaceConfig {
     MacAddress mac{};
-    Ipv4Address address{};              ///< the first address of this interface
-    std::uint32_t address_count = 1;    ///< consecutive addresses from `address` on that are all ours
-    std::uint8_t prefix_length = 24;    ///< of the connected network, 0 to 32
-    std::uint16_t mtu = 1500;           ///< octets of an IP packet, 576 to 9216
-    std::uint16_t vlan = 0;             ///< 802.1Q VLAN id that is sent and expected; 0: untagged
+    Ipv4Address address{};            ///< the first address of this interface
+    std::uint32_t address_count = 1;  ///< consecutive addresses from `address` on that are all ours
+    std::uint8_t prefix_length = 24;  ///< of the connected network, 0 to 32
+    std::uint16_t mtu = 1500;         ///< octets of an IP packet, 576 to 9216
+    std::uint16_t vlan = 0;           ///< 802.1Q VLAN id that is sent and expected; 0: untagged
     Offloads offloads{};
 };
 
@@ -44,15 +45,21 @@ struct NeighbourConfig {
 
 struct Config {
     std::vector<InterfaceConfig> interfaces;
-    std::vector<RouteConfig> routes;             ///< besides the connected networks
-    std::vector<NeighbourConfig> neighbours;     ///< static entries: never aged, never overwritten
-    std::uint32_t neighbour_capacity = 4096;     ///< entries of the ARP cache
-    Duration neighbour_lifetime = 60s;           ///< a resolved entry is probed again after this (RFC 1122 section 2.3.2.1)
-    Duration neighbour_request_interval = 1s;    ///< at most one request a destination in this time (same section)
-    std::uint8_t neighbour_requests = 3;         ///< unanswered requests before the neighbour counts as unreachable
-    std::uint8_t neighbour_queue = 4;            ///< packets kept a neighbour while it resolves
-    std::uint32_t icmp_errors_per_second = 1000; ///< token bucket for ICMP errors sent (RFC 1812 section 4.3.2.8)
-    std::uint8_t ttl = 64;                       ///< of packets that say nothing else
+    std::vector<RouteConfig> routes;          ///< besides the connected networks
+    std::vector<NeighbourConfig> neighbours;  ///< static entries: never aged, never overwritten
+    std::uint32_t neighbour_capacity = 4096;  ///< entries of the ARP cache
+    Duration neighbour_lifetime =
+        60s;  ///< a resolved entry is probed again after this (RFC 1122 section 2.3.2.1)
+    Duration neighbour_request_interval =
+        1s;                               ///< at most one request a destination in this time (same section)
+    std::uint8_t neighbour_requests = 3;  ///< unanswered requests before the neighbour counts as unreachable
+    std::uint8_t neighbour_queue = 4;     ///< packets kept a neighbour while it resolves
+    std::uint32_t icmp_errors_per_second =
+        1000;               ///< token bucket for ICMP errors sent (RFC 1812 section 4.3.2.8)
+    std::uint8_t ttl = 64;  ///< of packets that say nothing else
 };
+
+/// Throws `std::invalid_argument` for the first setting that cannot be, and names it, its value and the mend.
+void validate(const Config& config);
 
 }  // namespace runnel::ip

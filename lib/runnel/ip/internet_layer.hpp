@@ -1,5 +1,5 @@
-// One core's internet layer: what arrives is parsed, checked and sorted; what leaves is routed, resolved and framed.
-// RFC 791, RFC 826, RFC 792, RFC 1122 sections 2 and 3.
+// One core's internet layer: what arrives is parsed, checked and sorted; what leaves is routed, resolved and
+// framed. RFC 791, RFC 826, RFC 792, RFC 1122 sections 2 and 3.
 #pragma once
 
 #include <array>
@@ -20,25 +20,29 @@ namespace runnel::ip {
 
 /// Whose a received frame is, after `InternetLayer::input`.
 enum class Upper : std::uint8_t {
-    none,        ///< the internet layer has dealt with it (ARP, echo, a counted drop): the mbuf is no longer the caller's
-    tcp,         ///< a TCP segment for one of our addresses
-    udp,         ///< a UDP datagram for one of our addresses or a group
-    icmp_error,  ///< an ICMP error about a packet of ours: see `Ingress::error`; the mbuf is still the caller's to put back
+    none,  ///< the internet layer has dealt with it (ARP, echo, a counted drop): the mbuf is no longer the
+           ///< caller's
+    tcp,   ///< a TCP segment for one of our addresses
+    udp,   ///< a UDP datagram for one of our addresses or a group
+    icmp_error,  ///< an ICMP error about a packet of ours: see `Ingress::error`; the mbuf is still the
+                 ///< caller's to put back
 };
 
 /// An ICMP error, reduced to what a transport needs (RFC 1122 section 3.2.2, RFC 5927).
 struct IcmpError {
     std::uint8_t type = 0, code = 0;
-    std::uint8_t protocol = 0;             ///< of the quoted packet
-    std::uint16_t next_hop_mtu = 0;        ///< of "fragmentation needed" (RFC 1191), else 0
-    Ipv4Address source{}, destination{};   ///< of the quoted packet: source is ours
+    std::uint8_t protocol = 0;            ///< of the quoted packet
+    std::uint16_t next_hop_mtu = 0;       ///< of "fragmentation needed" (RFC 1191), else 0
+    Ipv4Address source{}, destination{};  ///< of the quoted packet: source is ours
     std::uint16_t source_port = 0, destination_port = 0;
-    std::uint32_t sequence = 0;            ///< TCP sequence number quoted
+    std::uint32_t sequence = 0;  ///< TCP sequence number quoted
 };
 
 /// A received packet, parsed and checked up to the transport header. All numbers in host order.
 struct Ingress {
-    rte_mbuf* mbuf = nullptr;  ///< data starts at the transport header and ends with the IP payload
+    /// Data starts at the transport header and ends with the IP payload. Of a chain the first segment holds
+    /// the whole transport header, and the IP header stands before the data, in the head room.
+    rte_mbuf* mbuf = nullptr;
     Ipv4Address source{}, destination{};
     std::uint8_t protocol = 0, ttl = 0, tos = 0, interface = 0;
     bool group = false;             ///< sent to a link or IP multicast or broadcast address
@@ -48,7 +52,9 @@ struct Ingress {
     IcmpError error{};  ///< where `input` returned `icmp_error`
 };
 
-/// How a packet is to leave. The transport header stands at the start of the mbuf's data, its checksum field is zero.
+/// How a packet is to leave. The transport header stands at the start of the mbuf's data, its checksum field
+/// is zero (of TCP and UDP; what else is sent brings its own checksum). The first segment is the packet's
+/// alone, not shared or indirect, and has 38 octets of head room or more; the rest of a chain may be either.
 struct Output {
     Ipv4Address source{}, destination{};
     std::uint8_t protocol = 0;
@@ -59,29 +65,31 @@ struct Output {
 
 class InternetLayer {
   public:
-    /// `counters`, `stash` and `queue` are not owned and outlive the layer. `secret` keys the IP ids (RFC 7739) and what
-    /// else must not be guessed. Throws `std::invalid_argument` naming the setting.
-    InternetLayer(const Config& config, std::array<std::uint64_t, 2> secret, Counters& counters, MbufStash& stash,
-                  TransmitQueue& queue);
+    /// `counters`, `stash` and `queue` are not owned and outlive the layer. `secret` keys the IP ids (RFC
+    /// 7739) and what else must not be guessed. Throws `std::invalid_argument` naming the setting.
+    InternetLayer(const Config& config, std::array<std::uint64_t, 2> secret, Counters& counters,
+                  MbufStash& stash, TransmitQueue& queue);
     ~InternetLayer();
 
-    /// Parses and checks one received frame of interface 0 (several interfaces: the mbuf's `port` names it). On
-    /// `Upper::none` the mbuf is taken; else `in` is filled and the mbuf is the caller's.
+    /// Parses and checks one received frame of interface 0 (several interfaces: the mbuf's `port` names it).
+    /// On `Upper::none` the mbuf is taken; else `in` is filled and the mbuf is the caller's.
     Upper input(rte_mbuf* frame, Ingress& in, Instant now) noexcept;
 
-    /// Completes the packet (transport checksum in software or by offload, IP header, link header) and queues it for
-    /// sending, or keeps it while the neighbour is being resolved. Takes the mbuf in every case; what cannot be sent is a
-    /// counted drop and returns false.
+    /// Completes the packet (transport checksum in software or by offload, IP header, link header) and queues
+    /// it for sending, or keeps it while the neighbour is being resolved. Takes the mbuf in every case; what
+    /// cannot be sent is a counted drop and returns false. The `port` of the queued frame is the index of its
+    /// interface.
     bool output(rte_mbuf* packet, const Output& how, Instant now) noexcept;
 
-    /// Sends an ICMP error about a received packet, within the rate limit and the rules of RFC 1122 section 3.2.2. The
-    /// mbuf stays the caller's.
+    /// Sends an ICMP error about a received packet, within the rate limit and the rules of RFC 1122
+    /// section 3.2.2. The mbuf stays the caller's.
     void send_error(const Ingress& about, std::uint8_t type, std::uint8_t code, Instant now) noexcept;
 
     [[nodiscard]] bool is_local(Ipv4Address address) const noexcept;
     /// Broadcast (limited, or of a connected network) or multicast: no transport answers or connects to it.
     [[nodiscard]] bool is_group(Ipv4Address address) const noexcept;
-    /// The address that a packet to `destination` would carry as its source; nothing where no route leads there.
+    /// The address that a packet to `destination` would carry as its source; nothing where no route leads
+    /// there.
     [[nodiscard]] std::optional<Ipv4Address> source_for(Ipv4Address destination) const noexcept;
     /// MTU of the interface that leads to `destination`, in octets; 0 where no route leads there.
     [[nodiscard]] std::uint16_t mtu_for(Ipv4Address destination) const noexcept;

@@ -1,0 +1,135 @@
+// See command.hpp.
+#include "command.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <numeric>
+
+#include <fmt/format.h>
+
+namespace runnel::app {
+namespace {
+
+// Insertions, deletions and replacements that turn one word into the other.
+std::size_t distance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    std::iota(row.begin(), row.end(), std::size_t{0});
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        std::size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (std::size_t j = 0; j < b.size(); ++j) {
+            const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+            diagonal = row[j + 1];
+            row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+        }
+    }
+    return row.back();
+}
+
+std::vector<std::string> option_names(const CLI::App& app) {
+    std::vector<std::string> names;
+    for (const CLI::Option* option : app.get_options())
+        for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    return names;
+}
+
+std::string explain_extra(const CLI::App& command) {
+    const std::vector<CLI::App*> chosen = command.get_subcommands();
+    const CLI::App& where = chosen.empty() ? command : *chosen.front();
+    const std::vector<std::string> extras = command.remaining(true);
+    if (extras.empty()) return "the line has a word too many";
+    const std::string& word = extras.front();
+    const std::string help = fmt::format("{} --help lists what there is", chosen.empty() ? "runnel" : "runnel " + where.get_name());
+    if (word.starts_with("-")) {
+        const std::string near = nearest(word.substr(0, word.find('=')), option_names(where));
+        return near.empty() ? fmt::format("{}: there is no such option; {}", word, help)
+                            : fmt::format("{}: there is no such option; did you mean {}? {}", word, near, help);
+    }
+    if (chosen.empty()) {
+        std::vector<std::string> names;
+        for (const CLI::App* sub : command.get_subcommands([](const CLI::App*) { return true; }))
+            names.push_back(sub->get_name());
+        const std::string near = nearest(word, names);
+        return near.empty() ? fmt::format("{}: there is no such subcommand; {}", word, help)
+                            : fmt::format("{}: there is no such subcommand; did you mean {}? {}", word, near, help);
+    }
+    return fmt::format("{}: belongs to no option; {}", word, help);
+}
+
+}  // namespace
+
+std::string nearest(std::string_view given, const std::vector<std::string>& known) {
+    std::string best;
+    std::size_t least = std::max<std::size_t>(2, given.size() / 3) + 1;
+    for (const std::string& word : known) {
+        const std::size_t d = distance(given, word);
+        if (d < least) {
+            least = d;
+            best = word;
+        }
+    }
+    return best;
+}
+
+int run_command(int argc, const char* const* argv) {
+    CLI::App command{
+        "runnel: a user-space TCP/IP endpoint on DPDK, measured.\n"
+        "How many TCP connections a second do two complete endpoints make? Try:\n"
+        "  runnel handshake\n",
+        "runnel"};
+    command.footer(
+        "Each subcommand has its own help: runnel handshake --help\n"
+        "Numbers take k, M, G (1.5M); times take ns, us, ms, s, m, h (200ms).\n"
+        "Exit status: 0 measured and within its goals, 1 the set-up is wrong, 2 a goal was missed (connections failed),\n"
+        "3 the generator was the limit.");
+    command.set_version_flag("--version", std::string{"runnel "} + RUNNEL_VERSION);
+    command.require_subcommand(0, 1);
+
+    struct Entry {
+        CLI::App* app;
+        Action action;
+    };
+    std::vector<Entry> entries;
+    const auto add = [&](const char* name, const char* description, Action (*declare)(CLI::App&)) {
+        CLI::App* app = command.add_subcommand(name, description);
+        entries.push_back({app, declare(*app)});
+    };
+    add("handshake", "How many connections a second two endpoints make over a virtual wire in this process", add_handshake);
+    add("load", "The client side of a measurement, towards any server", add_load);
+    add("serve", "An HTTP/1.1-shaped and an echo server on a port with an address", add_serve);
+
+    const auto fail = [](const std::string& name, const std::string& message) {
+        fmt::print(stderr, "{}: {}\n", name, message);
+        return static_cast<int>(ExitStatus::wrong_setup);
+    };
+    const auto name = [&] {
+        const auto chosen = command.get_subcommands();
+        return chosen.empty() ? std::string{"runnel"} : "runnel " + chosen.front()->get_name();
+    };
+    try {
+        command.parse(argc, argv);
+    } catch (const CLI::CallForHelp&) {
+        fmt::print("{}", (command.get_subcommands().empty() ? command : *command.get_subcommands().front()).help());
+        return static_cast<int>(ExitStatus::good);
+    } catch (const CLI::CallForVersion& version) {
+        fmt::print("{}\n", version.what());
+        return static_cast<int>(ExitStatus::good);
+    } catch (const CLI::ExtrasError&) {
+        return fail(name(), explain_extra(command));
+    } catch (const CLI::ParseError& wrong) {
+        return fail(name(), fmt::format("{}; {} --help explains", wrong.what(), name()));
+    }
+    for (const Entry& entry : entries) {
+        if (!entry.app->parsed()) continue;
+        try {
+            return static_cast<int>(entry.action());
+        } catch (const std::exception& wrong) {
+            return fail(name(), wrong.what());
+        }
+    }
+    fmt::print("{}", command.help());
+    return static_cast<int>(ExitStatus::wrong_setup);
+}
+
+}  // namespace runnel::app

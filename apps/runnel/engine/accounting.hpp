@@ -1,0 +1,45 @@
+// What became of the connections that were asked for. The sum closes, and the residual says so.
+#pragma once
+
+#include <cstdint>
+
+#include "runnel/tcp/connection.hpp"
+
+namespace runnel::load {
+
+/// Each attempt is either unsent, or ends in exactly one of completed, refused, reset, timed_out, or is still in flight:
+///
+///     attempted = unsent + completed + refused + reset + timed_out + in_flight
+///
+/// The four terms are counted in different places (the schedule, the handler's calls, the records of open connections), so
+/// that the residual is a check and not an identity.
+struct Accounting {
+    std::uint64_t attempted = 0;    ///< arrivals that came due in the measured window
+    std::uint64_t unsent = 0;       ///< of these, given up by the generator: no SYN was sent
+    std::uint64_t established = 0;  ///< three-way handshake complete; whatever came after
+    std::uint64_t completed = 0;    ///< went through the whole recipe
+    std::uint64_t refused = 0;      ///< RST or ICMP answered the SYN
+    std::uint64_t reset = 0;        ///< RST, or the peer's end before it had answered, once established
+    std::uint64_t timed_out = 0;    ///< no answer
+    std::uint64_t in_flight = 0;    ///< neither ended nor failed when the run ended
+
+    [[nodiscard]] constexpr std::uint64_t failed() const noexcept { return refused + reset + timed_out; }
+    [[nodiscard]] constexpr std::int64_t residual() const noexcept {
+        return static_cast<std::int64_t>(attempted) -
+               static_cast<std::int64_t>(unsent + completed + failed() + in_flight);
+    }
+    constexpr Accounting& operator+=(const Accounting& other) noexcept {
+        attempted += other.attempted;
+        unsent += other.unsent;
+        established += other.established;
+        completed += other.completed;
+        refused += other.refused;
+        reset += other.reset;
+        timed_out += other.timed_out;
+        in_flight += other.in_flight;
+        return *this;
+    }
+    friend constexpr bool operator==(const Accounting&, const Accounting&) noexcept = default;
+};
+
+}  // namespace runnel::load

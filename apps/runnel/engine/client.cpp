@@ -1,0 +1,284 @@
+// See client.hpp.
+#include "engine/client.hpp"
+
+#include <algorithm>
+
+namespace runnel::load {
+
+Client::Client(Stack& stack, const ClientOptions& options)
+    : stack_(stack), options_(options), records_(options.slots), arrivals_({}, Instant{}) {
+    connect_.remote_address = options.remote_address;
+    connect_.remote_port = options.remote_port;
+    connect_.handler = this;
+    // A burst establishes at most as many connections as are on their way.
+    to_end_.reserve(options.window);
+}
+
+Client::~Client() = default;
+
+bool Client::poll(Instant now) noexcept {
+    now_ = now;
+    bool worked = step_phase(now);
+    worked |= end_connections() > 0;
+    switch (phase_.load(std::memory_order_relaxed)) {
+        case Phase::ramp:
+        case Phase::measured: return (begin_connections(now) > 0) | worked;
+        case Phase::closing: return (close_held(now) > 0) | worked;
+        default: return worked;
+    }
+}
+
+// Returns whether a phase ended.
+bool Client::step_phase(Instant now) noexcept {
+    const auto measure_from = [&](Instant begin) {
+        arrivals_ = Arrivals({options_.rate, options_.max_lag, options_.connections}, begin);
+        window_begin_ = begin;
+        phase_end_ = begin + options_.duration;
+        at_window_begin_ = measurement_.all;
+        enter(Phase::measured);
+    };
+    switch (phase_.load(std::memory_order_relaxed)) {
+        case Phase::waiting:
+            if (options_.ramp == 0s) {
+                measure_from(now);
+            } else {
+                arrivals_ = Arrivals({options_.rate, options_.max_lag}, now);
+                phase_end_ = now + options_.ramp;
+                enter(Phase::ramp);
+            }
+            return true;
+        case Phase::ramp:
+            if (now < phase_end_ && !stopped_.load(std::memory_order_relaxed)) [[likely]]
+                return false;
+            // From now, not from the planned end: what the window's length says and what was counted in it agree.
+            measure_from(now);
+            return true;
+        case Phase::measured: {
+            const bool done = arrivals_.exhausted() && options_.recipe != Recipe::hold && open_ == 0;
+            if (now < phase_end_ && !done && !stopped_.load(std::memory_order_relaxed)) [[likely]]
+                return false;
+            end_window(now);
+            enter(Phase::draining);
+            return true;
+        }
+        case Phase::draining:
+            if (busy() > 0 && now < phase_end_) return false;
+            if (options_.recipe == Recipe::hold) {
+                enter(Phase::held);
+            } else {
+                finish();
+            }
+            return true;
+        case Phase::held:
+            if (!released_.load(std::memory_order_acquire)) return false;
+            phase_end_ = now + options_.drain;
+            enter(Phase::closing);
+            return true;
+        case Phase::closing:
+            if (open_ > 0 && now < phase_end_) return false;
+            finish();
+            return true;
+        case Phase::finished: return false;
+    }
+    return false;
+}
+
+void Client::end_window(Instant now) noexcept {
+    arrivals_.finish(std::min(now, phase_end_));
+    Measurement& m = measurement_;
+    m.accounting.attempted = arrivals_.attempted();
+    m.accounting.unsent = arrivals_.unsent();
+    m.window_length = now - window_begin_;
+    m.window.started = m.all.started - at_window_begin_.started;
+    m.window.established = m.all.established - at_window_begin_.established;
+    m.window.completed = m.all.completed - at_window_begin_.completed;
+    m.window.octets_received = m.all.octets_received - at_window_begin_.octets_received;
+    phase_end_ = now + options_.drain;
+}
+
+void Client::finish() noexcept {
+    // In flight is counted from the records, not as a difference: so the residual is a check.
+    for (std::size_t slot = 0; slot < records_.size(); ++slot) {
+        Record& record = records_[slot];
+        if (!record.in_use) continue;
+        if (!record.counted && record.measured) ++measurement_.accounting.in_flight;
+        record.counted = true;
+        (void)connection_of(slot).abort();
+    }
+    if (!arrivals_.open_loop()) measurement_.latency.intended = measurement_.latency.actual;
+    enter(Phase::finished);
+}
+
+std::uint32_t Client::begin_connections(Instant now) noexcept {
+    arrivals_.give_up(now);
+    std::uint32_t begun = 0;
+    const bool measured = phase_.load(std::memory_order_relaxed) == Phase::measured;
+    while (begun < options_.batch && busy() < options_.window && arrivals_.due(now)) {
+        connect_.local_address = Ipv4Address{options_.first_local_address.value + next_local_};
+        if (++next_local_ == options_.local_addresses) next_local_ = 0;
+        const tcp::ConnectResult result = stack_.connect(connect_);
+        if (result.error != tcp::Error::none) [[unlikely]] {
+            // Not begun: it stays due, and is given up when it is too late.
+            ++measurement_.local_errors;
+            measurement_.last_local_error = result.error;
+            break;
+        }
+        Record& record = records_[result.connection.slot()];
+        record = Record{};
+        record.intended = arrivals_.intended(now);
+        record.actual = now;
+        record.generation = result.connection.generation();
+        record.in_use = true;
+        record.measured = measured;
+        if (measured && arrivals_.open_loop()) {
+            measurement_.lag.record(nanoseconds_between(record.intended, now));
+        }
+        arrivals_.sent();
+        ++open_;
+        ++measurement_.all.started;
+        ++begun;
+    }
+    return begun;
+}
+
+// `rst` and `fin` end a connection after its third segment has been queued, and not within `established`: the ACK
+// would ride with the FIN then, or never be sent.
+std::uint32_t Client::end_connections() noexcept {
+    const auto n = static_cast<std::uint32_t>(to_end_.size());
+    for (tcp::Connection& connection : to_end_) {
+        Record& record = records_[connection.slot()];
+        if (!record.in_use || record.generation != connection.generation()) continue;
+        record.ending = true;
+        if (options_.recipe == Recipe::rst) {
+            (void)connection.abort();
+        } else {
+            (void)connection.close();
+        }
+    }
+    to_end_.clear();
+    return n;
+}
+
+std::uint32_t Client::close_held(Instant now) noexcept {
+    std::uint32_t n = 0;
+    while (n < options_.batch && busy() < options_.window && next_to_close_ < records_.size()) {
+        const std::size_t slot = next_to_close_++;
+        Record& record = records_[slot];
+        if (!record.in_use || !record.held) continue;
+        record.held = false;
+        record.ending = true;
+        --holding_;
+        (void)connection_of(slot).close();
+        phase_end_ = now + options_.drain;
+        ++n;
+    }
+    return n;
+}
+
+void Client::note_latency(Histogram LatencyHistograms::*which, const Record& record, Instant at) noexcept {
+    (measurement_.latency.actual.*which).record(nanoseconds_between(record.actual, at));
+    if (arrivals_.open_loop()) (measurement_.latency.intended.*which).record(nanoseconds_between(record.intended, at));
+}
+
+void Client::count(Record& record, std::uint64_t Accounting::*outcome) noexcept {
+    if (record.counted) return;
+    record.counted = true;
+    if (outcome == &Accounting::completed) ++measurement_.all.completed;
+    if (record.measured) ++(measurement_.accounting.*outcome);
+}
+
+// A connection that was to be held is gone before its time: what counted as completed has failed after all.
+void Client::lose_held(Record& record, std::uint64_t Accounting::*outcome) noexcept {
+    record.held = false;
+    --holding_;
+    --measurement_.all.completed;
+    if (record.measured) {
+        --measurement_.accounting.completed;
+        ++(measurement_.accounting.*outcome);
+    }
+}
+
+tcp::Connection Client::connection_of(std::size_t slot) const noexcept {
+    return {&stack_.tcp(), static_cast<std::uint32_t>(slot), records_[slot].generation};
+}
+
+void Client::established(tcp::Connection connection) noexcept {
+    Record& record = records_[connection.slot()];
+    ++measurement_.all.established;
+    interval_handshakes_.record(nanoseconds_between(record.actual, now_));
+    if (record.measured) {
+        ++measurement_.accounting.established;
+        measurement_.opening_length = now_ - window_begin_;
+        note_latency(&LatencyHistograms::handshake, record, now_);
+    }
+    switch (options_.recipe) {
+        case Recipe::hold:
+            count(record, &Accounting::completed);
+            record.held = true;
+            ++holding_;
+            break;
+        case Recipe::rst:
+        case Recipe::fin: to_end_.push_back(connection); break;
+        case Recipe::crr:
+            if (connection.send_static(options_.request).accepted != options_.request.size()) [[unlikely]]
+                (void)connection.abort();
+            break;
+    }
+}
+
+tcp::Ownership Client::data(tcp::Connection connection, rte_mbuf& payload) noexcept {
+    Record& record = records_[connection.slot()];
+    const std::uint32_t octets = rte_pktmbuf_pkt_len(&payload);
+    measurement_.all.octets_received += octets;
+    record.last_data = now_;
+    if (!record.answered) {
+        record.answered = true;
+        if (record.measured) note_latency(&LatencyHistograms::ttfb, record, now_);
+    }
+    (void)connection.consume(octets);
+    return tcp::Ownership::returned;
+}
+
+void Client::peer_closed(tcp::Connection connection) noexcept {
+    Record& record = records_[connection.slot()];
+    if (record.held) [[unlikely]]
+        lose_held(record, &Accounting::reset);
+    if (record.answered && record.measured) note_latency(&LatencyHistograms::ttlb, record, record.last_data);
+    record.ending = true;
+    (void)connection.close();
+}
+
+void Client::closed(tcp::Connection connection, tcp::CloseReason reason) noexcept {
+    Record& record = records_[connection.slot()];
+    if (!record.in_use) return;
+    record.in_use = false;
+    --open_;
+    const bool was_counted = record.counted;
+    std::uint64_t Accounting::*outcome = &Accounting::reset;
+    switch (reason) {
+        case tcp::CloseReason::orderly:
+            // A server that closed without an answer has not carried out the recipe.
+            if (options_.recipe != Recipe::crr || record.answered) outcome = &Accounting::completed;
+            break;
+        case tcp::CloseReason::aborted:
+            if (options_.recipe == Recipe::rst && record.ending) outcome = &Accounting::completed;
+            break;
+        case tcp::CloseReason::reset: break;
+        case tcp::CloseReason::refused:
+        case tcp::CloseReason::unreachable: outcome = &Accounting::refused; break;
+        case tcp::CloseReason::timed_out: outcome = &Accounting::timed_out; break;
+    }
+    if (record.held) [[unlikely]]
+        lose_held(record, outcome == &Accounting::completed ? &Accounting::reset : outcome);
+    count(record, outcome);
+    if (!was_counted && record.measured && outcome == &Accounting::completed)
+        note_latency(&LatencyHistograms::close, record, now_);
+}
+
+Histogram Client::take_interval_handshakes() noexcept {
+    const Histogram taken = interval_handshakes_;
+    interval_handshakes_.clear();
+    return taken;
+}
+
+}  // namespace runnel::load

@@ -1,0 +1,39 @@
+// The latencies of a connection, each from the time its SYN was intended and from the time it was sent.
+#pragma once
+
+#include "runnel/base/histogram.hpp"
+#include "runnel/base/time.hpp"
+
+namespace runnel::load {
+
+/// All from the SYN on (RFC 9411, RFC 2647), in nanoseconds.
+struct LatencyHistograms {
+    Histogram handshake;  ///< to the SYN-ACK
+    Histogram ttfb;       ///< to the first octet of the response
+    Histogram ttlb;       ///< to the last octet of the response
+    Histogram close;      ///< to the end of the connection
+
+    void merge(const LatencyHistograms& other) noexcept {
+        handshake.merge(other.handshake);
+        ttfb.merge(other.ttfb);
+        ttlb.merge(other.ttlb);
+        close.merge(other.close);
+    }
+};
+
+struct Latency {
+    LatencyHistograms intended;  ///< what a user who came at the planned time has waited: a stalled generator shows here
+    LatencyHistograms actual;    ///< what the peer and the wire took
+
+    void merge(const Latency& other) noexcept {
+        intended.merge(other.intended);
+        actual.merge(other.actual);
+    }
+};
+
+/// A span as a histogram takes it; a negative one (clocks of two cores a little apart) counts as 0.
+[[nodiscard]] constexpr std::uint64_t nanoseconds_between(Instant from, Instant to) noexcept {
+    return to > from ? static_cast<std::uint64_t>((to - from).count()) : 0;
+}
+
+}  // namespace runnel::load

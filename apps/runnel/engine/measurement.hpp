@@ -1,0 +1,84 @@
+// Runs a measurement on cores that are set up: starts them, watches them second by second, ends them in good order, and
+// draws the result together.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "runnel/port/trace.hpp"
+#include "runnel/port/wire.hpp"
+#include "runnel/runtime/runtime.hpp"
+#include "runnel/stack/stack.hpp"
+
+#include "engine/client.hpp"
+#include "engine/result.hpp"
+#include "engine/server.hpp"
+
+namespace runnel::load {
+
+/// A wire that tells a client when a burst arrives: the client's latencies end there, and not at the turn before.
+class StampedWire final : public port::Wire {
+  public:
+    /// Nothing is owned.
+    StampedWire(port::Wire& wire, const runtime::Clock& clock, Client& client) noexcept
+        : wire_(wire), clock_(clock), client_(client) {}
+
+    [[nodiscard]] std::size_t receive(std::span<rte_mbuf*> out) noexcept override {
+        const std::size_t n = wire_.receive(out);
+        if (n > 0) client_.arrived(clock_.now());
+        return n;
+    }
+    [[nodiscard]] std::size_t send(std::span<rte_mbuf*> frames) noexcept override { return wire_.send(frames); }
+
+  private:
+    port::Wire& wire_;
+    runtime::Clock clock_;
+    Client& client_;
+};
+
+/// The client side of a core: stack, client, and the wires in front. Made on its core; added to the loop by `attach`.
+struct ClientSide {
+    /// `wire` and `mbufs` are not owned. `trace`, where there is one, sees each frame.
+    ClientSide(const StackConfig& config, const ClientOptions& options, port::Wire& wire, rte_mempool* mbufs,
+               const runtime::Clock& clock, const port::TracedWire::Observer& trace);
+    void attach(runtime::PollLoop& loop) {
+        loop.add(stack, stamped);
+        loop.add(client);
+    }
+
+    Stack stack;
+    Client client;
+    std::unique_ptr<port::TracedWire> traced;  // between the wire and `stamped`
+    StampedWire stamped;
+};
+
+/// The server side of a core.
+struct ServerSide {
+    /// Listens with the responder on all addresses and `port`.
+    ServerSide(const StackConfig& config, std::uint16_t port, std::span<const std::byte> response,
+               std::uint32_t request_octets, rte_mempool* mbufs);
+
+    Stack stack;
+    OneShotResponder responder;
+};
+
+/// What a core of a measurement holds: a client, a server, or both. Destroyed stacks first hand back their mbufs, so the
+/// wires and pools outlive it.
+struct TrafficCore final : runtime::CoreInstance {
+    std::unique_ptr<ServerSide> server;
+    std::unique_ptr<ClientSide> client;
+};
+
+/// Called with each second's figures, on the control thread.
+using Progress = std::function<void(const Interval&)>;
+/// Asked some hundred times a second, on the control thread: true ends the window early.
+using Interrupted = std::function<bool()>;
+
+/// Starts `runtime` with `factory`, which makes a `TrafficCore` on each core, and measures until the clients have
+/// finished. Fills what `result` says about connections, rates, packets, latency, counters, generator and intervals, and
+/// the judgement. What set the run up (command, config, host, wire) is the caller's.
+void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const Progress& progress,
+             const Interrupted& interrupted, Result& result);
+
+}  // namespace runnel::load

@@ -1,0 +1,136 @@
+// See plan.hpp.
+#include "engine/plan.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "quantity.hpp"
+
+namespace runnel::load {
+namespace {
+
+// Connections that one side has ended and the other not yet: as many as segments fit on the wire between them.
+constexpr std::uint32_t on_the_wire = 8192;
+// Connections that one core can open in a second, at the very most: what "max" is planned for.
+constexpr double most_cps = 4e6;
+// Most connections that a 32-bit slot number and a sane machine allow a core.
+constexpr std::uint64_t most_connections = 1ULL << 28;
+
+std::uint64_t divided_up(std::uint64_t a, std::uint64_t b) noexcept { return (a + b - 1) / b; }
+
+double seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e9; }
+
+}  // namespace
+
+std::uint32_t ports_per_address(const tcp::Config& tcp) noexcept {
+    return std::uint32_t{tcp.ephemeral_last} - tcp.ephemeral_first + 1;
+}
+
+std::uint64_t pairs_needed(const Traffic& traffic, const ClientOptions& client, std::uint64_t time_wait_table) noexcept {
+    if (traffic.recipe == Recipe::hold) return client.connections + client.window;
+    const double most = seconds(traffic.ramp + traffic.duration) * client.rate.value_or(most_cps);
+    const auto all = std::min(client.connections, static_cast<std::uint64_t>(most));
+    if (!client_keeps_time_wait(traffic.recipe)) return std::min<std::uint64_t>(all, client.window);
+    const double waiting = client.rate.value_or(most_cps) * seconds(traffic.tcp.time_wait_duration);
+    return client.window + std::min({all, static_cast<std::uint64_t>(waiting), time_wait_table});
+}
+
+CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index) {
+    if (traffic.recipe == Recipe::hold && !traffic.connections)
+        throw BadPlan("--recipe hold keeps connections open: say how many with --connections, such as --connections 100k");
+    if (traffic.connections && *traffic.connections < cores)
+        throw BadPlan(fmt::format("--connections {} is fewer than one for each of the {} client cores; take fewer --cores",
+                                  *traffic.connections, cores));
+    if (traffic.rate && *traffic.rate < cores)
+        throw BadPlan(fmt::format("--rate {} is less than one a second for each of the {} client cores; take fewer --cores",
+                                  *traffic.rate, cores));
+    if (traffic.duration < 10ms)
+        throw BadPlan(fmt::format("--duration {} is too short to measure anything; take at least 10ms",
+                                  app::human_duration(traffic.duration)));
+
+    CorePlan plan;
+    ClientOptions& client = plan.client;
+    client.recipe = traffic.recipe;
+    if (traffic.rate) client.rate = static_cast<double>(*traffic.rate) / cores;
+    if (traffic.connections) client.connections = share_of(*traffic.connections, cores, index);
+    client.window = traffic.window != 0 ? traffic.window : traffic.rate ? 8192U : 512U;
+    client.duration = traffic.duration;
+    // A set number of connections is measured from the first to the last.
+    client.ramp = traffic.connections ? Duration{0} : traffic.ramp;
+    client.drain = traffic.drain;
+    client.max_lag = traffic.max_lag;
+
+    const bool hold = traffic.recipe == Recipe::hold;
+    const std::uint64_t kept = hold ? client.connections : 0;
+    if (kept + client.window + on_the_wire > most_connections)
+        throw BadPlan(fmt::format("{} connections on one core are more than {}; take more --cores or fewer --connections",
+                                  kept, most_connections));
+    const auto client_slots = static_cast<std::uint32_t>(kept + client.window + 64);
+    const auto server_slots = static_cast<std::uint32_t>(kept + client.window + on_the_wire);
+    client.slots = client_slots;
+
+    plan.client_tcp = traffic.tcp;
+    plan.client_tcp.connections = client_slots;
+    plan.client_tcp.half_open = 64;  // nobody connects to the client
+    plan.client_tcp.cold_blocks = client.window + 64;
+
+    plan.server_tcp = traffic.tcp;
+    plan.server_tcp.connections = server_slots;
+    plan.server_tcp.half_open = client.window + on_the_wire;
+    plan.server_tcp.cold_blocks = client.window + on_the_wire;
+
+    const std::uint64_t pairs = pairs_needed(traffic, client, traffic.time_wait_table);
+    const std::uint32_t ports = ports_per_address(traffic.tcp);
+    // Where the client waits, a port is found quickly only while a good part of them is free.
+    const std::uint64_t wanted = client_keeps_time_wait(traffic.recipe) ? pairs + pairs / 2 : pairs;
+    plan.client_addresses =
+        static_cast<std::uint32_t>(std::clamp<std::uint64_t>(divided_up(wanted, ports), 1, UINT32_MAX));
+
+    const std::uint64_t all_pairs = std::uint64_t{plan.client_addresses} * ports;
+    constexpr std::uint32_t few = 1024;  // the side that closes second enters TIME-WAIT in a simultaneous close only
+    const auto waiting = static_cast<std::uint32_t>(std::min<std::uint64_t>(traffic.time_wait_table, all_pairs));
+    plan.client_tcp.time_wait = client_keeps_time_wait(traffic.recipe) ? std::max(waiting, few) : few;
+    plan.server_tcp.time_wait = traffic.recipe == Recipe::crr ? std::max(waiting, few) : few;
+
+    // Rings, queues and stashes of both sides, and what may wait for its acknowledgment.
+    plan.mbufs = 4 * 4096 + 4 * 512 + std::min<std::uint32_t>(2 * client.window, 1U << 17);
+    return plan;
+}
+
+void check_addresses(const Traffic& traffic, const CorePlan& plan, std::uint32_t given) {
+    // At "max" the rate is not known before: what the ports do not carry is seen as unsent or as a lower figure.
+    if (!traffic.rate && traffic.recipe != Recipe::hold && !traffic.connections) return;
+    const std::uint64_t pairs = pairs_needed(traffic, plan.client, traffic.time_wait_table);
+    const std::uint32_t ports = ports_per_address(traffic.tcp);
+    if (pairs <= std::uint64_t{given} * ports) return;
+    const std::uint64_t addresses = divided_up(pairs, ports);
+    if (traffic.recipe == Recipe::hold) {
+        throw BadPlan(fmt::format("{} held connections need {} client addresses, as each has {} ports to one server; "
+                                  "there {} {}",
+                                  plan.client.connections, addresses, ports, given == 1 ? "is" : "are", given));
+    }
+    throw BadPlan(fmt::format(
+        "{} at {}/s keeps up to {} pairs of address and port in use for TIME-WAIT of {}, and a client address has {} ports: "
+        "{} addresses are needed and there {} {}; give more addresses, a lower --rate or a shorter --msl",
+        to_string(traffic.recipe), *traffic.rate, pairs, app::human_duration(traffic.tcp.time_wait_duration), ports,
+        addresses, given == 1 ? "is" : "are", given));
+}
+
+std::size_t eal_memory_mb(std::size_t octets, std::size_t available_mb, const Traffic& traffic) {
+    constexpr std::size_t mega = std::size_t{1} << 20;
+    const std::size_t needed = octets / mega + octets / mega / 16 + 96;
+    // What the process itself takes besides comes from the same memory.
+    if (available_mb != 0 && needed + 64 > available_mb) {
+        throw BadPlan(fmt::format(
+            "{} of memory are needed{} and {} are available; ask for fewer --connections, a smaller --window or a smaller "
+            "--time-wait-table",
+            app::human_octets(needed * mega),
+            traffic.connections ? fmt::format(" for {} connections", *traffic.connections) : std::string{},
+            app::human_octets(available_mb * mega)));
+    }
+    return needed;
+}
+
+}  // namespace runnel::load

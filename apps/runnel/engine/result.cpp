@@ -1,0 +1,267 @@
+// See result.hpp.
+#include "engine/result.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <thread>
+
+#include <fmt/format.h>
+#include <sys/utsname.h>
+
+#include "runnel/runtime/eal.hpp"
+
+#include "quantity.hpp"
+
+namespace runnel::load {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using app::human_count;
+
+// Three decimals are what a nanosecond is in microseconds; more would be noise of the conversion.
+double rounded(double value) { return std::round(value * 1000) / 1000; }
+
+double microseconds(std::uint64_t nanoseconds) { return rounded(static_cast<double>(nanoseconds) / 1000); }
+
+Json to_json(const Histogram& h) {
+    return {{"count", h.count()},
+            {"min", microseconds(h.min())},
+            {"p50", microseconds(h.percentile(50))},
+            {"p90", microseconds(h.percentile(90))},
+            {"p99", microseconds(h.percentile(99))},
+            {"p999", microseconds(h.percentile(99.9))},
+            {"p9999", microseconds(h.percentile(99.99))},
+            {"max", microseconds(h.max())},
+            {"mean", rounded(h.mean() / 1000)}};
+}
+
+Json to_json(const Latency& latency, Histogram LatencyHistograms::*which) {
+    return {{"intended", to_json(latency.intended.*which)}, {"actual", to_json(latency.actual.*which)}};
+}
+
+std::string human_time(std::uint64_t nanoseconds) {
+    const auto value = static_cast<double>(nanoseconds);
+    if (nanoseconds < 1'000) return fmt::format("{} ns", nanoseconds);
+    if (nanoseconds < 1'000'000) return fmt::format("{:.1f} us", value / 1e3);
+    if (nanoseconds < 1'000'000'000) return fmt::format("{:.1f} ms", value / 1e6);
+    return fmt::format("{:.2f} s", value / 1e9);
+}
+
+}  // namespace
+
+Host this_host() {
+    Host host;
+    std::ifstream cpuinfo("/proc/cpuinfo");
+    for (std::string line; std::getline(cpuinfo, line);) {
+        if (!line.starts_with("model name")) continue;
+        const std::size_t colon = line.find(": ");
+        if (colon != std::string::npos) host.cpu = line.substr(colon + 2);
+        break;
+    }
+    host.cores = std::max(1U, std::thread::hardware_concurrency());
+    utsname name{};
+    if (uname(&name) == 0) host.kernel = fmt::format("{} {}", name.sysname, name.release);
+    host.dpdk = runtime::dpdk_version();
+    return host;
+}
+
+std::string_view to_string(Verdict verdict) noexcept {
+    switch (verdict) {
+        case Verdict::valid: return "valid";
+        case Verdict::generator_limited: return "generator-limited";
+        case Verdict::failed: return "failed";
+    }
+    return "?";
+}
+
+ExitStatus Judgement::exit_status() const noexcept {
+    switch (verdict) {
+        case Verdict::valid: return ExitStatus::good;
+        case Verdict::generator_limited: return ExitStatus::generator_limited;
+        case Verdict::failed: return ExitStatus::goal_missed;
+    }
+    return ExitStatus::goal_missed;
+}
+
+Judgement judge(const Accounting& c, std::optional<double> asked_cps) {
+    if (c.residual() != 0)
+        return {Verdict::failed, fmt::format("the accounting does not close: residual {}", c.residual())};
+    if (c.failed() > 0)
+        return {Verdict::failed, fmt::format("{} of {} connections failed: {} refused, {} reset, {} timed out",
+                                             c.failed(), c.attempted, c.refused, c.reset, c.timed_out)};
+    if (c.in_flight > 0)
+        return {Verdict::failed, fmt::format("{} connections had not ended when the run ended", c.in_flight)};
+    if (asked_cps && c.unsent * 1000 > c.attempted)
+        return {Verdict::generator_limited,
+                fmt::format("{} of {} connections were not sent: the rate asked for is more than was offered", c.unsent,
+                            c.attempted)};
+    if (c.completed == 0) return {Verdict::failed, "no connection was completed"};
+    return {Verdict::valid, asked_cps ? "the rate asked for was offered, and no connection failed"
+                                      : "offered as fast as connections end, and none failed"};
+}
+
+double Result::packets_per_connection() const noexcept {
+    const std::uint64_t frames = client_tx.frames + client_rx.frames;
+    return connections_counted == 0 ? 0 : static_cast<double>(frames) / static_cast<double>(connections_counted);
+}
+
+double Result::bytes_per_connection() const noexcept {
+    const std::uint64_t octets = client_tx.octets + client_rx.octets;
+    return connections_counted == 0 ? 0 : static_cast<double>(octets) / static_cast<double>(connections_counted);
+}
+
+double Result::percent_of(double link_bps) const noexcept {
+    if (cps <= 0) return 0;
+    // The frames of all connections counted, at the rate of the window.
+    return percent_of_line_rate(client_tx, client_rx, static_cast<double>(connections_counted) / cps, link_bps);
+}
+
+std::uint64_t retransmissions(const runtime::Snapshot& counters) noexcept {
+    return counters.get(Counter::tcp_syn_retransmits) + counters.get(Counter::tcp_synack_retransmits) +
+           counters.get(Counter::tcp_data_retransmits) + counters.get(Counter::tcp_fin_retransmits);
+}
+
+nlohmann::ordered_json to_json(const Result& r) {
+    const Accounting& c = r.connections;
+    const double cores = std::max(1U, r.client_cores);
+    Json drops = Json::object();
+    for (const runtime::NamedCount& drop : nonzero_drops(r.counters)) drops[std::string{drop.name}] = drop.count;
+    Json intervals = Json::array();
+    for (const Interval& i : r.intervals) {
+        intervals.push_back({{"t_s", rounded(i.t_s)},
+                             {"cps", rounded(i.cps)},
+                             {"established", i.established},
+                             {"in_flight", i.in_flight},
+                             {"retransmissions", i.retransmissions},
+                             {"drops", i.drops},
+                             {"handshake_p99_us", rounded(i.handshake_p99_us)}});
+    }
+    Json busy = Json::array();
+    for (const double percent : r.busy_percent) busy.push_back(rounded(percent));
+    const bool transacts = r.recipe == Recipe::crr;
+    return {
+        {"schema", "runnel.result/1"},
+        {"command", r.command},
+        {"version", RUNNEL_VERSION},
+        {"started", r.started},
+        {"host",
+         {{"cpu", r.host.cpu},
+          {"cores", r.host.cores},
+          {"kernel", r.host.kernel},
+          {"dpdk", r.host.dpdk},
+          {"hugepages", r.host.hugepages}}},
+        {"config", r.config},
+        {"seed", r.seed ? Json(*r.seed) : Json(nullptr)},
+        {"recipe", to_string(r.recipe)},
+        {"wire", r.wire},
+        {"client_cores", r.client_cores},
+        {"server_cores", r.server_cores},
+        {"duration_s", rounded(r.duration_s)},
+        {"connections",
+         {{"attempted", c.attempted},
+          {"unsent", c.unsent},
+          {"established", c.established},
+          {"completed", c.completed},
+          {"refused", c.refused},
+          {"reset", c.reset},
+          {"timed_out", c.timed_out},
+          {"in_flight", c.in_flight},
+          {"failed", c.failed()},
+          {"residual", c.residual()}}},
+        {"rate",
+         {{"offered_cps", r.duration_s > 0 ? rounded(static_cast<double>(c.attempted) / r.duration_s) : 0.0},
+          {"cps", rounded(r.cps)},
+          {"cps_per_core", rounded(r.cps / cores)},
+          {"tps", transacts ? rounded(r.cps) : 0.0},
+          {"goodput_bps", rounded(r.goodput_bps)},
+          {"percent_of_line_rate",
+           {{"10G", rounded(r.percent_of(10e9))},
+            {"25G", rounded(r.percent_of(25e9))},
+            {"100G", rounded(r.percent_of(100e9))}}}}},
+        {"packets",
+         {{"client_tx", r.client_tx.frames},
+          {"client_rx", r.client_rx.frames},
+          {"server_tx", r.server_tx.frames},
+          {"server_rx", r.server_rx.frames},
+          {"connections", r.connections_counted},
+          {"per_connection", rounded(r.packets_per_connection())},
+          {"bytes_per_connection", rounded(r.bytes_per_connection())}}},
+        {"latency_us",
+         {{"handshake", to_json(r.latency, &LatencyHistograms::handshake)},
+          {"ttfb", to_json(r.latency, &LatencyHistograms::ttfb)},
+          {"ttlb", to_json(r.latency, &LatencyHistograms::ttlb)},
+          {"close", to_json(r.latency, &LatencyHistograms::close)}}},
+        {"retransmissions",
+         {{"syn", r.counters.get(Counter::tcp_syn_retransmits)},
+          {"synack", r.counters.get(Counter::tcp_synack_retransmits)},
+          {"data", r.counters.get(Counter::tcp_data_retransmits)},
+          {"fin", r.counters.get(Counter::tcp_fin_retransmits)},
+          {"tlp", 0},  // this TCP sends no loss probes
+          {"rto", r.counters.get(Counter::tcp_rto_expirations)},
+          {"fast", r.counters.get(Counter::tcp_fast_retransmits)}}},
+        {"drops", drops},
+        {"generator",
+         {{"busy_percent", busy},
+          {"schedule_lag_us",
+           {{"p50", microseconds(r.lag.percentile(50))},
+            {"p99", microseconds(r.lag.percentile(99))},
+            {"max", microseconds(r.lag.max())}}},
+          {"tx_full", r.tx_full}}},
+        {"verdict", to_string(r.judgement.verdict)},
+        {"reason", r.judgement.reason},
+        {"intervals", intervals},
+    };
+}
+
+std::string to_text(const Result& r) {
+    const Accounting& c = r.connections;
+    std::string out;
+    const auto line = [&](std::string_view name, const std::string& text) {
+        out += fmt::format("  {:<17} {}\n", name, text);
+    };
+    out += fmt::format("\n{} connections/s   recipe {}, wire {}\n\n", human_count(r.cps), to_string(r.recipe), r.wire);
+    line("cores", r.server_cores == 0
+                      ? fmt::format("{} client", r.client_cores)
+                      : fmt::format("{} client, {} server", r.client_cores, r.server_cores));
+    line("window", fmt::format("{:.2f} s", r.duration_s));
+    line("connections", fmt::format("{} attempted, {} established, {} completed", c.attempted, c.established, c.completed));
+    line("", fmt::format("{} unsent, {} failed ({} refused, {} reset, {} timed out), {} in flight", c.unsent, c.failed(),
+                         c.refused, c.reset, c.timed_out, c.in_flight));
+    line("residual", fmt::format("{}", c.residual()));
+    line("packets", fmt::format("{:.3f} a connection, {:.1f} bytes, counted at the port", r.packets_per_connection(),
+                                r.bytes_per_connection()));
+    line("line rate", fmt::format("{:.1f} % of 10G, {:.1f} % of 25G, {:.1f} % of 100G", r.percent_of(10e9),
+                                  r.percent_of(25e9), r.percent_of(100e9)));
+    const auto latency = [&](std::string_view name, Histogram LatencyHistograms::*which) {
+        const Histogram& h = r.latency.intended.*which;
+        if (h.count() == 0) return;
+        line(name, fmt::format("p50 {}  p99 {}  p99.9 {}  max {}", human_time(h.percentile(50)),
+                               human_time(h.percentile(99)), human_time(h.percentile(99.9)), human_time(h.max())));
+    };
+    latency("handshake", &LatencyHistograms::handshake);
+    latency("first byte", &LatencyHistograms::ttfb);
+    latency("last byte", &LatencyHistograms::ttlb);
+    latency("end", &LatencyHistograms::close);
+    if (r.goodput_bps > 0) line("goodput", fmt::format("{}bit/s", human_count(r.goodput_bps)));
+    line("retransmissions", fmt::format("{}", retransmissions(r.counters)));
+    if (const auto drops = nonzero_drops(r.counters); drops.empty()) {
+        line("drops", "none");
+    } else {
+        for (const runtime::NamedCount& drop : drops)
+            line("drops", fmt::format("{} {}: {}", drop.count, drop.name, drop.sentence));
+    }
+    std::string busy;
+    for (const double percent : r.busy_percent) busy += fmt::format("{}{:.0f} %", busy.empty() ? "" : ", ", percent);
+    line("busy", fmt::format("{} by lcore", busy));
+    if (r.lag.count() > 0)
+        line("schedule lag", fmt::format("p50 {}  p99 {}  max {}", human_time(r.lag.percentile(50)),
+                                         human_time(r.lag.percentile(99)), human_time(r.lag.max())));
+    line("host", fmt::format("{}, {} cores, {}, {}, {}", r.host.cpu, r.host.cores, r.host.kernel, r.host.dpdk,
+                             r.host.hugepages ? "hugepages" : "no hugepages"));
+    for (const std::string& note : r.notes) line("note", note);
+    out += fmt::format("\n{}: {}\n", to_string(r.judgement.verdict), r.judgement.reason);
+    return out;
+}
+
+}  // namespace runnel::load

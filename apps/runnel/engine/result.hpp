@@ -1,0 +1,105 @@
+// The result of a measurement: the document of `--json`, the summary for a person, the verdict and the exit status.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "runnel/base/time.hpp"
+#include "runnel/runtime/statistics.hpp"
+
+#include "engine/accounting.hpp"
+#include "engine/latency.hpp"
+#include "engine/line_rate.hpp"
+#include "engine/recipe.hpp"
+
+namespace runnel::load {
+
+/// Of every subcommand.
+enum class ExitStatus : int {
+    good = 0,               ///< measured, and within its goals
+    wrong_setup = 1,        ///< the set-up or configuration is wrong: nothing was measured
+    goal_missed = 2,        ///< connections failed, or the accounting does not close
+    generator_limited = 3,  ///< the asked rate was not offered: the generator was the limit
+};
+
+struct Host {
+    std::string cpu;
+    unsigned cores = 0;
+    std::string kernel, dpdk;
+    bool hugepages = false;
+};
+/// Looks at this machine; `hugepages` is left to the caller, who started EAL.
+[[nodiscard]] Host this_host();
+
+/// A second of the run.
+struct Interval {
+    double t_s = 0;  ///< its end, from the start of the window
+    double cps = 0;
+    std::uint64_t established = 0;  ///< in it
+    std::uint64_t in_flight = 0;    ///< at its end; with `hold`, held ones included
+    std::uint64_t retransmissions = 0, drops = 0;
+    double handshake_p99_us = 0;
+};
+
+enum class Verdict : std::uint8_t { valid, generator_limited, failed };
+[[nodiscard]] std::string_view to_string(Verdict verdict) noexcept;
+
+struct Judgement {
+    Verdict verdict = Verdict::valid;
+    std::string reason;
+    [[nodiscard]] ExitStatus exit_status() const noexcept;
+};
+
+/// A failed connection or a residual: failed. Else, with a rate asked for, more than 0.1 % of it not offered:
+/// generator-limited. At "max" the window of open connections is the limit by intention, and the result valid.
+[[nodiscard]] Judgement judge(const Accounting& connections, std::optional<double> asked_cps);
+
+struct Result {
+    std::string command;
+    std::string started;  ///< ISO 8601, UTC
+    Host host;
+    nlohmann::ordered_json config;  ///< every effective setting
+    std::optional<std::uint64_t> seed;  ///< nothing: keys from the kernel's entropy
+    Recipe recipe = Recipe::crr;
+    std::string wire;
+    unsigned client_cores = 0, server_cores = 0;  ///< server_cores 0: the server is not ours
+    double duration_s = 0;                        ///< the measured window
+
+    Accounting connections;
+    std::optional<double> asked_cps;  ///< nothing: max
+    double cps = 0;                   ///< connections completed in the window (`hold`: established), a second
+    double goodput_bps = 0;           ///< payload received by the client
+
+    FrameCount client_tx, client_rx, server_tx, server_rx;  ///< from the first SYN to the end, ramp and drain included
+    std::uint64_t connections_counted = 0;                  ///< connections to which these belong
+
+    Latency latency;
+    runtime::Snapshot counters;  ///< of all our stacks, from the first SYN to the end
+
+    std::vector<double> busy_percent;  ///< a lcore, in the window
+    Histogram lag;                     ///< nanoseconds
+    std::uint64_t tx_full = 0;
+
+    std::vector<std::string> notes;  ///< for the summary: what qualifies the figures
+    Judgement judgement;
+    std::vector<Interval> intervals;
+
+    [[nodiscard]] double packets_per_connection() const noexcept;
+    [[nodiscard]] double bytes_per_connection() const noexcept;
+    /// Of a link of so many bit/s, the fuller direction, at the rate of the window.
+    [[nodiscard]] double percent_of(double link_bps) const noexcept;
+};
+
+/// Retransmissions of all kinds.
+[[nodiscard]] std::uint64_t retransmissions(const runtime::Snapshot& counters) noexcept;
+
+/// The document "runnel.result/1" of MEASURE.md.
+[[nodiscard]] nlohmann::ordered_json to_json(const Result& result);
+/// Some twenty lines for a person.
+[[nodiscard]] std::string to_text(const Result& result);
+
+}  // namespace runnel::load

@@ -1,0 +1,178 @@
+// See server.hpp.
+#include "engine/server.hpp"
+
+#include <algorithm>
+
+namespace runnel::load {
+
+// -- one shot ----------------------------------------------------------------------------------------------------------
+
+void OneShotResponder::established(tcp::Connection) noexcept { ++totals_.connections; }
+
+tcp::Ownership OneShotResponder::data(tcp::Connection connection, rte_mbuf& payload) noexcept {
+    const std::uint32_t octets = rte_pktmbuf_pkt_len(&payload);
+    totals_.octets_in += octets;
+    (void)connection.consume(octets);
+    if (octets >= request_octets_) [[likely]] {
+        respond(connection, 0);
+        return tcp::Ownership::returned;
+    }
+    // A request in several segments: its octets are counted in the connection's word.
+    const std::uint64_t before = connection.context();
+    (void)connection.set_context(before + octets);
+    if (before < request_octets_ && before + octets >= request_octets_) {
+        (void)connection.set_context(0);
+        respond(connection, 0);
+    }
+    return tcp::Ownership::returned;
+}
+
+// From here on the connection's word says how much of the response TCP has taken.
+void OneShotResponder::respond(tcp::Connection connection, std::uint64_t from) noexcept {
+    const tcp::SendResult result = connection.send_static(response_.subspan(from));
+    totals_.octets_out += result.accepted;
+    if (from + result.accepted == response_.size()) [[likely]] {
+        ++totals_.requests;
+        (void)connection.close();
+    } else {
+        (void)connection.set_context(from + result.accepted);
+    }
+}
+
+void OneShotResponder::writable(tcp::Connection connection) noexcept { respond(connection, connection.context()); }
+
+void OneShotResponder::peer_closed(tcp::Connection connection) noexcept { (void)connection.close(); }
+
+// -- HTTP --------------------------------------------------------------------------------------------------------------
+
+HttpResponder::HttpResponder(const HttpResponse& response, std::uint32_t slots)
+    : response_(response), sessions_(slots) {}
+
+void HttpResponder::established(tcp::Connection connection) noexcept {
+    ++totals_.connections;
+    sessions_[connection.slot()] = Session{};
+}
+
+tcp::Ownership HttpResponder::data(tcp::Connection connection, rte_mbuf& payload) noexcept {
+    const std::uint32_t octets = rte_pktmbuf_pkt_len(&payload);
+    totals_.octets_in += octets;
+    (void)connection.consume(octets);
+    Session& session = sessions_[connection.slot()];
+    for (const rte_mbuf* segment = &payload; segment != nullptr; segment = segment->next) {
+        std::span<const char> rest{rte_pktmbuf_mtod(segment, const char*), segment->data_len};
+        // What follows the request that closes is not read (RFC 9112 section 9.6).
+        while (!rest.empty() && !session.closing) {
+            const HttpRequestParser::Result result = session.parser.read(rest);
+            rest = rest.subspan(result.used);
+            if (result.event == HttpRequestParser::Event::need_more) break;
+            if (result.event == HttpRequestParser::Event::bad || session.owed == most_owed) {
+                ++totals_.bad_requests;
+                session.closing = session.bad = true;
+                break;
+            }
+            session.heads = static_cast<std::uint16_t>(session.heads | (result.head ? 1U << session.owed : 0U));
+            ++session.owed;
+            session.closing = !result.keep_alive;
+            proceed(connection, session);
+        }
+    }
+    if (session.bad) proceed(connection, session);
+    return tcp::Ownership::returned;
+}
+
+void HttpResponder::proceed(tcp::Connection connection, Session& session) noexcept {
+    while (session.owed > 0) {
+        const std::span<const std::byte> whole = (session.heads & 1U) != 0 ? response_.head() : response_.all();
+        const tcp::SendResult result = connection.send_static(whole.subspan(session.sent));
+        totals_.octets_out += result.accepted;
+        session.sent += static_cast<std::uint32_t>(result.accepted);
+        if (session.sent < whole.size()) return;  // `writable` goes on
+        session.sent = 0;
+        --session.owed;
+        session.heads = static_cast<std::uint16_t>(session.heads >> 1);
+        ++totals_.requests;
+    }
+    if (!session.closing) return;
+    if (session.bad) (void)connection.send_static(HttpResponse::bad_request());
+    (void)connection.close();
+}
+
+void HttpResponder::writable(tcp::Connection connection) noexcept {
+    proceed(connection, sessions_[connection.slot()]);
+}
+
+void HttpResponder::peer_closed(tcp::Connection connection) noexcept {
+    Session& session = sessions_[connection.slot()];
+    session.closing = true;
+    proceed(connection, session);
+}
+
+// -- echo --------------------------------------------------------------------------------------------------------------
+
+EchoResponder::EchoResponder(std::uint32_t slots) : sessions_(slots) {}
+
+EchoResponder::~EchoResponder() {
+    for (Session& session : sessions_) discard(session);
+}
+
+void EchoResponder::discard(Session& session) noexcept {
+    if (session.first != nullptr) rte_pktmbuf_free(session.first);  // with all that are linked to it
+    session = Session{};
+}
+
+void EchoResponder::established(tcp::Connection connection) noexcept {
+    ++totals_.connections;
+    discard(sessions_[connection.slot()]);
+}
+
+tcp::Ownership EchoResponder::data(tcp::Connection connection, rte_mbuf& payload) noexcept {
+    Session& session = sessions_[connection.slot()];
+    const std::uint32_t octets = rte_pktmbuf_pkt_len(&payload);
+    totals_.octets_in += octets;
+    if (session.first == nullptr && connection.send(&payload).error == tcp::Error::none) [[likely]] {
+        (void)connection.consume(octets);
+        totals_.octets_out += octets;
+        ++totals_.requests;
+        return tcp::Ownership::taken;
+    }
+    // No room: it is kept, and not consumed, so that the window closes before memory is spent.
+    (session.first == nullptr ? session.first : session.last->next) = &payload;
+    session.last = rte_pktmbuf_lastseg(&payload);
+    return tcp::Ownership::taken;
+}
+
+void EchoResponder::proceed(tcp::Connection connection, Session& session) noexcept {
+    while (session.first != nullptr) {
+        rte_mbuf* const segment = session.first;
+        const std::span<const std::byte> rest{rte_pktmbuf_mtod(segment, const std::byte*), segment->data_len};
+        const std::size_t accepted = connection.send(rest).accepted;
+        (void)connection.consume(accepted);
+        totals_.octets_out += accepted;
+        if (accepted < rest.size()) {
+            segment->data_off = static_cast<std::uint16_t>(segment->data_off + accepted);
+            segment->data_len = static_cast<std::uint16_t>(segment->data_len - accepted);
+            return;
+        }
+        session.first = segment->next;
+        segment->next = nullptr;
+        segment->nb_segs = 1;
+        rte_pktmbuf_free_seg(segment);
+        if (session.first == nullptr) ++totals_.requests;
+    }
+    session.last = nullptr;
+    if (session.closing) (void)connection.close();
+}
+
+void EchoResponder::writable(tcp::Connection connection) noexcept { proceed(connection, sessions_[connection.slot()]); }
+
+void EchoResponder::peer_closed(tcp::Connection connection) noexcept {
+    Session& session = sessions_[connection.slot()];
+    session.closing = true;
+    if (session.first == nullptr) (void)connection.close();
+}
+
+void EchoResponder::closed(tcp::Connection connection, tcp::CloseReason) noexcept {
+    discard(sessions_[connection.slot()]);
+}
+
+}  // namespace runnel::load

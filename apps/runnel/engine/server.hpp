@@ -1,0 +1,110 @@
+// The server side of one core: what is answered on a listening port.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runnel/tcp/connection.hpp"
+
+#include "engine/http.hpp"
+
+namespace runnel::load {
+
+/// What a responder has done. Written on the stack's thread.
+struct ServerTotals {
+    std::uint64_t connections = 0;  ///< established
+    std::uint64_t requests = 0;     ///< answered; with echo: bursts of data returned
+    std::uint64_t octets_in = 0;
+    std::uint64_t octets_out = 0;   ///< handed to TCP
+    std::uint64_t bad_requests = 0; ///< not HTTP, or beyond what the responder keeps: answered with 400
+};
+
+/// A handler with totals. Calls on the stack's thread.
+class Responder : public tcp::Handler {
+  public:
+    [[nodiscard]] const ServerTotals& totals() const noexcept { return totals_; }
+
+  protected:
+    ServerTotals totals_;
+};
+
+/// The server of `crr`, `rst`, `fin` and `hold`: after `request_octets` of data, whatever they are, it sends the response
+/// and its FIN in the same segment. It closes when the client closes.
+class OneShotResponder final : public Responder {
+  public:
+    /// `response` stays valid until the process ends. `request_octets` at least 1.
+    OneShotResponder(std::span<const std::byte> response, std::uint32_t request_octets) noexcept
+        : response_(response), request_octets_(request_octets) {}
+
+    void established(tcp::Connection connection) noexcept override;
+    tcp::Ownership data(tcp::Connection connection, rte_mbuf& payload) noexcept override;
+    void writable(tcp::Connection connection) noexcept override;
+    void peer_closed(tcp::Connection connection) noexcept override;
+
+  private:
+    void respond(tcp::Connection connection, std::uint64_t from) noexcept;
+
+    std::span<const std::byte> response_;
+    std::uint32_t request_octets_;
+};
+
+/// An HTTP/1.1-shaped server: each request, whatever it asks for, gets the same body. Keep-alive, pipelining,
+/// `Connection: close`, HTTP/1.0, HEAD and request bodies are understood (RFC 9112).
+class HttpResponder final : public Responder {
+  public:
+    /// `response` is not owned and lives until the process ends. `slots`: tcp::Config::connections of the stack.
+    HttpResponder(const HttpResponse& response, std::uint32_t slots);
+
+    void established(tcp::Connection connection) noexcept override;
+    tcp::Ownership data(tcp::Connection connection, rte_mbuf& payload) noexcept override;
+    void writable(tcp::Connection connection) noexcept override;
+    void peer_closed(tcp::Connection connection) noexcept override;
+
+  private:
+    static constexpr std::uint16_t most_owed = 16;  // responses: who pipelines more than TCP takes at once gets a 400
+
+    struct Session {
+        HttpRequestParser parser;
+        std::uint32_t sent = 0;   // octets of the response under way that TCP has taken
+        std::uint16_t owed = 0;   // responses asked for and not yet wholly taken
+        std::uint16_t heads = 0;  // which of them answer a HEAD, the first owed in the lowest bit
+        bool closing = false;     // after what is owed, FIN
+        bool bad = false;         // after what is owed, a 400
+    };
+
+    void proceed(tcp::Connection connection, Session& session) noexcept;
+
+    const HttpResponse& response_;
+    std::vector<Session> sessions_;  // by slot
+};
+
+/// Returns what it receives (RFC 862). What the peer does not take is kept, and opens no window meanwhile.
+class EchoResponder final : public Responder {
+  public:
+    /// `slots`: tcp::Config::connections of the stack.
+    explicit EchoResponder(std::uint32_t slots);
+    ~EchoResponder() override;
+
+    void established(tcp::Connection connection) noexcept override;
+    tcp::Ownership data(tcp::Connection connection, rte_mbuf& payload) noexcept override;
+    void writable(tcp::Connection connection) noexcept override;
+    void peer_closed(tcp::Connection connection) noexcept override;
+    void closed(tcp::Connection connection, tcp::CloseReason reason) noexcept override;
+
+  private:
+    struct Session {
+        rte_mbuf* first = nullptr;  // received and not yet returned, in order; linked by `next`
+        rte_mbuf* last = nullptr;
+        bool closing = false;
+    };
+    void proceed(tcp::Connection connection, Session& session) noexcept;
+    static void discard(Session& session) noexcept;
+
+    std::vector<Session> sessions_;  // by slot
+};
+
+}  // namespace runnel::load

@@ -1,0 +1,272 @@
+// `runnel handshake`: both endpoints in this process, on a virtual wire. How many connections a second do they make?
+#include <algorithm>
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "runnel/port/mbuf_pool.hpp"
+#include "runnel/port/ring_wire.hpp"
+#include "runnel/runtime/runtime.hpp"
+
+#include "command.hpp"
+#include "engine/http.hpp"
+#include "engine/measurement.hpp"
+#include "engine/plan.hpp"
+#include "options.hpp"
+#include "report.hpp"
+#include "signals.hpp"
+
+namespace runnel::app {
+namespace {
+
+// The networks of RFC 2544 appendix C.2.2, one a side, as if a router stood between them: its address is each side's only
+// neighbour, so that any number of addresses needs one entry.
+constexpr Ipv4Address client_network{198, 18, 0, 0};
+constexpr Ipv4Address server_network{198, 19, 0, 0};
+constexpr std::uint8_t prefix_length = 16;
+constexpr std::uint32_t most_addresses = 65'000;
+constexpr std::uint32_t router_host = 0xfffe;
+constexpr std::uint16_t server_port = 80;
+constexpr std::uint32_t ring_frames = 4096;
+
+struct Settings {
+    std::string wire = "ring";
+    std::uint32_t cores = 0;  // 0: 2 where the machine has them
+    std::uint32_t client_addresses = 0;
+    std::uint32_t size = 64;
+    bool offload = false;
+    std::optional<std::uint64_t> seed;
+    load::Traffic traffic;
+    runtime::Choice huge = runtime::Choice::automatic;
+    Output output;
+};
+
+MacAddress mac_of(bool server, unsigned pair) {
+    // Locally administered, unicast (IEEE 802 section 8.4).
+    return {{0x02, 0, static_cast<std::uint8_t>(server ? 2 : 1), 0, static_cast<std::uint8_t>(pair >> 8),
+             static_cast<std::uint8_t>(pair)}};
+}
+
+ip::Config side(bool server, unsigned pair, std::uint32_t first_host, std::uint32_t addresses, const ip::Offloads& offloads) {
+    const Ipv4Address here = server ? server_network : client_network;
+    const Ipv4Address there = server ? client_network : server_network;
+    const Ipv4Address router{here.value + router_host};
+    ip::Config config;
+    config.interfaces.push_back({.mac = mac_of(server, pair),
+                                 .address = Ipv4Address{here.value + first_host},
+                                 .address_count = addresses,
+                                 .prefix_length = prefix_length,
+                                 .offloads = offloads});
+    config.routes.push_back({.network = there, .prefix_length = prefix_length, .gateway = router, .interface = 0});
+    config.neighbours.push_back({.address = router, .mac = mac_of(!server, pair), .interface = 0});
+    return config;
+}
+
+// A pair of cores, or a core with both sides: what it needs, and its wire.
+struct Pair {
+    load::CorePlan plan;
+    StackConfig client, server;
+    std::unique_ptr<port::RingWire> wire;
+};
+
+ip::Offloads all_checksums() {
+    return {.rx_ip_checksum = true,
+            .rx_l4_checksum = true,
+            .tx_ip_checksum = true,
+            .tx_tcp_checksum = true,
+            .tx_udp_checksum = true};
+}
+
+// A seed makes addresses, ports and sequence numbers the same again; without one the keys are the kernel's entropy.
+std::optional<std::array<std::uint64_t, 2>> secret_from(const std::optional<std::uint64_t>& seed, std::uint64_t stack) {
+    if (!seed) return std::nullopt;
+    const auto mixed = [](std::uint64_t x) {  // splitmix64's finalizer
+        x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9U;
+        x = (x ^ x >> 27) * 0x94d049bb133111ebU;
+        return x ^ x >> 31;
+    };
+    const std::uint64_t start = mixed(*seed + stack);
+    return std::array{mixed(start + 1), mixed(start + 2)};
+}
+
+std::vector<Pair> make_pairs(const Settings& settings, unsigned count) {
+    const ip::Offloads offloads = settings.offload ? all_checksums() : ip::Offloads{};
+    std::vector<Pair> pairs(count);
+    std::uint32_t next_host = 1;
+    for (unsigned i = 0; i < count; ++i) {
+        Pair& pair = pairs[i];
+        pair.plan = load::plan_core(settings.traffic, count, i);
+        const std::uint32_t addresses =
+            settings.client_addresses != 0 ? settings.client_addresses : pair.plan.client_addresses;
+        if (addresses > most_addresses - next_host)
+            throw load::BadPlan(fmt::format("{} client addresses a core are needed, and {} of the network {}/{} are left; "
+                                            "ask for fewer --connections, a lower --rate, a shorter --msl or a smaller "
+                                            "--time-wait-table",
+                                            addresses, most_addresses - next_host, to_string(client_network), prefix_length));
+        load::check_addresses(settings.traffic, pair.plan, addresses);
+        pair.plan.client_addresses = addresses;
+        pair.client.ip = side(false, i, next_host, addresses, offloads);
+        pair.client.tcp = pair.plan.client_tcp;
+        pair.client.secret = secret_from(settings.seed, 2 * i);
+        pair.server.ip = side(true, i, 1 + i, 1, offloads);
+        pair.server.tcp = pair.plan.server_tcp;
+        pair.server.secret = secret_from(settings.seed, 2 * i + 1);
+        pair.plan.client.first_local_address = pair.client.ip.interfaces[0].address;
+        pair.plan.client.local_addresses = addresses;
+        pair.plan.client.remote_address = pair.server.ip.interfaces[0].address;
+        pair.plan.client.remote_port = server_port;
+        next_host += addresses;
+    }
+    return pairs;
+}
+
+nlohmann::ordered_json describe(const Settings& settings, const std::vector<Pair>& pairs, const port::MbufPoolOptions& pool,
+                                std::size_t memory_mb) {
+    nlohmann::ordered_json config;
+    config["wire"] = settings.wire;
+    config["ring_frames"] = ring_frames;
+    config["checksum"] = settings.offload ? "offload" : "software";
+    config["cores"] = settings.cores;
+    describe_traffic(settings.traffic, pairs[0].plan, config);
+    config["server_time_wait_table"] = pairs[0].plan.server_tcp.time_wait;
+    config["client_addresses"] = pairs[0].plan.client_addresses;
+    config["response_body"] = settings.size;
+    describe_tcp(settings.traffic.tcp, config);
+    config["mbufs"] = pool.mbufs;
+    config["memory_mb"] = memory_mb;
+    return config;
+}
+
+ExitStatus run(Settings& settings) {
+    const Signals signals;
+    const runtime::HostFacts machine = runtime::host_facts();
+    if (settings.wire != "ring")
+        throw std::invalid_argument(fmt::format("--wire: \"{}\" is no wire of this command; write ring", settings.wire));
+    if (settings.cores == 0) settings.cores = machine.cpus.size() >= 2 ? 2 : 1;
+    if (settings.cores > 1 && settings.cores % 2 != 0)
+        throw std::invalid_argument(fmt::format("--cores: {} cannot be shared between clients and servers; write 1, or an "
+                                                "even number",
+                                                settings.cores));
+    const unsigned count = std::max(1U, settings.cores / 2);
+    std::vector<Pair> pairs = make_pairs(settings, count);
+
+    port::MbufPoolOptions pool{.mbufs = 0, .lcores = settings.cores + 1};
+    std::size_t octets = 0, records = 0;
+    for (const Pair& pair : pairs) {
+        pool.mbufs += pair.plan.mbufs;
+        octets += memory_needed(pair.client) + memory_needed(pair.server) + 2 * ring_frames * sizeof(void*);
+        records += std::size_t{pair.plan.client.slots} * 32;
+    }
+    octets += port::memory_needed(pool);
+    const std::size_t available = machine.available_memory_mb - std::min(machine.available_memory_mb, records >> 20);
+    const std::size_t memory_mb = load::eal_memory_mb(octets, available, settings.traffic);
+
+    // What is sent without a copy lives until the end of the process.
+    static const load::HttpResponse response(settings.size, false);
+    static const std::string request = load::http_request(pairs[0].plan.client.remote_address);
+
+    runtime::Eal eal({.memory_mb = memory_mb, .hugepages = settings.huge, .workers = settings.cores});
+    const port::MbufPool mbufs = port::make_mbuf_pool(pool);
+    for (Pair& pair : pairs) {
+        pair.plan.client.request = std::as_bytes(std::span{request});
+        pair.wire = std::make_unique<port::RingWire>(port::RingWire::Options{
+            .frames = ring_frames, .offloads = settings.offload ? all_checksums() : ip::Offloads{}});
+    }
+
+    std::FILE* const text = settings.output.text();
+    port::TracedWire::Observer trace;
+    if (settings.output.trace) trace = make_trace(text, *settings.output.trace);
+
+    load::Result result;
+    result.command = "handshake";
+    result.started = utc_now();
+    result.host = load::this_host();
+    result.host.hugepages = eal.hugepages();
+    result.config = describe(settings, pairs, pool, memory_mb);
+    result.seed = settings.seed;
+    result.recipe = settings.traffic.recipe;
+    result.wire = settings.offload ? "ring, checksums declared as offloaded" : "ring, checksums in software";
+    result.client_cores = result.server_cores = count;
+    if (settings.traffic.rate) result.asked_cps = static_cast<double>(*settings.traffic.rate);
+    if (settings.cores == 1) result.notes.emplace_back("client and server share one core");
+    if (settings.cores > machine.cpus.size())
+        result.notes.push_back(fmt::format("{} loops share {} CPUs", settings.cores, machine.cpus.size()));
+    if (!settings.traffic.rate) result.notes.push_back(fmt::format("rate max: {} connections on their way for each client core",
+                                                                   pairs[0].plan.client.window));
+
+    fmt::print(text, "runnel handshake: recipe {}, rate {}, wire {}, {} core{}\n", to_string(result.recipe),
+               settings.traffic.rate ? human_count(*result.asked_cps) + "/s" : "max", result.wire, settings.cores,
+               settings.cores == 1 ? "" : "s");
+
+    runtime::PollLoopOptions loop;
+    if (settings.cores > machine.cpus.size()) loop.idle = runtime::Idle::yield;
+    runtime::Runtime runtime(eal, loop);
+    const bool shared = settings.cores == 1;
+    const auto factory = [&](runtime::Core& core) -> std::unique_ptr<runtime::CoreInstance> {
+        Pair& pair = pairs[shared ? 0 : core.index / 2];
+        auto instance = std::make_unique<load::TrafficCore>();
+        if (shared || core.index % 2 == 1) {
+            instance->server = std::make_unique<load::ServerSide>(pair.server, server_port, response.all(),
+                                                                  static_cast<std::uint32_t>(request.size()), mbufs.get());
+            core.loop.add(instance->server->stack, pair.wire->b());
+        }
+        if (shared || core.index % 2 == 0) {
+            instance->client = std::make_unique<load::ClientSide>(pair.client, pair.plan.client, pair.wire->a(),
+                                                                  mbufs.get(), runtime.clock(), trace);
+            instance->client->attach(core.loop);
+        }
+        return instance;
+    };
+    load::measure(runtime, factory, make_progress(text), [&] { return signals.arrived(); }, result);
+    report(result, settings.output);
+    return result.judgement.exit_status();
+}
+
+}  // namespace
+
+Action add_handshake(CLI::App& command) {
+    const auto settings = std::make_shared<Settings>();
+    command.add_option("--wire", settings->wire, "What joins the two endpoints: ring, two rings of mbufs in this process")
+        ->type_name("WIRE")
+        ->default_str("ring");
+    add_traffic_options(command, settings->traffic);
+    add_count(command, "--cores", settings->cores, 0, 128,
+              "Cores: 1 carries both endpoints, 2 one each, 2n n of each; 0: 2 where the machine has them");
+    add_count(command, "--size", settings->size, 0, static_cast<std::uint32_t>(load::HttpResponse::max_size),
+              "Octets of the body of a response (crr)");
+    command
+        .add_option_function<std::string>(
+            "--checksum",
+            [settings](const std::string& choice) {
+                if (choice != "software" && choice != "offload")
+                    throw CLI::ValidationError("--checksum", "\"" + choice + "\" is no choice; write software or offload");
+                settings->offload = choice == "offload";
+            },
+            "software: every checksum made and checked; offload: the wire is declared to do it, as a NIC would")
+        ->type_name("WHERE")
+        ->default_str("software");
+    add_count(command, "--client-addresses", settings->client_addresses, 0, most_addresses,
+              "Client addresses a client core, from 198.18.0.1 on; 0: as many as the ports need");
+    add_tcp_options(command, settings->traffic.tcp);
+    command.add_option_function<std::uint64_t>(
+               "--seed", [settings](const std::uint64_t& seed) { settings->seed = seed; },
+               "Keys of ports and sequence numbers from this number instead of entropy, to see the same again")
+        ->type_name("N");
+    add_huge_option(command, settings->huge);
+    add_json_option(command, settings->output);
+    add_trace_option(command, settings->output);
+    command.footer(
+        "Examples:\n"
+        "  runnel handshake                                       connect, request, response, close: as fast as it goes\n"
+        "  runnel handshake --recipe rst --duration 10s           the tester's classic: handshake and RST\n"
+        "  runnel handshake --rate 200k --json result.json        an even 200,000 a second, and its latencies\n"
+        "  runnel handshake --recipe hold --connections 1M        one million connections at once\n"
+        "  runnel handshake --connections 1 --trace               see one connection, segment by segment\n"
+        "With --rate max the window of open connections is the limit by intention, and the result valid; with a rate that\n"
+        "was not reached the exit status is 3.");
+    return [settings] { return run(*settings); };
+}
+
+}  // namespace runnel::app

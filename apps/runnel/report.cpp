@@ -1,0 +1,124 @@
+// See report.hpp.
+#include "report.hpp"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <mutex>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include "runnel/wire/describe.hpp"
+
+#include "quantity.hpp"
+
+namespace runnel::app {
+namespace {
+
+// Shared by the cores that trace: their lines do not mix.
+class TracePrinter {
+  public:
+    TracePrinter(std::FILE* out, std::uint32_t limit) : out_(out), left_(limit) {}
+
+    void show(const rte_mbuf& frame, Instant when) {
+        const std::lock_guard lock(mutex_);
+        if (left_ == 0) return;
+        std::array<std::byte, 2048> copy;
+        const std::uint32_t size = std::min<std::uint32_t>(rte_pktmbuf_pkt_len(&frame), copy.size());
+        const void* octets = rte_pktmbuf_read(&frame, 0, size, copy.data());
+        if (octets == nullptr) return;
+        const double seconds = static_cast<double>(when.time_since_epoch().count()) / 1e9;
+        fmt::print(out_, "{:.6f} {}\n", seconds, wire::describe({static_cast<const std::byte*>(octets), size}));
+        if (--left_ == 0) fmt::print(out_, "(further segments are not shown; --trace N shows more)\n");
+    }
+
+  private:
+    std::mutex mutex_;
+    std::FILE* out_;
+    std::uint32_t left_;
+};
+
+}  // namespace
+
+port::TracedWire::Observer make_trace(std::FILE* out, std::uint32_t limit) {
+    auto printer = std::make_shared<TracePrinter>(out, limit);
+    return [printer](port::Direction, const rte_mbuf& frame, Instant when) { printer->show(frame, when); };
+}
+
+load::Progress make_progress(std::FILE* out) {
+    return [out](const load::Interval& i) {
+        fmt::print(out,
+                   "{:6.1f} s  {:>8} connections/s  {:>8} in flight  handshake p99 {:.1f} us  {} retransmissions  {} drops\n",
+                   i.t_s, human_count(i.cps), human_count(static_cast<double>(i.in_flight)), i.handshake_p99_us,
+                   i.retransmissions, i.drops);
+        std::fflush(out);
+    };
+}
+
+std::string utc_now() {
+    const std::time_t now = std::time(nullptr);
+    std::tm parts{};
+    gmtime_r(&now, &parts);
+    std::array<char, 32> text{};
+    std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return text.data();
+}
+
+void describe_traffic(const load::Traffic& traffic, const load::CorePlan& plan, nlohmann::ordered_json& config) {
+    using Json = nlohmann::ordered_json;
+    config["recipe"] = to_string(traffic.recipe);
+    config["rate"] = traffic.rate ? Json(*traffic.rate) : Json("max");
+    config["connections"] = traffic.connections ? Json(*traffic.connections) : Json(nullptr);
+    config["window"] = plan.client.window;
+    config["batch"] = plan.client.batch;
+    config["duration"] = human_duration(traffic.duration);
+    config["ramp"] = human_duration(plan.client.ramp);
+    config["drain"] = human_duration(traffic.drain);
+    config["max_lag"] = human_duration(traffic.max_lag);
+    config["client_time_wait_table"] = plan.client_tcp.time_wait;
+}
+
+void describe_tcp(const tcp::Config& tcp, nlohmann::ordered_json& config) {
+    config["syn_timeout"] = human_duration(tcp.syn_timeout);
+    config["syn_retries"] = tcp.syn_retries;
+    config["synack_timeout"] = human_duration(tcp.synack_timeout);
+    config["synack_retries"] = tcp.synack_retries;
+    config["receive_buffer"] = tcp.receive_buffer;
+    config["send_buffer"] = tcp.send_buffer;
+    config["out_of_order_limit"] = tcp.out_of_order_limit;
+    config["min_rto"] = human_duration(tcp.min_rto);
+    config["max_rto"] = human_duration(tcp.max_rto);
+    config["r2"] = human_duration(tcp.r2);
+    config["delayed_ack"] = human_duration(tcp.delayed_ack);
+    config["initial_window"] = tcp.initial_window;
+    config["min_peer_mss"] = tcp.min_peer_mss;
+    config["timestamps"] = tcp.timestamps;
+    config["window_scaling"] = tcp.window_scaling;
+    config["congestion"] = "newreno";
+    config["time_wait"] = human_duration(tcp.time_wait_duration);
+    config["fin_wait_2_timeout"] = human_duration(tcp.fin_wait_2_timeout);
+    config["ephemeral_ports"] = fmt::format("{}-{}", tcp.ephemeral_first, tcp.ephemeral_last);
+    config["challenge_acks_per_second"] = tcp.challenge_acks_per_second;
+}
+
+void report(const load::Result& result, const Output& output) {
+    fmt::print(output.text(), "{}", to_text(result));
+    if (output.json.empty()) return;
+    const std::string document = to_json(result).dump(2) + "\n";
+    if (output.json == "-") {
+        std::fwrite(document.data(), 1, document.size(), stdout);
+        std::fflush(stdout);
+        return;
+    }
+    std::FILE* file = std::fopen(output.json.c_str(), "w");
+    const bool written = file != nullptr && std::fwrite(document.data(), 1, document.size(), file) == document.size();
+    const int error = errno;
+    if ((file != nullptr && std::fclose(file) != 0) || !written)
+        throw std::runtime_error(fmt::format("--json {}: the file cannot be written ({}); name one that can, or - for "
+                                             "standard output",
+                                             output.json, std::strerror(error)));
+}
+
+}  // namespace runnel::app

@@ -1,0 +1,156 @@
+#include "runnel/base/counters.hpp"
+
+#include <string_view>
+
+namespace runnel {
+
+namespace {
+
+/// An enumerator beside its description, so that the compiler can hold the table to the order of the enum.
+template <class Enum>
+struct Row {
+    Enum value;
+    CounterDescription description;
+};
+
+// A line a row.
+// clang-format off
+constexpr Row<Counter> counter_rows[] = {
+    {Counter::frames_in, {"frames_in", "Frames that the stack was given."}},
+    {Counter::frames_out, {"frames_out", "Frames that the stack gave out to be sent."}},
+    {Counter::bytes_in, {"bytes_in", "Octets of the frames that the stack was given, without preamble and frame check sequence."}},
+    {Counter::bytes_out, {"bytes_out", "Octets of the frames that the stack gave out, without preamble and frame check sequence."}},
+    {Counter::arp_in, {"arp_in", "ARP packets received that were well formed."}},
+    {Counter::arp_out, {"arp_out", "ARP requests and replies sent."}},
+    {Counter::icmp_in, {"icmp_in", "ICMP messages received that were well formed."}},
+    {Counter::icmp_out, {"icmp_out", "ICMP messages sent."}},
+    {Counter::udp_in, {"udp_in", "UDP datagrams received that were well formed."}},
+    {Counter::udp_out, {"udp_out", "UDP datagrams sent."}},
+    {Counter::tcp_in, {"tcp_in", "TCP segments received that were well formed."}},
+    {Counter::tcp_out, {"tcp_out", "TCP segments sent, retransmissions included."}},
+    {Counter::tcp_active_opens, {"tcp_active_opens", "Connections that this side began with a SYN."}},
+    {Counter::tcp_passive_opens, {"tcp_passive_opens", "Connections that a SYN from a peer began here."}},
+    {Counter::tcp_established, {"tcp_established", "Connections that reached ESTABLISHED."}},
+    {Counter::tcp_connect_failed, {"tcp_connect_failed", "Connections that this side began and that never reached ESTABLISHED."}},
+    {Counter::tcp_closed, {"tcp_closed", "Connections that ended after they had been established, however they ended."}},
+    {Counter::tcp_resets_in, {"tcp_resets_in", "Segments with RST received and accepted."}},
+    {Counter::tcp_resets_out, {"tcp_resets_out", "Segments with RST sent."}},
+    {Counter::tcp_challenge_acks, {"tcp_challenge_acks", "ACKs sent to challenge a doubtful segment (RFC 5961)."}},
+    {Counter::tcp_syn_retransmits, {"tcp_syn_retransmits", "SYNs sent again because no answer came in time."}},
+    {Counter::tcp_synack_retransmits, {"tcp_synack_retransmits", "SYN-ACKs sent again because no ACK came in time."}},
+    {Counter::tcp_half_open_expired, {"tcp_half_open_expired", "Half-open connections given up after the last SYN-ACK stayed unanswered."}},
+    {Counter::tcp_rto_expirations, {"tcp_rto_expirations", "Times that a retransmission time-out of an established connection ran out (RFC 6298)."}},
+    {Counter::tcp_data_retransmits, {"tcp_data_retransmits", "Segments with data sent again, for whatever reason."}},
+    {Counter::tcp_fin_retransmits, {"tcp_fin_retransmits", "Segments with FIN sent again."}},
+    {Counter::tcp_fast_retransmits, {"tcp_fast_retransmits", "Segments sent again on duplicate ACKs, before a time-out (RFC 5681)."}},
+    {Counter::tcp_duplicate_acks_in, {"tcp_duplicate_acks_in", "Duplicate ACKs received (RFC 5681)."}},
+    {Counter::tcp_zero_window_probes, {"tcp_zero_window_probes", "Probes sent into a window that the peer had closed."}},
+    {Counter::tcp_delayed_acks, {"tcp_delayed_acks", "ACKs sent because the delayed-ACK timer ran out."}},
+    {Counter::tcp_out_of_order_in, {"tcp_out_of_order_in", "Segments with data received ahead of what was expected, and kept."}},
+    {Counter::tcp_time_wait_entered, {"tcp_time_wait_entered", "Connections that entered TIME-WAIT."}},
+    {Counter::tcp_time_wait_reopened, {"tcp_time_wait_reopened", "Connections in TIME-WAIT that a new SYN replaced (RFC 6191)."}},
+    {Counter::tcp_time_wait_recycled, {"tcp_time_wait_recycled", "Connections in TIME-WAIT given up early because their table was full."}},
+    {Counter::tcp_timed_out, {"tcp_timed_out", "Established connections given up because the peer had stopped answering."}},
+};
+
+constexpr Row<DropReason> drop_rows[] = {
+    {DropReason::ethernet_truncated, {"ethernet_truncated", "The frame is shorter than an Ethernet header, or its VLAN tag is cut off."}},
+    {DropReason::ethernet_not_for_us, {"ethernet_not_for_us", "The destination address is neither ours nor broadcast."}},
+    {DropReason::ethernet_unknown_type, {"ethernet_unknown_type", "The EtherType is none that the stack speaks."}},
+    {DropReason::vlan_not_for_us, {"vlan_not_for_us", "The VLAN tag is not that of our interface."}},
+    {DropReason::arp_malformed, {"arp_malformed", "The ARP packet is cut off, or not of IPv4 over Ethernet."}},
+    {DropReason::arp_not_for_us, {"arp_not_for_us", "The ARP request asks for an address that is not ours."}},
+    {DropReason::arp_unsolicited, {"arp_unsolicited", "The ARP reply answers nothing that we asked."}},
+    {DropReason::neighbour_queue_full, {"neighbour_queue_full", "Too many packets already wait for this neighbour's link address."}},
+    {DropReason::neighbour_unreachable, {"neighbour_unreachable", "The neighbour did not answer with its link address."}},
+    {DropReason::neighbour_table_full, {"neighbour_table_full", "The table of neighbours has no room for another."}},
+    {DropReason::ip_truncated, {"ip_truncated", "The packet is shorter than an IP header."}},
+    {DropReason::ip_bad_version, {"ip_bad_version", "The version in the header is not the one that the EtherType says."}},
+    {DropReason::ip_bad_header_length, {"ip_bad_header_length", "The header length is below the minimum or beyond the packet."}},
+    {DropReason::ip_bad_total_length, {"ip_bad_total_length", "The total length is below the header's or beyond the frame."}},
+    {DropReason::ip_bad_checksum, {"ip_bad_checksum", "The checksum of the IPv4 header is wrong."}},
+    {DropReason::ip_bad_source, {"ip_bad_source", "The source is an address that no host may send from."}},
+    {DropReason::ip_not_for_us, {"ip_not_for_us", "The destination is not an address of ours."}},
+    {DropReason::ip_fragment, {"ip_fragment", "The packet is a fragment, and fragments are not reassembled."}},
+    {DropReason::ip_source_route, {"ip_source_route", "The packet carries a source route, and source routes are not followed."}},
+    {DropReason::ip_bad_option, {"ip_bad_option", "An IP option is malformed."}},
+    {DropReason::ip_unknown_protocol, {"ip_unknown_protocol", "The protocol is none that the stack speaks."}},
+    {DropReason::ip_no_route, {"ip_no_route", "There is no route to the destination."}},
+    {DropReason::ip_family_unsupported, {"ip_family_unsupported", "The packet is of a family that the interface does not speak."}},
+    {DropReason::ip_too_big, {"ip_too_big", "The packet to send is larger than the MTU and may not be fragmented."}},
+    {DropReason::icmp_truncated, {"icmp_truncated", "The ICMP message is shorter than its header or than what it must quote."}},
+    {DropReason::icmp_bad_checksum, {"icmp_bad_checksum", "The checksum of the ICMP message is wrong."}},
+    {DropReason::icmp_unknown_type, {"icmp_unknown_type", "The type of the ICMP message is none that the stack knows."}},
+    {DropReason::icmp_ignored, {"icmp_ignored", "The ICMP message is of a kind that hosts ignore: redirect, source quench, timestamp, address mask."}},
+    {DropReason::icmp_group_destination, {"icmp_group_destination", "The ICMP request was sent to a broadcast or multicast address, and is not answered."}},
+    {DropReason::icmp_error_without_owner, {"icmp_error_without_owner", "The ICMP error quotes a packet of no connection or socket here."}},
+    {DropReason::icmp_rate_limited, {"icmp_rate_limited", "The ICMP message was not sent because its rate limit is reached."}},
+    {DropReason::udp_truncated, {"udp_truncated", "The datagram is shorter than a UDP header."}},
+    {DropReason::udp_bad_length, {"udp_bad_length", "The UDP length is below the header's or beyond the packet."}},
+    {DropReason::udp_bad_checksum, {"udp_bad_checksum", "The checksum of the datagram is wrong."}},
+    {DropReason::udp_no_socket, {"udp_no_socket", "No UDP socket is bound to the destination port."}},
+    {DropReason::tcp_truncated, {"tcp_truncated", "The segment is shorter than a TCP header."}},
+    {DropReason::tcp_bad_data_offset, {"tcp_bad_data_offset", "The data offset is below the minimum or beyond the segment."}},
+    {DropReason::tcp_bad_checksum, {"tcp_bad_checksum", "The checksum of the segment is wrong."}},
+    {DropReason::tcp_bad_option_length, {"tcp_bad_option_length", "The length of a TCP option is wrong."}},
+    {DropReason::tcp_group_destination, {"tcp_group_destination", "The segment was sent from or to a broadcast or multicast address."}},
+    {DropReason::tcp_no_connection, {"tcp_no_connection", "No connection and no listener owns the segment."}},
+    {DropReason::tcp_listen_unexpected, {"tcp_listen_unexpected", "A listener received a segment that opens no connection."}},
+    {DropReason::tcp_syn_sent_bad_ack, {"tcp_syn_sent_bad_ack", "In SYN-SENT, the segment acknowledges what was never sent."}},
+    {DropReason::tcp_syn_sent_unexpected, {"tcp_syn_sent_unexpected", "In SYN-SENT, the segment carries neither SYN nor RST."}},
+    {DropReason::tcp_out_of_window, {"tcp_out_of_window", "The segment lies outside the receive window."}},
+    {DropReason::tcp_paws, {"tcp_paws", "The timestamp is older than one already seen (PAWS, RFC 7323)."}},
+    {DropReason::tcp_missing_timestamp, {"tcp_missing_timestamp", "The segment lacks the timestamp that was agreed on (RFC 7323)."}},
+    {DropReason::tcp_reset_out_of_window, {"tcp_reset_out_of_window", "The RST lies outside the receive window (RFC 5961)."}},
+    {DropReason::tcp_reset_challenged, {"tcp_reset_challenged", "The RST lies in the window but not at its start, and was challenged (RFC 5961)."}},
+    {DropReason::tcp_syn_challenged, {"tcp_syn_challenged", "The SYN arrived on a synchronized connection, and was challenged (RFC 5961)."}},
+    {DropReason::tcp_no_ack_flag, {"tcp_no_ack_flag", "The segment carries no ACK where each must."}},
+    {DropReason::tcp_bad_ack, {"tcp_bad_ack", "The segment acknowledges what was never sent, or what is long past."}},
+    {DropReason::tcp_duplicate_data, {"tcp_duplicate_data", "All the segment's data had been received before."}},
+    {DropReason::tcp_data_after_close, {"tcp_data_after_close", "The data came after the application had closed, or after the peer's FIN."}},
+    {DropReason::tcp_receive_buffer_full, {"tcp_receive_buffer_full", "The data does not fit in the receive buffer."}},
+    {DropReason::tcp_out_of_order_full, {"tcp_out_of_order_full", "The data came ahead of what was expected, and its budget is spent."}},
+    {DropReason::tcp_half_open_full, {"tcp_half_open_full", "The SYN found the table of half-open connections full."}},
+    {DropReason::tcp_connections_full, {"tcp_connections_full", "All connections are in use."}},
+    {DropReason::tcp_cold_blocks_full, {"tcp_cold_blocks_full", "All blocks for connections with work in hand are in use."}},
+    {DropReason::tcp_time_wait_ignored, {"tcp_time_wait_ignored", "The segment reached a connection in TIME-WAIT and calls for no answer."}},
+    {DropReason::no_mbuf, {"no_mbuf", "No mbuf was left to build a packet in."}},
+    {DropReason::transmit_queue_full, {"transmit_queue_full", "The queue of frames to send is full."}},
+    {DropReason::frame_too_long, {"frame_too_long", "The frame is longer than the port can send."}},
+    {DropReason::frame_scattered, {"frame_scattered", "The headers of the frame lie in several pieces that cannot be made one."}},
+};
+// clang-format on
+
+/// Whether the table has each enumerator in its place, named and described.
+template <class Enum, std::size_t n>
+constexpr bool in_order(const Row<Enum> (&rows)[n]) {
+    if (n != static_cast<std::size_t>(Enum::count_)) return false;
+    for (std::size_t i = 0; i < n; ++i)
+        if (static_cast<std::size_t>(rows[i].value) != i || rows[i].description.name.empty() ||
+            !rows[i].description.sentence.ends_with('.'))
+            return false;
+    return true;
+}
+static_assert(in_order(counter_rows), "counter_rows follows the order of Counter");
+static_assert(in_order(drop_rows), "drop_rows follows the order of DropReason");
+
+template <class Enum, std::size_t n>
+constexpr std::array<CounterDescription, n> descriptions_of(const Row<Enum> (&rows)[n]) {
+    std::array<CounterDescription, n> descriptions;
+    for (std::size_t i = 0; i < n; ++i) descriptions[i] = rows[i].description;
+    return descriptions;
+}
+constexpr auto counter_table = descriptions_of(counter_rows);
+constexpr auto drop_table = descriptions_of(drop_rows);
+
+}  // namespace
+
+std::span<const CounterDescription, counter_count> counter_descriptions() noexcept {
+    return counter_table;
+}
+
+std::span<const CounterDescription, drop_count> drop_descriptions() noexcept {
+    return drop_table;
+}
+
+}  // namespace runnel

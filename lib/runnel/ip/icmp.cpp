@@ -1,0 +1,163 @@
+#include "runnel/ip/icmp.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <span>
+
+#include "runnel/ip/mbuf_checksum.hpp"
+#include "runnel/wire/byte_order.hpp"
+#include "runnel/wire/checksum.hpp"
+#include "runnel/wire/icmp.hpp"
+
+namespace runnel::ip {
+
+namespace {
+
+// An ICMP error quotes as much as fits an IP packet of 576 octets (RFC 1812 section 4.3.2.3).
+constexpr std::size_t largest_quote = 576 - wire::ipv4_header_size - wire::icmp_header_size;
+
+// True where the octets of the first segment are this packet's alone, to be written on.
+bool is_writable(const rte_mbuf* mbuf) noexcept {
+    return RTE_MBUF_DIRECT(mbuf) && rte_mbuf_refcnt_read(mbuf) == 1;
+}
+
+}  // namespace
+
+Upper Icmp::input(Ingress& in, Instant now) noexcept {
+    const auto message = wire::IcmpView::parse(first_segment(in.mbuf));
+    if (!message) [[unlikely]] {
+        link_.drop(in.mbuf, DropReason::icmp_truncated);
+        return Upper::none;
+    }
+    if (!wire::checksum_holds(mbuf_checksum_add(in.mbuf))) [[unlikely]] {
+        link_.drop(in.mbuf, DropReason::icmp_bad_checksum);
+        return Upper::none;
+    }
+    link_.counters().add(Counter::icmp_in);
+    if (in.group) {
+        link_.drop(in.mbuf, DropReason::icmp_group_destination);
+        return Upper::none;
+    }
+    switch (message->type()) {
+        case wire::IcmpType::echo_request:
+            answer_echo(in, now);
+            return Upper::none;
+        case wire::IcmpType::destination_unreachable:
+        case wire::IcmpType::time_exceeded:
+        case wire::IcmpType::parameter_problem:
+            return take_error(in);
+        // RFC 6633 (source quench), RFC 6918 (the obsolete ones); a redirect would let anybody on the path to
+        // a forged router's address turn our traffic (RFC 1122 section 3.2.2.2 lets a host ignore what it
+        // cannot verify). A timestamp reply is optional (section 3.2.2.8), and tells a stranger our clock.
+        case wire::IcmpType::source_quench:
+        case wire::IcmpType::redirect:
+        case wire::IcmpType::timestamp_request:
+        case wire::IcmpType::timestamp_reply:
+        case wire::IcmpType::information_request:
+        case wire::IcmpType::information_reply:
+        case wire::IcmpType::address_mask_request:
+        case wire::IcmpType::address_mask_reply:
+        case wire::IcmpType::echo_reply:
+            link_.drop(in.mbuf, DropReason::icmp_ignored);
+            return Upper::none;
+    }
+    link_.drop(in.mbuf, DropReason::icmp_unknown_type);
+    return Upper::none;
+}
+
+// The request becomes its reply: all data stays, only the type and with it the checksum change (RFC 1122
+// section 3.2.2.6).
+void Icmp::answer_echo(Ingress& in, Instant now) noexcept {
+    rte_mbuf* mbuf = in.mbuf;
+    if (!is_writable(mbuf)) [[unlikely]] {
+        rte_mbuf* copy = rte_pktmbuf_copy(mbuf, link_.stash().pool(), 0, mbuf->pkt_len);
+        if (copy == nullptr) {
+            link_.drop(mbuf, DropReason::no_mbuf);
+            return;
+        }
+        link_.stash().put(mbuf);
+        mbuf = copy;
+    }
+    auto* const message = rte_pktmbuf_mtod(mbuf, std::byte*);
+    const std::uint16_t checksum = wire::load_be16(message + 2);
+    const std::uint16_t type_and_code = wire::load_be16(message);
+    const auto reply = static_cast<std::uint16_t>(type_and_code & 0xff);
+    wire::store_be16(message, reply);
+    wire::store_be16(message + 2, wire::checksum_update16(checksum, type_and_code, reply));
+    mbuf->ol_flags = 0;
+    const Output how{.source = in.destination,
+                     .destination = in.source,
+                     .protocol = static_cast<std::uint8_t>(wire::IpProtocol::icmp),
+                     .tos = in.tos,
+                     .dont_fragment = false};
+    if (output_.send(mbuf, how, now)) link_.counters().add(Counter::icmp_out);
+}
+
+Upper Icmp::take_error(Ingress& in) noexcept {
+    const auto message = wire::IcmpView::parse(first_segment(in.mbuf));
+    const auto quote = wire::parse_quoted_packet(message->payload());
+    if (!quote) {
+        link_.drop(in.mbuf, DropReason::icmp_truncated);
+        return Upper::none;
+    }
+    const bool transport =
+        quote->protocol == wire::IpProtocol::tcp || quote->protocol == wire::IpProtocol::udp;
+    if (!transport || !interfaces_.is_local(quote->source)) {
+        link_.drop(in.mbuf, DropReason::icmp_error_without_owner);
+        return Upper::none;
+    }
+    const bool too_big =
+        message->type() == wire::IcmpType::destination_unreachable &&
+        message->code() == static_cast<std::uint8_t>(wire::UnreachableCode::fragmentation_needed);
+    in.error = {.type = static_cast<std::uint8_t>(message->type()),
+                .code = message->code(),
+                .protocol = static_cast<std::uint8_t>(quote->protocol),
+                .next_hop_mtu = too_big ? message->next_hop_mtu() : std::uint16_t{0},
+                .source = quote->source,
+                .destination = quote->destination,
+                .source_port = quote->source_port,
+                .destination_port = quote->destination_port,
+                .sequence = quote->sequence};
+    return Upper::icmp_error;
+}
+
+void Icmp::send_error(const Ingress& about, std::uint8_t type, std::uint8_t code, Instant now) noexcept {
+    // RFC 1122 section 3.2.2: never about an ICMP error (we have none to report about other ICMP messages
+    // either), a group, or a source that is not one host. Later fragments never come here.
+    if (about.group || about.protocol == static_cast<std::uint8_t>(wire::IpProtocol::icmp) ||
+        !interfaces_.may_be_sender(about.source) || !interfaces_.is_local(about.destination))
+        return;
+    if (!errors_.take(now)) {
+        link_.counters().drop(DropReason::icmp_rate_limited);
+        return;
+    }
+    rte_mbuf* mbuf = link_.stash().take_control();
+    if (mbuf == nullptr) {
+        link_.counters().drop(DropReason::no_mbuf);
+        return;
+    }
+    // Of a chain only what the first segment holds is quoted: it has the headers.
+    const std::size_t quoted =
+        std::min(std::size_t{about.ip_header_size} + about.mbuf->data_len, largest_quote);
+    char* const room = rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(wire::icmp_header_size + quoted));
+    if (room == nullptr) {
+        link_.drop(mbuf, DropReason::no_mbuf);
+        return;
+    }
+    auto* const message = reinterpret_cast<std::byte*>(room);
+    wire::write(wire::IcmpHeader{.type = wire::IcmpType{type}, .code = code},
+                std::span<std::byte, wire::icmp_header_size>{message, wire::icmp_header_size});
+    // The packet's own header stands in the head room, where `input` passed it by.
+    std::memcpy(message + wire::icmp_header_size,
+                rte_pktmbuf_mtod(about.mbuf, const std::byte*) - about.ip_header_size, quoted);
+    wire::store_be16(message + 2,
+                     wire::checksum_finish(wire::checksum_add({message, wire::icmp_header_size + quoted})));
+    const Output how{.source = about.destination,
+                     .destination = about.source,
+                     .protocol = static_cast<std::uint8_t>(wire::IpProtocol::icmp),
+                     .dont_fragment = false};
+    if (output_.send(mbuf, how, now)) link_.counters().add(Counter::icmp_out);
+}
+
+}  // namespace runnel::ip

@@ -1,0 +1,114 @@
+// The interfaces of a stack, and what they make of an address: ours, a group's, or one that no host may send
+// from (RFC 1122 sections 3.2.1.3 and 3.3.6).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "runnel/base/ip_address.hpp"
+#include "runnel/ip/config.hpp"
+#include "runnel/wire/ethernet.hpp"
+#include "runnel/wire/vlan.hpp"
+
+namespace runnel::ip {
+
+/// The six octets of an Ethernet address as one number, first octet highest: addresses compare in one
+/// instruction.
+[[nodiscard]] constexpr std::uint64_t mac_number(const MacAddress& mac) noexcept {
+    std::uint64_t number = 0;
+    for (const std::uint8_t octet : mac.octets) number = number << 8 | octet;
+    return number;
+}
+
+/// One interface, with what is asked of it a packet worked out.
+struct Interface {
+    /// `settings` have been validated.
+    Interface(const InterfaceConfig& settings, std::uint8_t at) noexcept
+        : mac_as_number(mac_number(settings.mac)),
+          first(settings.address.value),
+          count(settings.address_count),
+          mask(settings.prefix_length == 0 ? 0 : ~std::uint32_t{0} << (32 - settings.prefix_length)),
+          // Networks of one or two addresses have no broadcast (RFC 3021); these two values are no host's
+          // anyway.
+          network_address(settings.prefix_length < 31 ? first & mask : 0),
+          broadcast_address(settings.prefix_length < 31 ? first | ~mask : ~std::uint32_t{0}),
+          mtu(settings.mtu),
+          vlan(settings.vlan),
+          index(at),
+          link_header_size(static_cast<std::uint8_t>(wire::ethernet_header_size +
+                                                     (settings.vlan != 0 ? wire::vlan_tag_size : 0))),
+          offloads(settings.offloads),
+          mac(settings.mac) {}
+
+    [[nodiscard]] bool owns(Ipv4Address address) const noexcept { return address.value - first < count; }
+    /// True where the address is of the connected network.
+    [[nodiscard]] bool connects(Ipv4Address address) const noexcept {
+        return ((address.value ^ first) & mask) == 0;
+    }
+    /// True for the broadcast address of the connected network, in its old form of all zeros too (RFC 1122
+    /// section 3.3.6).
+    [[nodiscard]] bool is_broadcast(Ipv4Address address) const noexcept {
+        return address.value == broadcast_address || address.value == network_address;
+    }
+    [[nodiscard]] Ipv4Address address() const noexcept { return Ipv4Address{first}; }
+
+    std::uint64_t mac_as_number;
+    std::uint32_t first;
+    std::uint32_t count;
+    std::uint32_t mask;
+    std::uint32_t network_address;
+    std::uint32_t broadcast_address;
+    std::uint16_t mtu;
+    std::uint16_t vlan;
+    std::uint8_t index;
+    std::uint8_t link_header_size;
+    Offloads offloads;
+    MacAddress mac;
+};
+
+class Interfaces {
+  public:
+    explicit Interfaces(const std::vector<InterfaceConfig>& settings) {
+        all_.reserve(settings.size());
+        for (const InterfaceConfig& one : settings)
+            all_.emplace_back(one, static_cast<std::uint8_t>(all_.size()));
+    }
+
+    [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
+    [[nodiscard]] const Interface& operator[](std::size_t index) const noexcept { return all_[index]; }
+    [[nodiscard]] auto begin() const noexcept { return all_.begin(); }
+    [[nodiscard]] auto end() const noexcept { return all_.end(); }
+
+    /// Ours, on whichever interface: the weak host model (RFC 1122 section 3.3.4.2).
+    [[nodiscard]] bool is_local(Ipv4Address address) const noexcept {
+        for (const Interface& interface : all_)
+            if (interface.owns(address)) return true;
+        return false;
+    }
+    /// Limited broadcast, broadcast of a connected network, or multicast.
+    [[nodiscard]] bool is_group(Ipv4Address address) const noexcept {
+        return address.is_multicast() || is_broadcast(address);
+    }
+    [[nodiscard]] bool is_broadcast(Ipv4Address address) const noexcept {
+        if (address.is_limited_broadcast()) return true;
+        for (const Interface& interface : all_)
+            if (address.value != 0 && interface.is_broadcast(address)) return true;
+        return false;
+    }
+    /// True where another host may have sent from that address: not 0/8, loopback, multicast, class E,
+    /// broadcast of a connected network, nor ours.
+    [[nodiscard]] bool may_be_sender(Ipv4Address address) const noexcept {
+        constexpr std::uint32_t first_unicast = 0x01000000, beyond_unicast = 0xe0000000;
+        if (address.value - first_unicast >= beyond_unicast - first_unicast || address.is_loopback())
+            return false;
+        for (const Interface& interface : all_)
+            if (interface.owns(address) || interface.is_broadcast(address)) return false;
+        return true;
+    }
+
+  private:
+    std::vector<Interface> all_;
+};
+
+}  // namespace runnel::ip

@@ -1,0 +1,245 @@
+#include "runnel/ip/internet_layer.hpp"
+
+#include <cstddef>
+#include <span>
+
+#include "runnel/base/keyed_hash.hpp"
+#include "runnel/ip/arp.hpp"
+#include "runnel/ip/icmp.hpp"
+#include "runnel/ip/interface.hpp"
+#include "runnel/ip/ip_output.hpp"
+#include "runnel/ip/link_output.hpp"
+#include "runnel/ip/mbuf_checksum.hpp"
+#include "runnel/ip/received_frame.hpp"
+#include "runnel/wire/byte_order.hpp"
+#include "runnel/wire/checksum.hpp"
+#include "runnel/wire/icmp.hpp"
+#include "runnel/wire/ipv4.hpp"
+
+namespace runnel::ip {
+
+namespace {
+
+constexpr std::uint64_t broadcast_mac = mac_number(MacAddress::broadcast());
+constexpr Ipv4Address all_hosts{224, 0, 0, 1};  // RFC 1112 section 4: every host is a member
+constexpr std::uint64_t all_hosts_mac = mac_number(wire::multicast_mac(all_hosts));
+
+const Config& validated(const Config& config) {
+    validate(config);
+    return config;
+}
+
+DropReason reason_of(wire::Ipv4Fault fault) noexcept {
+    switch (fault) {
+        case wire::Ipv4Fault::bad_version:
+            return DropReason::ip_bad_version;
+        case wire::Ipv4Fault::bad_header_length:
+            return DropReason::ip_bad_header_length;
+        case wire::Ipv4Fault::bad_total_length:
+            return DropReason::ip_bad_total_length;
+        case wire::Ipv4Fault::truncated:
+        case wire::Ipv4Fault::none:
+            break;
+    }
+    return DropReason::ip_truncated;
+}
+
+}  // namespace
+
+struct InternetLayer::Parts {
+    Parts(const Config& config, HashKey key, Counters& counters, MbufStash& stash, TransmitQueue& queue)
+        : interfaces(validated(config).interfaces),
+          link(counters, stash, queue),
+          arp(config, key, interfaces, link),
+          output(config, key, interfaces, arp, link),
+          icmp(config, key, interfaces, output, link) {}
+
+    Upper input(rte_mbuf* frame, Ingress& in, Instant now) noexcept;
+    Upper input_ipv4(rte_mbuf* frame, const Interface& interface, std::size_t offset, bool link_group,
+                     Ingress& in, Instant now) noexcept;
+
+    Upper drop(rte_mbuf* frame, DropReason reason) noexcept {
+        link.drop(frame, reason);
+        return Upper::none;
+    }
+
+    Interfaces interfaces;
+    LinkOutput link;
+    Arp arp;
+    IpOutput output;
+    Icmp icmp;
+};
+
+// The link layer: whose frame, of which VLAN, of what type.
+Upper InternetLayer::Parts::input(rte_mbuf* frame, Ingress& in, Instant now) noexcept {
+    const std::size_t index = interfaces.size() == 1 ? 0 : frame->port;
+    if (index >= interfaces.size()) [[unlikely]]
+        return drop(frame, DropReason::ethernet_not_for_us);
+    const Interface& interface = interfaces[index];
+    if (frame->nb_segs > 1 && !gather_headers(frame)) [[unlikely]]
+        return drop(frame, DropReason::frame_scattered);
+    if (frame->data_len < wire::ethernet_header_size) [[unlikely]]
+        return drop(frame, DropReason::ethernet_truncated);
+
+    const auto* const octets = rte_pktmbuf_mtod(frame, const std::byte*);
+    const std::uint64_t destination = wire::load_be64(octets) >> 16;
+    bool link_group = false;
+    if (destination != interface.mac_as_number) [[unlikely]] {
+        link_group = destination == broadcast_mac || destination == all_hosts_mac;
+        if (!link_group) return drop(frame, DropReason::ethernet_not_for_us);
+    }
+
+    std::size_t offset = wire::ethernet_header_size;
+    std::uint16_t type = wire::load_be16(octets + 12);
+    const bool stripped = (frame->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0;
+    if (interface.vlan != 0 || stripped || type == static_cast<std::uint16_t>(wire::EtherType::vlan))
+        [[unlikely]] {
+        std::uint16_t vlan = stripped ? wire::vlan_id(frame->vlan_tci) : std::uint16_t{0};
+        if (!stripped && type == static_cast<std::uint16_t>(wire::EtherType::vlan)) {
+            const auto tag = wire::parse_vlan_tag(first_segment(frame).subspan(offset));
+            if (!tag) return drop(frame, DropReason::ethernet_truncated);
+            vlan = tag->id;
+            type = static_cast<std::uint16_t>(tag->type);
+            offset += wire::vlan_tag_size;
+        }
+        // A tag of id 0 says a priority and no VLAN: it is as good as none.
+        if (vlan != interface.vlan) return drop(frame, DropReason::vlan_not_for_us);
+    }
+
+    if (type == static_cast<std::uint16_t>(wire::EtherType::ipv4)) [[likely]]
+        return input_ipv4(frame, interface, offset, link_group, in, now);
+    if (type == static_cast<std::uint16_t>(wire::EtherType::arp)) {
+        arp.input(first_segment(frame).subspan(offset), interface, now);
+        link.stash().put(frame);
+        return Upper::none;
+    }
+    return drop(frame, type == static_cast<std::uint16_t>(wire::EtherType::ipv6)
+                           ? DropReason::ip_family_unsupported
+                           : DropReason::ethernet_unknown_type);
+}
+
+// RFC 1122 section 3.2.1, in its order.
+Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interface, std::size_t offset,
+                                       bool link_group, Ingress& in, Instant now) noexcept {
+    const std::span<const std::byte> header = first_segment(frame).subspan(offset);
+    const wire::Ipv4Fault fault = wire::check_ipv4_header(header, frame->pkt_len - offset);
+    if (fault != wire::Ipv4Fault::none) [[unlikely]]
+        return drop(frame, reason_of(fault));
+    const std::size_t header_size = (std::to_integer<std::size_t>(header[0]) & 0xf) * 4;
+
+    const std::uint64_t verdict = frame->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
+    // "None" of the mask's four values is: the port vouches for the header though the field is not filled in.
+    const bool checked = interface.offloads.rx_ip_checksum && verdict != RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN;
+    if (checked ? verdict == RTE_MBUF_F_RX_IP_CKSUM_BAD
+                : !wire::checksum_holds(wire::checksum_add(header.first(header_size)))) [[unlikely]]
+        return drop(frame, DropReason::ip_bad_checksum);
+
+    const Ipv4Address source{wire::load_be32(header, 12)};
+    const Ipv4Address destination{wire::load_be32(header, 16)};
+    if (!interfaces.may_be_sender(source)) [[unlikely]]
+        return drop(frame, DropReason::ip_bad_source);
+    bool group = false;
+    if (!interface.owns(destination)) [[unlikely]] {
+        group = destination == all_hosts || interfaces.is_broadcast(destination);
+        if (!group && !interfaces.is_local(destination)) return drop(frame, DropReason::ip_not_for_us);
+    }
+    // A link broadcast that means a single host is nothing that a host sends (RFC 1122 section 3.3.6).
+    if (link_group && !group) [[unlikely]]
+        return drop(frame, DropReason::ip_not_for_us);
+    if (header_size > wire::ipv4_header_size) [[unlikely]] {
+        const auto options = header.subspan(wire::ipv4_header_size, header_size - wire::ipv4_header_size);
+        const wire::Ipv4OptionFault option_fault = wire::check_ipv4_options(options);
+        if (option_fault == wire::Ipv4OptionFault::malformed) return drop(frame, DropReason::ip_bad_option);
+        if (option_fault == wire::Ipv4OptionFault::source_route)
+            return drop(frame, DropReason::ip_source_route);
+    }
+    if ((wire::load_be16(header, 6) & (wire::ipv4_more_fragments | wire::ipv4_fragment_offset_mask)) != 0)
+        [[unlikely]]
+        return drop(frame, DropReason::ip_fragment);
+
+    const std::size_t total = wire::load_be16(header, 2);
+    if (frame->pkt_len != offset + total) trim(frame, offset + total);
+    const auto skip = static_cast<std::uint16_t>(offset + header_size);
+    frame->data_off = static_cast<std::uint16_t>(frame->data_off + skip);
+    frame->data_len = static_cast<std::uint16_t>(frame->data_len - skip);
+    frame->pkt_len -= skip;
+
+    const std::uint64_t l4_verdict = frame->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
+    in.mbuf = frame;
+    in.source = source;
+    in.destination = destination;
+    in.protocol = std::to_integer<std::uint8_t>(header[9]);
+    in.ttl = std::to_integer<std::uint8_t>(header[8]);
+    in.tos = std::to_integer<std::uint8_t>(header[1]);
+    in.interface = interface.index;
+    in.group = group;
+    in.l4_checksum_good = interface.offloads.rx_l4_checksum && (l4_verdict == RTE_MBUF_F_RX_L4_CKSUM_GOOD ||
+                                                                l4_verdict == RTE_MBUF_F_RX_L4_CKSUM_NONE);
+    in.ip_header_size = static_cast<std::uint16_t>(header_size);
+
+    switch (wire::IpProtocol{in.protocol}) {
+        case wire::IpProtocol::tcp:
+            return Upper::tcp;
+        case wire::IpProtocol::udp:
+            return Upper::udp;
+        case wire::IpProtocol::icmp:
+            return icmp.input(in, now);
+        case wire::IpProtocol::igmp:
+            break;
+    }
+    icmp.send_error(in, static_cast<std::uint8_t>(wire::IcmpType::destination_unreachable),
+                    static_cast<std::uint8_t>(wire::UnreachableCode::protocol), now);
+    return drop(frame, DropReason::ip_unknown_protocol);
+}
+
+InternetLayer::InternetLayer(const Config& config, std::array<std::uint64_t, 2> secret, Counters& counters,
+                             MbufStash& stash, TransmitQueue& queue)
+    : parts_(std::make_unique<Parts>(config, HashKey{secret[0], secret[1]}, counters, stash, queue)) {}
+
+InternetLayer::~InternetLayer() = default;
+
+Upper InternetLayer::input(rte_mbuf* frame, Ingress& in, Instant now) noexcept {
+    return parts_->input(frame, in, now);
+}
+
+bool InternetLayer::output(rte_mbuf* packet, const Output& how, Instant now) noexcept {
+    return parts_->output.send(packet, how, now);
+}
+
+void InternetLayer::send_error(const Ingress& about, std::uint8_t type, std::uint8_t code,
+                               Instant now) noexcept {
+    parts_->icmp.send_error(about, type, code, now);
+}
+
+bool InternetLayer::is_local(Ipv4Address address) const noexcept {
+    return parts_->interfaces.is_local(address);
+}
+
+bool InternetLayer::is_group(Ipv4Address address) const noexcept {
+    return parts_->interfaces.is_group(address);
+}
+
+std::optional<Ipv4Address> InternetLayer::source_for(Ipv4Address destination) const noexcept {
+    const auto route = parts_->output.route_to(destination);
+    if (!route) return std::nullopt;
+    return parts_->interfaces[route->interface].address();
+}
+
+std::uint16_t InternetLayer::mtu_for(Ipv4Address destination) const noexcept {
+    const auto route = parts_->output.route_to(destination);
+    return route ? parts_->interfaces[route->interface].mtu : std::uint16_t{0};
+}
+
+void InternetLayer::announce(Instant now) noexcept {
+    parts_->arp.announce(now);
+}
+
+void InternetLayer::advance(Instant now) noexcept {
+    parts_->arp.advance(now);
+}
+
+Instant InternetLayer::next_deadline() const noexcept {
+    return parts_->arp.next_deadline();
+}
+
+}  // namespace runnel::ip

@@ -1,0 +1,154 @@
+#include "runnel/ip/ip_output.hpp"
+
+#include <cstddef>
+#include <span>
+
+#include "runnel/ip/mbuf_checksum.hpp"
+#include "runnel/wire/byte_order.hpp"
+#include "runnel/wire/checksum.hpp"
+#include "runnel/wire/ipv4.hpp"
+
+namespace runnel::ip {
+
+namespace {
+
+constexpr std::uint8_t tcp = static_cast<std::uint8_t>(wire::IpProtocol::tcp);
+constexpr std::uint8_t udp = static_cast<std::uint8_t>(wire::IpProtocol::udp);
+constexpr std::size_t tcp_data_offset_at = 12, tcp_checksum_at = 16, udp_checksum_at = 6;
+
+// The header checksum of what `wire::write` makes of the fields (RFC 791), its own field counted as 0.
+std::uint16_t header_checksum(const wire::Ipv4Header& header) noexcept {
+    const std::uint32_t sum = 0x4500U + header.tos + header.total_length + header.id +
+                              (header.dont_fragment ? wire::ipv4_dont_fragment : 0U) +
+                              (std::uint32_t{header.ttl} << 8 | static_cast<std::uint32_t>(header.protocol)) +
+                              (header.source.value >> 16) + (header.source.value & 0xffff) +
+                              (header.destination.value >> 16) + (header.destination.value & 0xffff);
+    return wire::checksum_finish(sum);
+}
+
+// Writes the transport checksum, or leaves to the port what it can do.
+void finish_transport(rte_mbuf* packet, const Output& how, const Interface& interface) noexcept {
+    auto* const header = rte_pktmbuf_mtod(packet, std::byte*);
+    const std::uint32_t pseudo = wire::pseudo_header_sum(how.source, how.destination, how.protocol,
+                                                         static_cast<std::uint16_t>(packet->pkt_len));
+    if (how.protocol == tcp) {
+        if (interface.offloads.tx_tcp_checksum) {
+            packet->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IPV4;
+            packet->l4_len = std::to_integer<std::uint8_t>(header[tcp_data_offset_at] >> 4) * 4U & 0xff;
+            wire::store_be16(header + tcp_checksum_at, wire::checksum_fold(pseudo));
+        } else {
+            wire::store_be16(header + tcp_checksum_at,
+                             wire::checksum_finish(mbuf_checksum_add(packet, pseudo)));
+        }
+    } else if (how.protocol == udp) {
+        if (interface.offloads.tx_udp_checksum) {
+            packet->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM | RTE_MBUF_F_TX_IPV4;
+            packet->l4_len = 8;
+            wire::store_be16(header + udp_checksum_at, wire::checksum_fold(pseudo));
+        } else {
+            const std::uint16_t sum = wire::checksum_finish(mbuf_checksum_add(packet, pseudo));
+            wire::store_be16(header + udp_checksum_at, sum == 0 ? std::uint16_t{0xffff} : sum);
+        }
+    }
+}
+
+}  // namespace
+
+IpOutput::IpOutput(const Config& config, HashKey key, const Interfaces& interfaces, Arp& arp,
+                   LinkOutput& link)
+    : interfaces_(interfaces),
+      arp_(arp),
+      link_(link),
+      default_ttl_(config.ttl),
+      key_(key),
+      routes_(config),
+      paths_(std::make_unique<std::array<Path, path_count>>()) {}
+
+std::optional<Route> IpOutput::route_to(Ipv4Address destination) const noexcept {
+    if (destination.is_limited_broadcast()) return Route{};  // the first interface's link
+    // Nothing leads to ourselves, to "this network", loopback or class E (RFC 1122 section 3.2.1.3).
+    if (destination.value >> 24 == 0 || destination.is_loopback() || destination.is_reserved() ||
+        interfaces_.is_local(destination))
+        return std::nullopt;
+    const Route* route = routes_.lookup(destination);
+    // A group is on the link itself, whichever router a default route names.
+    if (destination.is_multicast()) return Route{route == nullptr ? std::uint8_t{0} : route->interface, {}};
+    if (route == nullptr) return std::nullopt;
+    return *route;
+}
+
+// Turns a transport message into an IP packet; false where it was dropped.
+bool IpOutput::complete(rte_mbuf* packet, const Output& how, const Interface& interface) noexcept {
+    if (!interface.owns(how.source) && !interfaces_.is_local(how.source)) [[unlikely]] {
+        link_.drop(packet, DropReason::ip_bad_source);
+        return false;
+    }
+    const std::uint32_t total = packet->pkt_len + static_cast<std::uint32_t>(wire::ipv4_header_size);
+    if (total > interface.mtu) [[unlikely]] {
+        link_.drop(packet, DropReason::ip_too_big);
+        return false;
+    }
+    if (rte_pktmbuf_headroom(packet) < wire::ipv4_header_size + max_link_header_size) [[unlikely]] {
+        link_.drop(packet, DropReason::no_mbuf);
+        return false;
+    }
+    finish_transport(packet, how, interface);
+
+    wire::Ipv4Header header{.tos = how.tos,
+                            .total_length = static_cast<std::uint16_t>(total),
+                            // A packet that nobody may fragment needs no id (RFC 6864 section 4.1).
+                            .id = how.dont_fragment ? std::uint16_t{0} : next_id(),
+                            .dont_fragment = how.dont_fragment,
+                            .ttl = how.ttl != 0 ? how.ttl : default_ttl_,
+                            .protocol = wire::IpProtocol{how.protocol},
+                            .source = how.source,
+                            .destination = how.destination};
+    if (interface.offloads.tx_ip_checksum)
+        packet->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_IPV4;
+    else
+        header.checksum = header_checksum(header);
+    packet->l2_len = interface.link_header_size & 0x7f;
+    packet->l3_len = wire::ipv4_header_size;
+
+    packet->data_off = static_cast<std::uint16_t>(packet->data_off - wire::ipv4_header_size);
+    packet->data_len = static_cast<std::uint16_t>(packet->data_len + wire::ipv4_header_size);
+    packet->pkt_len = total;
+    wire::write(header, std::span<std::byte, wire::ipv4_header_size>{rte_pktmbuf_mtod(packet, std::byte*),
+                                                                     wire::ipv4_header_size});
+    return true;
+}
+
+bool IpOutput::send_by_route(rte_mbuf* packet, const Output& how, Instant now) noexcept {
+    const auto route = route_to(how.destination);
+    if (!route) {
+        link_.drop(packet, DropReason::ip_no_route);
+        return false;
+    }
+    const Interface& interface = interfaces_[route->interface];
+    if (!complete(packet, how, interface)) return false;
+
+    const Ipv4Address next_hop = route->next_hop(how.destination);
+    MacAddress mac;
+    if (how.destination.is_multicast()) {
+        mac = wire::multicast_mac(how.destination);
+    } else if (next_hop.is_limited_broadcast() || interface.is_broadcast(next_hop)) {
+        mac = MacAddress::broadcast();
+    } else if (const MacAddress* known = arp_.link_address(interface, next_hop, how.source, now)) {
+        mac = *known;
+    } else {
+        return arp_.hold(packet, interface, next_hop, how.source, now);
+    }
+    Path& path = (*paths_)[slot_of(how.destination)];
+    path.destination = how.destination.value;
+    path.epoch = arp_.epoch();
+    path.interface = interface.index;
+    path.header = make_link_header(interface, mac, wire::EtherType::ipv4);
+    return link_.send(packet, interface.index, path.header);
+}
+
+// RFC 7739 section 5: ids that nobody can foretell.
+std::uint16_t IpOutput::next_id() noexcept {
+    return static_cast<std::uint16_t>(siphash_1_3(key_, ids_made_++, 0x6970'6964));
+}
+
+}  // namespace runnel::ip

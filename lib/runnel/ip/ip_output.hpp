@@ -1,0 +1,72 @@
+// IPv4 packets out: source and size checked, transport checksum and header written, route and neighbour found
+// (RFC 791, RFC 1122 section 3.3.1).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include <rte_mbuf.h>
+
+#include "runnel/base/ip_address.hpp"
+#include "runnel/base/keyed_hash.hpp"
+#include "runnel/base/time.hpp"
+#include "runnel/ip/arp.hpp"
+#include "runnel/ip/config.hpp"
+#include "runnel/ip/interface.hpp"
+#include "runnel/ip/internet_layer.hpp"
+#include "runnel/ip/link_output.hpp"
+#include "runnel/ip/route_table.hpp"
+
+namespace runnel::ip {
+
+class IpOutput {
+  public:
+    /// `config` has been validated. References are not owned and outlive this.
+    IpOutput(const Config& config, HashKey key, const Interfaces& interfaces, Arp& arp, LinkOutput& link);
+
+    /// As `InternetLayer::output`. Of other protocols than TCP and UDP the checksum is the caller's.
+    bool send(rte_mbuf* packet, const Output& how, Instant now) noexcept {
+        const Path& path = (*paths_)[slot_of(how.destination)];
+        if (path.destination == how.destination.value && path.epoch == arp_.epoch()) [[likely]] {
+            const Interface& interface = interfaces_[path.interface];
+            return complete(packet, how, interface) && link_.send(packet, path.interface, path.header);
+        }
+        return send_by_route(packet, how, now);
+    }
+
+    /// The route to a destination that packets may be sent to, groups included; nothing where there is none.
+    [[nodiscard]] std::optional<Route> route_to(Ipv4Address destination) const noexcept;
+
+  private:
+    // What the last packet to some destination found out, for the next one. Valid while the epoch is that of
+    // ARP.
+    struct alignas(32) Path {
+        std::uint32_t destination = 0;
+        std::uint32_t epoch = 0;
+        LinkHeader header{};
+        std::uint8_t interface = 0;
+    };
+    static_assert(sizeof(Path) == 32);
+    static constexpr std::size_t path_count = 512;
+
+    [[nodiscard]] static std::size_t slot_of(Ipv4Address destination) noexcept {
+        return (destination.value ^ destination.value >> 9 ^ destination.value >> 18) % path_count;
+    }
+
+    bool complete(rte_mbuf* packet, const Output& how, const Interface& interface) noexcept;
+    bool send_by_route(rte_mbuf* packet, const Output& how, Instant now) noexcept;
+    std::uint16_t next_id() noexcept;
+
+    const Interfaces& interfaces_;
+    Arp& arp_;
+    LinkOutput& link_;
+    std::uint8_t default_ttl_;
+    HashKey key_;
+    std::uint64_t ids_made_ = 0;
+    RouteTable routes_;
+    std::unique_ptr<std::array<Path, path_count>> paths_;
+};
+
+}  // namespace runnel::ip

@@ -1,0 +1,85 @@
+#include "runnel/ip/received_frame.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "runnel/wire/byte_order.hpp"
+#include "runnel/wire/ethernet.hpp"
+#include "runnel/wire/icmp.hpp"
+#include "runnel/wire/ipv4.hpp"
+#include "runnel/wire/udp.hpp"
+#include "runnel/wire/vlan.hpp"
+
+namespace runnel::ip {
+
+namespace {
+
+// The first `size` octets, or all of a shorter frame, in the first segment.
+bool gather(rte_mbuf* frame, std::size_t size) noexcept {
+    if (frame->data_len >= std::min<std::size_t>(size, frame->pkt_len)) return true;
+    // The other segments' octets go behind those of the first, which must be ours alone.
+    return RTE_MBUF_DIRECT(frame) && rte_mbuf_refcnt_read(frame) == 1 && rte_pktmbuf_linearize(frame) == 0;
+}
+
+}  // namespace
+
+bool gather_headers(rte_mbuf* frame) noexcept {
+    constexpr std::size_t tcp_header_size = 20, tcp_data_offset_at = 12;
+    std::size_t end = wire::ethernet_header_size;
+    if (!gather(frame, end)) return false;
+    const auto octet = [frame](std::size_t at) {
+        return std::to_integer<std::size_t>(rte_pktmbuf_mtod(frame, const std::byte*)[at]);
+    };
+    const auto type_at = [frame](std::size_t at) {
+        return wire::EtherType{wire::load_be16(rte_pktmbuf_mtod(frame, const std::byte*) + at)};
+    };
+    // A frame that ends before a field is read ends the work: the parser will say what it lacks.
+    const auto holds = [frame](std::size_t size) { return frame->data_len >= size; };
+    if (!holds(end)) return true;
+    wire::EtherType type = type_at(12);
+    if (type == wire::EtherType::vlan) {
+        end += wire::vlan_tag_size;
+        if (!gather(frame, end)) return false;
+        if (!holds(end)) return true;
+        type = type_at(16);
+    }
+    if (type == wire::EtherType::arp) return gather(frame, frame->pkt_len);
+    if (type != wire::EtherType::ipv4) return true;
+    const std::size_t ip = end;
+    end += wire::ipv4_header_size;
+    if (!gather(frame, end)) return false;
+    if (!holds(end)) return true;
+    end = ip + (octet(ip) & 0xf) * 4;
+    switch (wire::IpProtocol{static_cast<std::uint8_t>(octet(ip + 9))}) {
+        case wire::IpProtocol::tcp: {
+            const std::size_t tcp = end;
+            if (!gather(frame, tcp + tcp_header_size)) return false;
+            if (!holds(tcp + tcp_header_size)) return true;
+            return gather(frame, tcp + (octet(tcp + tcp_data_offset_at) >> 4) * 4);
+        }
+        case wire::IpProtocol::udp:
+            return gather(frame, end + wire::udp_header_size);
+        case wire::IpProtocol::icmp:
+            return gather(frame, end + wire::icmp_header_size + wire::ipv4_max_header_size + 8);
+        case wire::IpProtocol::igmp:
+            break;
+    }
+    return gather(frame, end);
+}
+
+void trim(rte_mbuf* frame, std::size_t length) noexcept {
+    frame->pkt_len = static_cast<std::uint32_t>(length);
+    rte_mbuf* segment = frame;
+    std::uint16_t segments = 1;
+    while (length > segment->data_len) {
+        length -= segment->data_len;
+        segment = segment->next;
+        ++segments;
+    }
+    segment->data_len = static_cast<std::uint16_t>(length);
+    rte_pktmbuf_free(segment->next);
+    segment->next = nullptr;
+    frame->nb_segs = segments;
+}
+
+}  // namespace runnel::ip

@@ -1,0 +1,17 @@
+// Received frames that come in several mbuf segments, or longer than the packet in them.
+#pragma once
+
+#include <cstddef>
+
+#include <rte_mbuf.h>
+
+namespace runnel::ip {
+
+/// Sees to it that the link, IP and transport headers of a chain of segments, and what an ICMP error quotes,
+/// lie in the first segment. Data may stay where it is. False where there is no room for that.
+[[nodiscard]] bool gather_headers(rte_mbuf* frame) noexcept;
+
+/// Cuts a frame to its first `length` octets, which it has. Segments that become empty go back to their pool.
+void trim(rte_mbuf* frame, std::size_t length) noexcept;
+
+}  // namespace runnel::ip

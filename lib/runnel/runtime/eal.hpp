@@ -1,0 +1,75 @@
+// DPDK's environment layer (EAL), brought up from a few settings: with hugepages where the machine has them,
+// without them, without root and without devices where it has not.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace runnel::runtime {
+
+enum class Choice : std::uint8_t { automatic, yes, no };
+
+struct EalOptions {
+    std::size_t memory_mb = 1024;          ///< EAL memory for every pool, table and ring of the process
+    Choice hugepages = Choice::automatic;  ///< automatic: where enough are free
+    unsigned workers = 1;  ///< lcores that run a poll loop; the calling thread becomes the control lcore
+    /// CPUs that the workers are pinned to, in order; empty: the first `workers` CPUs that this process may
+    /// use. Where there are fewer CPUs than workers, workers share them.
+    std::vector<unsigned> cpus;
+    std::vector<std::string> vdevs;  ///< virtual devices, as in `--vdev`: "net_tap0,iface=run0"
+    std::vector<std::string>
+        pci_devices;  ///< PCI addresses allowed, as in `-a`; none: the PCI bus is not scanned
+    Choice telemetry =
+        Choice::no;  ///< DPDK's telemetry socket; automatic: with hugepages and a runtime directory
+    std::string program = "runnel";  ///< argv[0] for EAL
+    std::string log_level = "4";     ///< as in `--log-level`: 4 shows errors only
+    std::vector<std::string> extra;  ///< appended as they are: the last word is the user's
+};
+
+/// What the derivation needs to know of the machine.
+struct HostFacts {
+    std::size_t free_hugepage_mb = 0;     ///< in free hugepages of all sizes
+    std::size_t available_memory_mb = 0;  ///< that new allocations may take now; 0: not known
+    std::vector<unsigned> cpus;           ///< that this process may run on, ascending
+    std::uint64_t process = 0;            ///< its id, to keep file prefixes apart
+    bool root = false;
+    bool runtime_directory = false;  ///< EAL's runtime directory can be made and written
+};
+
+/// Looks at this machine.
+[[nodiscard]] HostFacts host_facts();
+
+/// The argument line that follows from options and machine; a pure function. `arguments[0]` is the program.
+/// Worker i is lcore i + 1, pinned; lcore 0 is the calling thread, which may run on any CPU of the process.
+/// Throws `std::invalid_argument` naming the option, its value and the mend.
+[[nodiscard]] std::vector<std::string> eal_arguments(const EalOptions& options, const HostFacts& host);
+
+/// EAL, from construction to destruction. One a process; DPDK does not start a second time after the first
+/// has ended. Made and destroyed by the same thread, before and after everything else of this library.
+class Eal {
+  public:
+    /// Throws `std::invalid_argument` as `eal_arguments` and `std::runtime_error` with cause and mend where
+    /// EAL does not start.
+    explicit Eal(const EalOptions& options);
+    ~Eal();
+    Eal(const Eal&) = delete;
+    Eal& operator=(const Eal&) = delete;
+
+    /// Lcore ids of the workers, in the order of `EalOptions::cpus`.
+    [[nodiscard]] const std::vector<unsigned>& workers() const noexcept { return workers_; }
+    [[nodiscard]] bool hugepages() const noexcept { return hugepages_; }
+    /// The argument line as EAL got it, in one line.
+    [[nodiscard]] std::string argument_line() const;
+
+  private:
+    std::vector<std::string> arguments_;
+    std::vector<unsigned> workers_;
+    bool hugepages_ = false;
+};
+
+/// DPDK's version: "DPDK 22.11.1".
+[[nodiscard]] std::string dpdk_version();
+
+}  // namespace runnel::runtime

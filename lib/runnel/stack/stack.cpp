@@ -1,0 +1,129 @@
+#include "runnel/stack/stack.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <stdexcept>
+#include <string>
+
+#include <netinet/in.h>
+#include <rte_prefetch.h>
+
+#include "runnel/base/keyed_hash.hpp"
+#include "runnel/base/mbuf_stash.hpp"
+#include "runnel/base/transmit_queue.hpp"
+#include "runnel/ip/internet_layer.hpp"
+#include "runnel/tcp/core.hpp"
+#include "runnel/tcp/endpoint.hpp"
+
+namespace runnel {
+
+namespace {
+
+// One secret, many keys: each purpose has its own, so that what one of them reveals says nothing of the others.
+HashKey derive(HashKey secret, std::uint64_t purpose) noexcept {
+    return {siphash_2_4(secret, purpose, 0), siphash_2_4(secret, purpose, 1)};
+}
+
+HashKey secret_of(const StackConfig& config) {
+    return config.secret ? HashKey{(*config.secret)[0], (*config.secret)[1]} : random_hash_key();
+}
+
+const StackConfig& checked(const StackConfig& config) {
+    if (!std::has_single_bit(config.transmit_queue) || config.transmit_queue < 64)
+        throw std::invalid_argument("transmit_queue is " + std::to_string(config.transmit_queue) +
+                                    ": give a power of two, at least 64");
+    return config;
+}
+
+}  // namespace
+
+// In the order in which they stand on one another.
+struct Stack::Parts {
+    Parts(const StackConfig& config, rte_mempool* mbufs, HashKey secret)
+        : queue(config.transmit_queue),
+          stash(mbufs, {config.mbuf_stash, config.mbuf_reserve}),
+          internet(config.ip, {derive(secret, 1).k0, derive(secret, 1).k1}, counters, stash, queue),
+          udp(config.udp, internet, counters, stash),
+          tcp(config.tcp, {derive(secret, 2), derive(secret, 3), derive(secret, 4)}, internet, counters, stash, queue) {}
+
+    Counters counters;
+    TransmitQueue queue;
+    MbufStash stash;
+    ip::InternetLayer internet;
+    udp::Sockets udp;
+    tcp::Endpoint tcp;
+    Instant now{};
+};
+
+std::size_t memory_needed(const StackConfig& config) noexcept { return tcp::Endpoint::memory_needed(config.tcp); }
+
+Stack::Stack(const StackConfig& config, rte_mempool* mbufs)
+    : parts_(std::make_unique<Parts>(checked(config), mbufs, secret_of(config))) {}
+
+Stack::~Stack() = default;
+
+void Stack::receive(std::span<rte_mbuf* const> burst, Instant now) noexcept {
+    Parts& parts = *parts_;
+    parts.now = now;
+    parts.tcp.set_time(now);
+    std::array<ip::Ingress, tcp::Endpoint::max_burst> segments;
+    while (!burst.empty()) {
+        const std::size_t n = std::min(burst.size(), segments.size());
+        for (rte_mbuf* const frame : burst.first(n)) rte_prefetch0(rte_pktmbuf_mtod(frame, const void*));
+        std::size_t held = 0;
+        for (rte_mbuf* const frame : burst.first(n)) {
+            parts.counters.add(Counter::frames_in);
+            parts.counters.add(Counter::bytes_in, frame->pkt_len);
+            ip::Ingress& in = segments[held];
+            switch (parts.internet.input(frame, in, now)) {
+                case ip::Upper::tcp: ++held; break;
+                case ip::Upper::udp: parts.udp.input(in, now); break;
+                case ip::Upper::icmp_error:
+                    if (in.error.protocol == IPPROTO_TCP)
+                        parts.tcp.receive_error(in.error);
+                    else if (in.error.protocol != IPPROTO_UDP || !parts.udp.icmp_error(in.error))
+                        parts.counters.drop(DropReason::icmp_error_without_owner);
+                    parts.stash.put(in.mbuf);
+                    break;
+                case ip::Upper::none: break;
+            }
+        }
+        parts.tcp.receive({segments.data(), held});
+        burst = burst.subspan(n);
+    }
+}
+
+void Stack::advance(Instant now) noexcept {
+    parts_->now = now;
+    parts_->tcp.set_time(now);
+    parts_->tcp.advance();
+    parts_->internet.advance(now);
+}
+
+std::size_t Stack::transmit(std::span<rte_mbuf*> out) noexcept {
+    Parts& parts = *parts_;
+    parts.tcp.send_pending(out.size());
+    const std::size_t n = parts.queue.pop(out);
+    std::uint64_t octets = 0;
+    for (std::size_t i = 0; i < n; ++i) octets += out[i]->pkt_len;
+    if (n > 0) {
+        parts.counters.add(Counter::frames_out, n);
+        parts.counters.add(Counter::bytes_out, octets);
+    }
+    return n;
+}
+
+Instant Stack::next_deadline() const noexcept {
+    if (parts_->queue.size() > 0) return parts_->now;
+    return std::min(parts_->tcp.next_deadline(), parts_->internet.next_deadline());
+}
+
+void Stack::listen(const tcp::ListenOptions& options) { parts_->tcp.listen(options); }
+void Stack::unlisten(IpAddress address, std::uint16_t port) { parts_->tcp.unlisten(address, port); }
+tcp::ConnectResult Stack::connect(const tcp::ConnectOptions& options) noexcept { return parts_->tcp.connect(options); }
+
+tcp::Endpoint& Stack::tcp() noexcept { return parts_->tcp; }
+udp::Sockets& Stack::udp() noexcept { return parts_->udp; }
+const Counters& Stack::counters() const noexcept { return parts_->counters; }
+
+}  // namespace runnel

@@ -1,0 +1,158 @@
+#include "runnel/tcp/acknowledgement.hpp"
+
+#include <algorithm>
+
+#include "runnel/tcp/congestion/control.hpp"
+
+namespace runnel::tcp {
+
+void Acknowledgement::advance(std::uint32_t slot, Tcb& tcb, const Segment& segment) noexcept {
+    const std::uint32_t acked = segment.ack - tcb.snd_una;
+    const std::uint32_t flight = tcb.in_flight();
+    Cold* const cold = core_.cold_of(tcb);
+    std::uint32_t data = 0;
+    if (cold != nullptr) {
+        data = std::min(acked, cold->queue.size());
+        cold->queue.release(data, core_.stash);
+    }
+    tcb.snd_una = segment.ack;
+    if (tcb.snd_wl2 < segment.ack && tcb.snd_wl1 == segment.seq) tcb.snd_wl2 = segment.ack;
+    measure(tcb, cold, segment);
+    bool keep_timer = false;
+    if (cold != nullptr) {
+        cold->duplicate_acks = 0;
+        cold->limited_transmitted = 0;
+        cold->probe_unanswered = false;
+        if (cold->urgent_out && cold->snd_up <= tcb.snd_una) cold->urgent_out = false;
+        if (cold->fast_recovery) {
+            keep_timer = cold->partial_ack_seen && segment.ack < cold->recover;
+            recover(slot, tcb, *cold, data);
+        } else {
+            if (cold->timeout_recovery) {
+                cold->rtx_nxt = max(cold->rtx_nxt, tcb.snd_una);
+                if (tcb.snd_una >= cold->recover) cold->timeout_recovery = false;
+            }
+            with_congestion_control(core_.config.congestion,
+                                    [&](auto control) noexcept { control.acknowledged(tcb, *cold, data, flight); });
+        }
+    }
+    // RFC 6298 sections 5.2 and 5.3. A window probe's octet runs under the persist timer.
+    if (tcb.in_flight() == 0)
+        core_.stop_timer(tcb);
+    else if (tcb.timer_kind != TimerKind::persist && !keep_timer)
+        core_.start_timer(slot, tcb, TimerKind::retransmission, core_.rto(tcb));
+
+    if (tcb.send_blocked && cold != nullptr && cold->queue.size() < core_.config.send_buffer) {
+        tcb.send_blocked = false;
+        core_.handler_of(tcb).writable(core_.handle(slot));
+    }
+    if (tcb.fin_queued || core_.cold_of(tcb) != nullptr) {
+        core_.detach_idle_cold(tcb);
+        if (tcb.cold != no_slot || (tcb.fin_queued && !tcb.fin_sent)) core_.want_output(slot, tcb);
+    }
+}
+
+// The round trip: by the octet that was timed, else, where timestamps are on, by what the peer echoes, which serves for
+// retransmitted data too (RFC 7323 section 4.1). A sample ends the backing off (RFC 6298 section 5.7 and Karn).
+void Acknowledgement::measure(Tcb& tcb, Cold* cold, const Segment& segment) noexcept {
+    if (cold != nullptr && cold->timing) {
+        if (segment.ack <= cold->timed) return;
+        cold->timing = false;
+        tcb.round_trip.sample(core_.us - cold->timed_since);
+        tcb.backoff = 0;
+    } else if (tcb.backoff > 0 && tcb.timestamps && segment.timestamps && segment.ts_echo != 0) {
+        const std::uint32_t milliseconds = core_.ts_clock + tcb.ts_offset - segment.ts_echo;
+        if (milliseconds > 1U << 20) return;  // an echo of nothing we sent
+        tcb.round_trip.sample(std::max(milliseconds, 1U) * 1000);
+        tcb.backoff = 0;
+    }
+}
+
+// NewReno's answer to an ACK in fast recovery (RFC 6582 section 3.2).
+void Acknowledgement::recover(std::uint32_t slot, Tcb& tcb, Cold& cold, std::uint32_t acked) noexcept {
+    if (tcb.snd_una >= cold.recover) {
+        cold.fast_recovery = false;
+        tcb.cwnd = std::min(tcb.ssthresh, std::max<std::uint32_t>(tcb.in_flight(), tcb.mss) + tcb.mss);
+        return;
+    }
+    // A partial ACK: the segment that follows was lost too.
+    tcb.cwnd -= std::min(acked, tcb.cwnd);
+    if (acked >= tcb.mss) tcb.cwnd += tcb.mss;
+    tcb.cwnd = std::max<std::uint32_t>(tcb.cwnd, tcb.mss);
+    cold.partial_ack_seen = true;
+    if (transmission_.retransmit_first(tcb)) core_.counters.add(Counter::tcp_fast_retransmits);
+    core_.want_output(slot, tcb);
+}
+
+void Acknowledgement::duplicate(std::uint32_t slot, Tcb& tcb) noexcept {
+    core_.counters.add(Counter::tcp_duplicate_acks_in);
+    Cold* const cold = core_.cold_of(tcb);
+    if (cold == nullptr || cold->timeout_recovery || tcb.timer_kind != TimerKind::retransmission) return;
+    if (cold->fast_recovery) {
+        tcb.cwnd += tcb.mss;  // a segment has left the network
+        core_.want_output(slot, tcb);
+        return;
+    }
+    if (cold->duplicate_acks < 255) ++cold->duplicate_acks;
+    if (cold->duplicate_acks < 3) {
+        core_.want_output(slot, tcb);
+        return;
+    }
+    // The third. `recover` guards against a second reduction for the losses of one window (RFC 6582 section 3.2 step 1).
+    if (cold->duplicate_acks > 3 || tcb.snd_una <= cold->recover) return;
+    // RFC 5681 equation 4: what limited transmit sent does not count.
+    const std::uint32_t flight = tcb.in_flight() - std::min<std::uint32_t>(tcb.in_flight(), cold->limited_transmitted);
+    tcb.ssthresh = with_congestion_control(
+        core_.config.congestion, [&](auto control) noexcept { return control.ssthresh_after_loss(tcb, flight); });
+    cold->recover = tcb.snd_nxt;
+    cold->fast_recovery = true;
+    cold->partial_ack_seen = false;
+    tcb.cwnd = tcb.ssthresh + 3U * tcb.mss;
+    if (transmission_.retransmit_first(tcb)) core_.counters.add(Counter::tcp_fast_retransmits);
+    core_.start_timer(slot, tcb, TimerKind::retransmission, core_.rto(tcb));
+    core_.want_output(slot, tcb);
+}
+
+void Acknowledgement::update_window(std::uint32_t slot, Tcb& tcb, const Segment& segment,
+                                    std::uint32_t window) noexcept {
+    tcb.snd_wnd = window;
+    tcb.snd_wl1 = segment.seq;
+    tcb.snd_wl2 = segment.ack;
+    tcb.max_snd_wnd = std::max(tcb.max_snd_wnd, static_cast<std::uint16_t>(window >> tcb.snd_wscale));
+    if (tcb.cold == no_slot) return;
+    if (tcb.timer_kind == TimerKind::persist && window > 0) {
+        // The window is open again. What a probe sent in vain goes out anew, with what follows.
+        core_.stop_timer(tcb);
+        tcb.backoff = 0;
+        Cold& cold = *core_.cold_of(tcb);
+        cold.probe_unanswered = false;
+        if (tcb.in_flight() > 0) {
+            cold.timeout_recovery = true;
+            cold.timing = false;
+            cold.rtx_nxt = tcb.snd_una;
+            cold.recover = tcb.snd_nxt;
+        }
+    }
+    core_.want_output(slot, tcb);
+}
+
+void Acknowledgement::time_out(Tcb& tcb) noexcept {
+    if (Cold* const cold = core_.cold_of(tcb)) {
+        // The threshold falls once for one loss, not with each time-out of the same segment (RFC 5681 section 3.1).
+        if (tcb.backoff == 0)
+            tcb.ssthresh = with_congestion_control(core_.config.congestion, [&](auto control) noexcept {
+                return control.ssthresh_after_loss(tcb, tcb.in_flight());
+            });
+        cold->recover = tcb.snd_nxt;
+        cold->fast_recovery = false;
+        cold->timeout_recovery = true;
+        cold->duplicate_acks = 0;
+        cold->acked_in_avoidance = 0;
+        cold->rtx_nxt = tcb.snd_una;
+    }
+    tcb.cwnd = tcb.mss;
+    if (tcb.backoff < 255) ++tcb.backoff;
+    transmission_.retransmit_first(tcb);
+}
+
+}  // namespace runnel::tcp

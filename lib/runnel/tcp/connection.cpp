@@ -1,0 +1,225 @@
+// The calls of an application on its connection (RFC 9293 section 3.10.1 to 3.10.6). None of them sends or ends anything
+// by itself: they leave word in the TCB, and the next transmission acts on it, so a handler may call them at any time.
+#include "runnel/tcp/connection.hpp"
+
+#include <algorithm>
+
+#include "runnel/tcp/parts.hpp"
+
+namespace runnel::tcp {
+
+namespace {
+
+bool over(const Tcb& tcb) noexcept {
+    return tcb.aborting || tcb.state == State::closed || tcb.state == State::time_wait;
+}
+
+bool open_for_sending(const Tcb& tcb) noexcept {
+    return !tcb.fin_queued && (tcb.state == State::syn_sent || tcb.state == State::syn_received ||
+                               tcb.state == State::established || tcb.state == State::close_wait);
+}
+
+void queue_abort(Core& core, std::uint32_t slot, Tcb& tcb) noexcept {
+    tcb.aborting = true;
+    core.want_output(slot, tcb);
+}
+
+void queue_fin(Core& core, std::uint32_t slot, Tcb& tcb) noexcept {
+    tcb.fin_queued = true;
+    if (tcb.state == State::established) tcb.state = State::fin_wait_1;
+    if (tcb.state == State::close_wait) tcb.state = State::last_ack;
+    core.want_output(slot, tcb);
+}
+
+// Asks `take(queue, room)` to append to the send queue; it returns how many octets it took of the `wanted`.
+template <class Take>
+SendResult enqueue(Core& core, std::uint32_t slot, Tcb* tcb, std::size_t wanted, Take&& take) noexcept {
+    if (tcb == nullptr || over(*tcb)) return {0, Error::no_connection};
+    if (!open_for_sending(*tcb)) return {0, Error::wrong_state};
+    if (wanted == 0) return {};
+    Cold* const cold = core.attach_cold(*tcb);
+    if (cold == nullptr) return {0, Error::no_memory};
+    const std::size_t room = core.config.send_buffer - std::min(cold->queue.size(), core.config.send_buffer);
+    const std::size_t taken = take(*cold, room);
+    if (taken > 0) core.want_output(slot, *tcb);
+    core.detach_idle_cold(*tcb);
+    if (taken == wanted) return {taken, Error::none};
+    if (room < wanted) {
+        tcb->send_blocked = true;
+        return {taken, Error::buffer_full};
+    }
+    return {taken, Error::no_memory};
+}
+
+}  // namespace
+
+bool Connection::alive() const noexcept {
+    if (endpoint_ == nullptr) return false;
+    const Tcb* const tcb = endpoint_->core().tcbs.get(slot_, generation_);
+    return tcb != nullptr && !over(*tcb);
+}
+
+SendResult Connection::send(std::span<const std::byte> octets) noexcept {
+    if (endpoint_ == nullptr) return {0, Error::no_connection};
+    Core& core = endpoint_->core();
+    return enqueue(core, slot_, core.tcbs.get(slot_, generation_), octets.size(),
+                   [&](Cold& cold, std::size_t room) noexcept {
+                       return cold.queue.append_copy(octets.first(std::min(room, octets.size())), core.stash);
+                   });
+}
+
+SendResult Connection::send_static(std::span<const std::byte> octets) noexcept {
+    if (endpoint_ == nullptr) return {0, Error::no_connection};
+    Core& core = endpoint_->core();
+    return enqueue(core, slot_, core.tcbs.get(slot_, generation_), octets.size(),
+                   [&](Cold& cold, std::size_t room) noexcept -> std::size_t {
+                       const auto part = octets.first(std::min(room, octets.size()));
+                       return !part.empty() && cold.queue.append_static(part, core.stash) ? part.size() : 0;
+                   });
+}
+
+SendResult Connection::send(rte_mbuf* mbuf) noexcept {
+    if (endpoint_ == nullptr) return {0, Error::no_connection};
+    Core& core = endpoint_->core();
+    return enqueue(core, slot_, core.tcbs.get(slot_, generation_), mbuf->pkt_len,
+                   [&](Cold& cold, std::size_t room) noexcept -> std::size_t {
+                       if (mbuf->pkt_len > room) return 0;
+                       const std::size_t octets = mbuf->pkt_len;
+                       cold.queue.append_mbuf(mbuf, core.stash);
+                       return octets;
+                   });
+}
+
+SendResult Connection::send_urgent(std::span<const std::byte> octets) noexcept {
+    const SendResult result = send(octets);
+    if (result.accepted == 0) return result;
+    Core& core = endpoint_->core();
+    Tcb& tcb = core.tcbs[slot_];
+    Cold& cold = *core.cold_of(tcb);
+    cold.urgent_out = true;
+    // SND.UNA is ISS until the SYN is acknowledged, and data starts after it.
+    const std::uint32_t syn = tcb.handshake_done() ? 0 : 1;
+    cold.snd_up = tcb.snd_una + syn + cold.queue.size();
+    return result;
+}
+
+Error Connection::consume(std::size_t octets) noexcept {
+    if (endpoint_ == nullptr) return Error::no_connection;
+    Core& core = endpoint_->core();
+    Tcb* const tcb = core.tcbs.get(slot_, generation_);
+    if (tcb == nullptr || over(*tcb)) return Error::no_connection;
+    tcb->unconsumed -= static_cast<std::uint32_t>(std::min<std::size_t>(octets, tcb->unconsumed));
+    if (endpoint_->parts_->transmission.window_update_due(*tcb)) core.want_output(slot_, *tcb);
+    return Error::none;
+}
+
+Error Connection::shutdown() noexcept {
+    if (endpoint_ == nullptr) return Error::no_connection;
+    Core& core = endpoint_->core();
+    Tcb* const tcb = core.tcbs.get(slot_, generation_);
+    if (tcb == nullptr || over(*tcb)) return Error::no_connection;
+    if (!open_for_sending(*tcb)) return Error::wrong_state;
+    queue_fin(core, slot_, *tcb);
+    return Error::none;
+}
+
+Error Connection::close() noexcept {
+    if (endpoint_ == nullptr) return Error::no_connection;
+    Core& core = endpoint_->core();
+    Tcb* const tcb = core.tcbs.get(slot_, generation_);
+    if (tcb == nullptr || over(*tcb)) return Error::no_connection;
+    if (tcb->closed_by_application) return Error::wrong_state;
+    tcb->closed_by_application = true;
+    const Cold* const cold = core.cold_of(*tcb);
+    const bool data_lost = tcb->unconsumed > 0 || (cold != nullptr && !cold->out_of_order.empty());
+    if (data_lost || tcb->state == State::syn_sent) {
+        queue_abort(core, slot_, *tcb);
+    } else if (!tcb->fin_queued) {
+        queue_fin(core, slot_, *tcb);
+    } else if (tcb->state == State::fin_wait_2) {
+        core.start_timer(slot_, *tcb, TimerKind::fin_wait_2, core.config.fin_wait_2_timeout);
+    }
+    return Error::none;
+}
+
+Error Connection::abort() noexcept {
+    if (endpoint_ == nullptr) return Error::no_connection;
+    Core& core = endpoint_->core();
+    Tcb* const tcb = core.tcbs.get(slot_, generation_);
+    if (tcb == nullptr || over(*tcb)) return Error::no_connection;
+    queue_abort(core, slot_, *tcb);
+    return Error::none;
+}
+
+Error Connection::set_nagle(bool on) noexcept {
+    if (endpoint_ == nullptr) return Error::no_connection;
+    Core& core = endpoint_->core();
+    Tcb* const tcb = core.tcbs.get(slot_, generation_);
+    if (tcb == nullptr || over(*tcb)) return Error::no_connection;
+    tcb->nagle = on;
+    core.want_output(slot_, *tcb);
+    return Error::none;
+}
+
+Error Connection::set_user_timeout(Duration timeout) noexcept {
+    if (endpoint_ == nullptr) return Error::no_connection;
+    Core& core = endpoint_->core();
+    Tcb* const tcb = core.tcbs.get(slot_, generation_);
+    if (tcb == nullptr || over(*tcb)) return Error::no_connection;
+    Cold* const cold = core.attach_cold(*tcb);
+    if (cold == nullptr) return Error::no_memory;
+    cold->user_timeout = std::max(timeout, Duration{});
+    core.detach_idle_cold(*tcb);
+    return Error::none;
+}
+
+Error Connection::set_context(std::uint64_t context) noexcept {
+    if (endpoint_ == nullptr) return Error::no_connection;
+    Tcb* const tcb = endpoint_->core().tcbs.get(slot_, generation_);
+    if (tcb == nullptr) return Error::no_connection;
+    tcb->context = context;
+    return Error::none;
+}
+
+std::uint64_t Connection::context() const noexcept {
+    if (endpoint_ == nullptr) return 0;
+    const Tcb* const tcb = endpoint_->core().tcbs.get(slot_, generation_);
+    return tcb == nullptr ? 0 : tcb->context;
+}
+
+ConnectionInfo Connection::info() const noexcept {
+    ConnectionInfo info;
+    if (endpoint_ == nullptr) return info;
+    Core& core = endpoint_->core();
+    const Tcb* const tcb = core.tcbs.get(slot_, generation_);
+    if (tcb == nullptr) return info;
+    const Cold* const cold = core.cold_of(*tcb);
+    const std::size_t queued = cold == nullptr ? 0 : cold->queue.size();
+    info.state = tcb->state;
+    info.local_address = tcb->flow.local_address;
+    info.remote_address = tcb->flow.remote_address;
+    info.local_port = tcb->flow.local_port;
+    info.remote_port = tcb->flow.remote_port;
+    info.snd_una = tcb->snd_una.value();
+    info.snd_nxt = tcb->snd_nxt.value();
+    info.snd_wnd = tcb->snd_wnd;
+    info.rcv_nxt = tcb->rcv_nxt.value();
+    info.rcv_wnd = tcb->rcv_wnd();
+    info.cwnd = tcb->cwnd;
+    info.ssthresh = tcb->ssthresh;
+    info.mss = tcb->mss;
+    info.rto = core.rto(*tcb);
+    if (tcb->handshake_done()) {
+        info.srtt = std::chrono::microseconds{tcb->round_trip.srtt_8 / 8};
+        info.rttvar = std::chrono::microseconds{tcb->round_trip.rttvar_4 / 4};
+    }
+    info.snd_wscale = tcb->snd_wscale;
+    info.rcv_wscale = tcb->rcv_wscale;
+    info.timestamps = tcb->timestamps;
+    info.unacknowledged = std::min<std::size_t>(queued, tcb->in_flight());
+    info.unsent = queued - info.unacknowledged;
+    info.unconsumed = tcb->unconsumed;
+    return info;
+}
+
+}  // namespace runnel::tcp

@@ -1,0 +1,239 @@
+#include "runnel/tcp/core.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace runnel::tcp {
+
+namespace {
+
+// Room for stale entries before the list of pending connections is compacted.
+constexpr std::size_t pending_slack = 1024;
+
+bool earlier(Tick a, Tick b) noexcept { return static_cast<std::int32_t>(a - b) < 0; }
+
+}  // namespace
+
+Core::Core(Endpoint& owner, const Config& settings, const Secrets& secrets, ip::InternetLayer& internet,
+           Counters& counts, MbufStash& mbufs, TransmitQueue& queue)
+    : endpoint(owner),
+      config(settings),
+      keys(secrets),
+      ip(internet),
+      counters(counts),
+      stash(mbufs),
+      transmit_queue(queue),
+      flows("flow table", settings.connections + settings.half_open + settings.time_wait),
+      tcbs("connections", settings.connections),
+      colds("cold blocks", settings.cold_blocks == 0 ? settings.connections : settings.cold_blocks),
+      half_open("half-open connections", settings.half_open),
+      time_wait(settings.time_wait),
+      ports(secrets.ports, settings.ephemeral_first, settings.ephemeral_last),
+      timers(tcbs.data(), Instant{}),
+      half_open_timers(half_open.data(), Instant{}) {
+    pending_.reserve(std::size_t{settings.connections} + pending_slack);
+    set_time(Instant{});
+}
+
+Core::~Core() {
+    for (std::uint32_t slot = 0; slot < tcbs.capacity() && tcbs.size() > 0; ++slot)
+        if (tcbs.live(slot)) release(slot);
+}
+
+void Core::set_time(Instant instant) noexcept {
+    // The wheels must not stand further behind than they can see when the first timer is armed.
+    if (timers.size() == 0) timers.advance(instant, [](std::uint32_t) noexcept {});
+    if (half_open_timers.size() == 0) half_open_timers.advance(instant, [](std::uint32_t) noexcept {});
+    now = instant;
+    const auto ns = static_cast<std::uint64_t>(instant.time_since_epoch().count());
+    tick = static_cast<Tick>(ns >> 17);
+    us = static_cast<std::uint32_t>(ns / 1000);
+    ts_clock = static_cast<std::uint32_t>(ns / 1000000);
+}
+
+void Core::prefetch(std::uint32_t value) const noexcept {
+    const Owner owner = Owner::decode(value);
+    switch (owner.table) {
+        case Table::connection: tcbs.prefetch(owner.slot); break;
+        case Table::half_open: half_open.prefetch(owner.slot); break;
+        case Table::time_wait: time_wait.prefetch(owner.slot); break;
+    }
+}
+
+Cold* Core::attach_cold(Tcb& tcb) noexcept {
+    if (tcb.cold != no_slot) return &colds[tcb.cold];
+    tcb.cold = colds.allocate();
+    if (tcb.cold == no_slot) [[unlikely]] {
+        counters.drop(DropReason::tcp_cold_blocks_full);
+        return nullptr;
+    }
+    Cold& cold = colds[tcb.cold];
+    cold = Cold{};
+    cold.recover = tcb.snd_una - 1;
+    return &cold;
+}
+
+void Core::detach_idle_cold(Tcb& tcb) noexcept {
+    if (tcb.cold == no_slot) return;
+    const Cold& cold = colds[tcb.cold];
+    const bool needed = cold.queue.size() > 0 || !cold.out_of_order.empty() || cold.fin_held || cold.urgent_in ||
+                        cold.fast_recovery || cold.timeout_recovery || cold.user_timeout != Duration{};
+    if (needed) return;
+    colds.free(tcb.cold);
+    tcb.cold = no_slot;
+}
+
+void Core::schedule(std::uint32_t slot, Tcb& tcb) noexcept {
+    const bool long_timer = tcb.timer_kind != TimerKind::none;
+    if (!long_timer && !tcb.ack_delayed) return;
+    Tick first = long_timer ? tcb.deadline : tcb.ack_deadline;
+    if (long_timer && tcb.ack_delayed && earlier(tcb.ack_deadline, first)) first = tcb.ack_deadline;
+    if (!timers.armed(slot) || earlier(first, tcb.timer.expires)) timers.arm(slot, first);
+}
+
+void Core::start_timer(std::uint32_t slot, Tcb& tcb, TimerKind kind, Duration delay) noexcept {
+    tcb.timer_kind = kind;
+    tcb.deadline = after(delay);
+    schedule(slot, tcb);
+}
+
+void Core::want_output(std::uint32_t slot, Tcb& tcb) noexcept {
+    if (tcb.output_pending) return;
+    tcb.output_pending = true;
+    if (pending_.size() == pending_.capacity()) [[unlikely]]
+        compact_pending();
+    pending_.push_back(slot);
+}
+
+std::uint32_t Core::take_pending() noexcept {
+    while (pending_head_ < pending_.size()) {
+        const std::uint32_t slot = pending_[pending_head_++];
+        if (pending_head_ == pending_.size()) {
+            pending_.clear();
+            pending_head_ = 0;
+        }
+        Tcb& tcb = tcbs[slot];
+        if (!tcb.output_pending) continue;
+        tcb.output_pending = false;
+        return slot;
+    }
+    return no_slot;
+}
+
+void Core::untake_pending(std::uint32_t slot, Tcb& tcb) noexcept {
+    if (pending_head_ == 0) {
+        want_output(slot, tcb);
+        return;
+    }
+    if (tcb.output_pending) return;
+    tcb.output_pending = true;
+    pending_[--pending_head_] = slot;
+}
+
+// At most one entry a live connection says `output_pending` truly; all others go. There are never more of these than
+// connections, so this always makes room.
+void Core::compact_pending() noexcept {
+    std::size_t kept = 0;
+    for (std::size_t i = pending_head_; i < pending_.size(); ++i) {
+        Tcb& tcb = tcbs[pending_[i]];
+        if (!tcb.output_pending) continue;
+        tcb.output_pending = false;  // a second entry of this slot is not kept
+        pending_[kept++] = pending_[i];
+    }
+    pending_.resize(kept);
+    pending_head_ = 0;
+    for (const std::uint32_t slot : pending_) tcbs[slot].output_pending = true;
+}
+
+std::uint32_t Core::new_tcb(const Flow& flow, std::uint32_t hash) noexcept {
+    const std::uint32_t slot = tcbs.allocate();
+    if (slot == no_slot) return no_slot;
+    Tcb& tcb = tcbs[slot];
+    const std::uint32_t generation = tcb.generation;
+    tcb = Tcb{};
+    tcb.generation = generation;
+    tcb.flow = flow;
+    tcb.flow_hash = hash;
+    tcb.cold = no_slot;
+    tcb.ssthresh = 0x7fffffff;
+    return slot;
+}
+
+void Core::release(std::uint32_t slot) noexcept {
+    Tcb& tcb = tcbs[slot];
+    if (Cold* cold = cold_of(tcb)) {
+        cold->queue.clear(stash);
+        cold->out_of_order.clear(stash);
+        colds.free(tcb.cold);
+        tcb.cold = no_slot;
+    }
+    timers.cancel(slot);
+    handlers.release(tcb.handler);
+    tcb.output_pending = false;
+    tcb.state = State::closed;
+    tcbs.free(slot);
+}
+
+void Core::end(std::uint32_t slot, CloseReason reason) noexcept {
+    Tcb& tcb = tcbs[slot];
+    flows.erase(tcb.flow_hash, Owner{Table::connection, slot}.encode());
+    counters.add(tcb.handshake_done() ? Counter::tcp_closed : Counter::tcp_connect_failed);
+    if (reason == CloseReason::timed_out) counters.add(Counter::tcp_timed_out);
+    tcb.aborting = false;  // the handle is good while `closed` runs
+    tcb.state = State::closed;
+    handler_of(tcb).closed(handle(slot), reason);
+    release(slot);
+}
+
+void Core::enter_time_wait(std::uint32_t slot) noexcept {
+    Tcb& tcb = tcbs[slot];
+    if (config.time_wait == 0) {
+        end(slot, CloseReason::orderly);
+        return;
+    }
+    std::uint32_t waiting = time_wait.add();
+    if (waiting == no_slot) {
+        counters.add(Counter::tcp_time_wait_recycled);
+        forget_time_wait(time_wait.oldest());
+        waiting = time_wait.add();
+    }
+    TimeWait& entry = time_wait[waiting];
+    entry.flow = tcb.flow;
+    entry.flow_hash = tcb.flow_hash;
+    entry.snd_nxt = tcb.snd_nxt;
+    entry.rcv_nxt = tcb.rcv_nxt;
+    entry.ts_recent = tcb.ts_recent;
+    entry.ts_offset = tcb.ts_offset;
+    entry.timestamps = tcb.timestamps;
+    entry.challenges = tcb.challenges;
+    entry.expires = after(config.time_wait_duration);
+    flows.replace(tcb.flow_hash, Owner{Table::connection, slot}.encode(), Owner{Table::time_wait, waiting}.encode());
+    counters.add(Counter::tcp_time_wait_entered);
+    counters.add(Counter::tcp_closed);
+    tcb.aborting = false;
+    tcb.state = State::time_wait;
+    handler_of(tcb).closed(handle(slot), CloseReason::orderly);
+    release(slot);
+}
+
+void Core::forget_half_open(std::uint32_t slot) noexcept {
+    flows.erase(half_open[slot].flow_hash, Owner{Table::half_open, slot}.encode());
+    half_open_timers.cancel(slot);
+    half_open.free(slot);
+}
+
+void Core::forget_time_wait(std::uint32_t slot) noexcept {
+    flows.erase(time_wait[slot].flow_hash, Owner{Table::time_wait, slot}.encode());
+    time_wait.remove(slot);
+}
+
+void Core::expire_time_wait() noexcept {
+    while (time_wait.oldest() != no_slot && !earlier(tick, time_wait[time_wait.oldest()].expires))
+        forget_time_wait(time_wait.oldest());
+}
+
+Instant Core::time_wait_deadline() const noexcept {
+    return time_wait.oldest() == no_slot ? never : timers.to_instant(time_wait[time_wait.oldest()].expires);
+}
+
+}  // namespace runnel::tcp

@@ -1,0 +1,141 @@
+// What the parts of one core's TCP share: its tables, its memory, its timers and the present time. Each part (segment
+// arrival, transmission, timers, the handles) works on this and on nothing else.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "runnel/base/counters.hpp"
+#include "runnel/base/flow_table.hpp"
+#include "runnel/base/keyed_hash.hpp"
+#include "runnel/base/mbuf_stash.hpp"
+#include "runnel/base/slot_pool.hpp"
+#include "runnel/base/time.hpp"
+#include "runnel/base/timer_wheel.hpp"
+#include "runnel/base/transmit_queue.hpp"
+#include "runnel/ip/internet_layer.hpp"
+#include "runnel/tcp/config.hpp"
+#include "runnel/tcp/connection.hpp"
+#include "runnel/tcp/ephemeral_ports.hpp"
+#include "runnel/tcp/flow.hpp"
+#include "runnel/tcp/half_open_table.hpp"
+#include "runnel/tcp/handler_table.hpp"
+#include "runnel/tcp/listener.hpp"
+#include "runnel/tcp/tcb.hpp"
+#include "runnel/tcp/time_wait_table.hpp"
+
+namespace runnel::tcp {
+
+/// The keys of a start, each for one purpose.
+struct Secrets {
+    HashKey flow, isn, ports;
+};
+
+struct Core {
+    Core(Endpoint& owner, const Config& settings, const Secrets& secrets, ip::InternetLayer& internet,
+         Counters& counts, MbufStash& mbufs, TransmitQueue& queue);
+    ~Core();
+    Core(const Core&) = delete;
+    Core& operator=(const Core&) = delete;
+
+    // -- the present call
+    Instant now{};
+    Tick tick = 0;                // of now
+    std::uint32_t us = 0;         // of now, modulo 2^32
+    std::uint32_t ts_clock = 0;   // of now in milliseconds, modulo 2^32 (RFC 7323 section 5.4)
+    void set_time(Instant instant) noexcept;
+
+    // -- what it stands on
+    Endpoint& endpoint;
+    Config config;
+    Secrets keys;
+    ip::InternetLayer& ip;
+    Counters& counters;
+    MbufStash& stash;
+    TransmitQueue& transmit_queue;
+
+    // -- tables
+    FlowTable flows;
+    SlotPool<Tcb> tcbs;
+    SlotPool<Cold> colds;
+    HalfOpenPool half_open;
+    TimeWaitTable time_wait;
+    Listeners listeners;
+    HandlerTable handlers;
+    EphemeralPorts ports;
+    TimerWheel<Tcb, &Tcb::timer> timers;
+    TimerWheel<HalfOpen, &HalfOpen::timer> half_open_timers;
+
+    [[nodiscard]] Connection handle(std::uint32_t slot) noexcept {
+        return {&endpoint, slot, tcbs[slot].generation};
+    }
+    [[nodiscard]] Handler& handler_of(const Tcb& tcb) const noexcept { return handlers[tcb.handler]; }
+
+    /// The owner of a four-tuple as the flow table's value, or FlowTable::none.
+    [[nodiscard]] std::uint32_t find(const Flow& flow, std::uint32_t hash) const noexcept {
+        return flows.find(hash, [&](std::uint32_t value) noexcept { return flow_of(Owner::decode(value)) == flow; });
+    }
+    [[nodiscard]] const Flow& flow_of(Owner owner) const noexcept {
+        switch (owner.table) {
+            case Table::half_open: return half_open[owner.slot].flow;
+            case Table::time_wait: return time_wait[owner.slot].flow;
+            case Table::connection: break;
+        }
+        return tcbs[owner.slot].flow;
+    }
+    /// Prefetches what a value of the flow table points at.
+    void prefetch(std::uint32_t value) const noexcept;
+
+    // -- cold blocks
+    [[nodiscard]] Cold* cold_of(const Tcb& tcb) noexcept { return tcb.cold == no_slot ? nullptr : &colds[tcb.cold]; }
+    /// The cold block, attached if it was not; null where none is free.
+    [[nodiscard]] Cold* attach_cold(Tcb& tcb) noexcept;
+    /// Gives the cold block back where nothing needs it any more.
+    void detach_idle_cold(Tcb& tcb) noexcept;
+
+    // -- timers
+    /// Sees that the wheel wakes the connection no later than its earliest deadline. A deadline that moved back costs
+    /// nothing: the wheel finds out when it fires.
+    void schedule(std::uint32_t slot, Tcb& tcb) noexcept;
+    [[nodiscard]] Tick after(Duration delay) const noexcept { return timers.tick_after(now, delay); }
+    void start_timer(std::uint32_t slot, Tcb& tcb, TimerKind kind, Duration delay) noexcept;
+    void stop_timer(Tcb& tcb) noexcept {
+        tcb.timer_kind = TimerKind::none;
+        tcb.deadline = tick;
+    }
+    [[nodiscard]] Duration rto(const Tcb& tcb) const noexcept {
+        return retransmission_timeout(config, tcb.round_trip, tcb.backoff, tcb.handshake_retransmitted);
+    }
+
+    // -- output
+    /// Lists the connection for transmission.
+    void want_output(std::uint32_t slot, Tcb& tcb) noexcept;
+    /// The next connection listed; no_slot where none is.
+    [[nodiscard]] std::uint32_t take_pending() noexcept;
+    /// Puts a connection back at the front: its turn was not over.
+    void untake_pending(std::uint32_t slot, Tcb& tcb) noexcept;
+    [[nodiscard]] bool output_wanted() const noexcept { return pending_head_ != pending_.size(); }
+
+    // -- the end of connections
+    /// A TCB for a new connection, zeroed but for its generation; no_slot where the table is full.
+    [[nodiscard]] std::uint32_t new_tcb(const Flow& flow, std::uint32_t hash) noexcept;
+    /// Ends a connection: tells the handler, forgets the four-tuple, frees all it held.
+    void end(std::uint32_t slot, CloseReason reason) noexcept;
+    /// Ends a connection for its handler and keeps its four-tuple in TIME-WAIT.
+    void enter_time_wait(std::uint32_t slot) noexcept;
+    void forget_half_open(std::uint32_t slot) noexcept;
+    void forget_time_wait(std::uint32_t slot) noexcept;
+    void expire_time_wait() noexcept;
+    /// When `expire_time_wait` has work next.
+    [[nodiscard]] Instant time_wait_deadline() const noexcept;
+
+  private:
+    void release(std::uint32_t slot) noexcept;
+    void compact_pending() noexcept;
+
+    std::vector<std::uint32_t> pending_;  // slots; stale where the TCB no longer says `output_pending`
+    std::size_t pending_head_ = 0;
+};
+
+}  // namespace runnel::tcp

@@ -1,0 +1,293 @@
+#include "runnel/tcp/endpoint.hpp"
+
+#include <array>
+#include <stdexcept>
+#include <string>
+
+#include "runnel/ip/mbuf_checksum.hpp"
+#include "runnel/tcp/acknowledgement.hpp"
+#include "runnel/tcp/core.hpp"
+#include "runnel/tcp/isn.hpp"
+#include "runnel/tcp/parts.hpp"
+
+namespace runnel::tcp {
+
+namespace {
+
+void require(bool holds, const std::string& sentence) {
+    if (!holds) throw std::invalid_argument(sentence);
+}
+
+const Config& checked(const Config& config) {
+    const auto entries = std::uint64_t{config.connections} + config.half_open + config.time_wait;
+    require(config.connections > 0, "tcp connections is 0: give the number of connections at once, at least 1");
+    require(entries <= Owner::max_slots, "tcp connections, half_open and time_wait are " + std::to_string(entries) +
+                                             " together: the flow table holds at most " +
+                                             std::to_string(Owner::max_slots));
+    require(config.half_open > 0, "tcp half_open is 0: give the number of half-open connections at once, at least 1");
+    require(config.receive_buffer >= 1024 && config.receive_buffer <= 1U << 30,
+            "tcp receive_buffer is " + std::to_string(config.receive_buffer) + ": give 1024 to 1073741824 octets");
+    require(config.send_buffer >= 1024 && config.send_buffer <= 1U << 30,
+            "tcp send_buffer is " + std::to_string(config.send_buffer) + ": give 1024 to 1073741824 octets");
+    require(config.syn_timeout > Duration{} && config.synack_timeout > Duration{},
+            "tcp syn_timeout and synack_timeout must be above 0; 1 s is the standard (RFC 6298 section 2.1)");
+    require(config.min_rto > Duration{} && config.min_rto <= config.max_rto,
+            "tcp min_rto must be above 0 and not above max_rto");
+    require(config.delayed_ack < 500ms, "tcp delayed_ack must be below 500 ms (RFC 9293 MUST-40)");
+    require(config.initial_window > 0, "tcp initial_window is 0: give segments, at least 1");
+    require(config.min_peer_mss >= 48, "tcp min_peer_mss is " + std::to_string(config.min_peer_mss) +
+                                           ": give at least 48, so that options leave room for data");
+    require(config.ephemeral_first > 0 && config.ephemeral_first <= config.ephemeral_last,
+            "tcp ephemeral ports " + std::to_string(config.ephemeral_first) + " to " +
+                std::to_string(config.ephemeral_last) + ": give a range that is not empty and does not hold 0");
+    require(config.challenge_acks_per_second >= 1 && config.challenge_acks_per_second <= 15,
+            "tcp challenge_acks_per_second is " + std::to_string(config.challenge_acks_per_second) + ": give 1 to 15");
+    return config;
+}
+
+}  // namespace
+
+Endpoint::Endpoint(const Config& config, const Secrets& secrets, ip::InternetLayer& ip, Counters& counters,
+                   MbufStash& stash, TransmitQueue& queue)
+    : parts_(std::make_unique<Parts>(*this, checked(config), secrets, ip, counters, stash, queue)) {}
+
+Endpoint::~Endpoint() = default;
+
+Core& Endpoint::core() noexcept { return parts_->core; }
+
+std::size_t Endpoint::memory_needed(const Config& config) noexcept {
+    const std::uint32_t cold = config.cold_blocks == 0 ? config.connections : config.cold_blocks;
+    return FlowTable::bytes(config.connections + config.half_open + config.time_wait) +
+           SlotPool<Tcb>::bytes(config.connections) + SlotPool<Cold>::bytes(cold) +
+           HalfOpenPool::bytes(config.half_open) + TimeWaitTable::bytes(config.time_wait);
+}
+
+void Endpoint::set_time(Instant now) noexcept { parts_->core.set_time(now); }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// A burst, in stages
+
+namespace {
+
+bool parse(Counters& counters, const ip::Ingress& in, Segment& segment) noexcept {
+    counters.add(Counter::tcp_in);
+    if (in.group) [[unlikely]] {
+        counters.drop(DropReason::tcp_group_destination);  // RFC 9293 MUST-57
+        return false;
+    }
+    const std::span<const std::byte> first{rte_pktmbuf_mtod(in.mbuf, const std::byte*), in.mbuf->data_len};
+    switch (wire::TcpView::check(first)) {
+        case wire::TcpError::none: break;
+        case wire::TcpError::truncated_header: counters.drop(DropReason::tcp_truncated); return false;
+        case wire::TcpError::data_offset_small:
+        case wire::TcpError::data_offset_beyond: counters.drop(DropReason::tcp_bad_data_offset); return false;
+    }
+    if (!ip::transport_checksum_holds(in)) [[unlikely]] {
+        counters.drop(DropReason::tcp_bad_checksum);
+        return false;
+    }
+    const wire::TcpView view = *wire::TcpView::parse(first);
+    segment.mbuf = in.mbuf;
+    segment.flow = {in.source, in.destination, view.source_port(), view.destination_port()};
+    segment.seq = view.sequence();
+    segment.ack = view.acknowledgement();
+    segment.flags = view.flags();
+    segment.window = view.window();
+    segment.urgent_pointer = view.urgent_pointer();
+    segment.header_size = static_cast<std::uint8_t>(view.header_size());
+    segment.text = in.mbuf->pkt_len - segment.header_size;
+    segment.timestamps = false;
+    if (segment.header_size > wire::tcp_header_size) {
+        const wire::TcpOptions options = wire::parse_tcp_options(view.options());
+        if (options.malformed) [[unlikely]] {
+            counters.drop(DropReason::tcp_bad_option_length);  // RFC 9293 MUST-7
+            return false;
+        }
+        segment.timestamps = options.has_timestamps;
+        segment.ts_value = options.ts_value;
+        segment.ts_echo = options.ts_echo;
+    }
+    return true;
+}
+
+}  // namespace
+
+void Endpoint::receive(std::span<const ip::Ingress> burst) noexcept {
+    Core& core = parts_->core;
+    std::array<Segment, max_burst> segments;
+    std::size_t n = 0;
+    for (const ip::Ingress& in : burst) {
+        Segment& segment = segments[n];
+        if (!parse(core.counters, in, segment)) [[unlikely]] {
+            core.stash.put(in.mbuf);
+            continue;
+        }
+        segment.hash = flow_hash(core.keys.flow, segment.flow);
+        core.flows.prefetch(segment.hash);
+        ++n;
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+        const std::uint32_t candidate = core.flows.candidate(segments[i].hash);
+        if (candidate != FlowTable::none) core.prefetch(candidate);
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+        parts_->arrival.process(segments[i]);
+        if (segments[i].mbuf != nullptr) core.stash.put(segments[i].mbuf);
+    }
+}
+
+// Nothing that ICMP says ends a connection that is established; in SYN-SENT only what names our very SYN and refuses it
+// does (RFC 9293 section 3.9.2.2, RFC 5927 sections 4.1 and 5.2).
+void Endpoint::receive_error(const ip::IcmpError& error) noexcept {
+    Core& core = parts_->core;
+    const Flow flow{error.destination, error.source, error.destination_port, error.source_port};
+    const std::uint32_t value = core.find(flow, flow_hash(core.keys.flow, flow));
+    const Owner owner = value == FlowTable::none ? Owner{Table::half_open, 0} : Owner::decode(value);
+    if (owner.table != Table::connection) {
+        core.counters.drop(DropReason::icmp_error_without_owner);
+        return;
+    }
+    Tcb& tcb = core.tcbs[owner.slot];
+    if (tcb.aborting || !SeqNum{error.sequence}.in_window(tcb.snd_una, tcb.in_flight())) {
+        core.counters.drop(DropReason::icmp_error_without_owner);
+        return;
+    }
+    constexpr std::uint8_t unreachable = 3, protocol = 2, port = 3;
+    if (tcb.state == State::syn_sent && error.type == unreachable) {
+        if (error.code == protocol || error.code == port) {
+            core.end(owner.slot, CloseReason::refused);
+            return;
+        }
+        tcb.unreachable = true;
+    }
+    core.handler_of(tcb).soft_error(core.handle(owner.slot), error.type, error.code);
+}
+
+void Endpoint::advance() noexcept { parts_->timers.advance(); }
+
+bool Endpoint::send_pending(std::size_t frames) noexcept {
+    Core& core = parts_->core;
+    while (core.transmit_queue.size() < frames) {
+        const std::uint32_t slot = core.take_pending();
+        if (slot == no_slot) return false;
+        Tcb& tcb = core.tcbs[slot];
+        if (tcb.aborting) [[unlikely]] {
+            // RFC 9293 section 3.10.5: where the peer knows of no connection, or both have closed, no RST is due.
+            const bool tell = tcb.state != State::syn_sent && tcb.state != State::closing && tcb.state != State::last_ack;
+            if (tell) parts_->transmission.send_reset(tcb);
+            core.end(slot, CloseReason::aborted);
+            continue;
+        }
+        if (!parts_->transmission.output(slot, tcb)) {
+            core.untake_pending(slot, tcb);
+            return false;
+        }
+    }
+    return true;
+}
+
+Instant Endpoint::next_deadline() const noexcept {
+    const Core& core = parts_->core;
+    if (core.output_wanted()) return core.now;
+    return std::min({core.timers.next_deadline(), core.half_open_timers.next_deadline(), core.time_wait_deadline()});
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Opening
+
+void Endpoint::listen(const ListenOptions& options) {
+    Core& core = parts_->core;
+    const std::string where = to_string(options.address) + " port " + std::to_string(options.port);
+    require(options.port != 0, "listen: the port is 0; give one from 1 to 65535");
+    require(options.handler != nullptr, "listen on " + where + ": the handler is null; give one that outlives the stack");
+    require(options.address.is_v4() || options.address.is_unspecified(),
+            "listen on " + where + ": this stack speaks IPv4; give one of its IPv4 addresses or 0.0.0.0");
+    const Ipv4Address address = options.address.is_v4() ? options.address.v4() : Ipv4Address{};
+    require(address.is_unspecified() || core.ip.is_local(address),
+            "listen on " + where + ": no interface has this address; give one of its addresses or 0.0.0.0");
+    require(core.listeners.exact(address, options.port) == no_listener,
+            "listen on " + where + ": somebody listens there already; unlisten first, or take another port");
+    const std::uint16_t handler = core.handlers.acquire(options.handler);
+    require(handler != HandlerTable::none, "listen on " + where + ": 65535 handlers are in use; share handlers");
+    Listeners::Listener listener{.address = address, .port = options.port, .handler = handler, .nagle = options.nagle};
+    if (core.listeners.add(listener) == no_listener) {
+        core.handlers.release(handler);
+        require(false, "listen on " + where + ": 65535 listeners exist; unlisten one first");
+    }
+}
+
+void Endpoint::unlisten(IpAddress address, std::uint16_t port) {
+    Core& core = parts_->core;
+    const std::uint16_t index = core.listeners.exact(address.is_v4() ? address.v4() : Ipv4Address{}, port);
+    if (index == no_listener) return;
+    for (std::uint32_t slot = 0; slot < core.half_open.capacity(); ++slot)
+        if (core.half_open_timers.armed(slot) && core.half_open[slot].listener == index) core.forget_half_open(slot);
+    core.handlers.release(core.listeners[index].handler);
+    core.listeners.remove(index);
+}
+
+ConnectResult Endpoint::connect(const ConnectOptions& options) noexcept {
+    Core& core = parts_->core;
+    const auto refuse = [&](Error error) noexcept { return ConnectResult{{}, error}; };
+    if (options.handler == nullptr) return refuse(Error::wrong_state);
+    if (!options.remote_address.is_v4() || options.remote_port == 0) return refuse(Error::invalid_address);
+    const Ipv4Address remote = options.remote_address.v4();
+    if (remote.is_unspecified() || remote.is_loopback() || remote.is_multicast() || remote.is_reserved() ||
+        core.ip.is_group(remote) || core.ip.is_local(remote))
+        return refuse(Error::invalid_address);
+    const std::uint16_t mtu = core.ip.mtu_for(remote);
+    if (mtu == 0) return refuse(Error::no_route);
+    Ipv4Address local{};
+    if (options.local_address.is_unspecified()) {
+        const std::optional<Ipv4Address> source = core.ip.source_for(remote);
+        if (!source) return refuse(Error::no_route);
+        local = *source;
+    } else {
+        if (!options.local_address.is_v4() || !core.ip.is_local(options.local_address.v4()))
+            return refuse(Error::invalid_address);
+        local = options.local_address.v4();
+    }
+
+    Flow flow{remote, local, options.remote_port, options.local_port};
+    std::uint32_t hash = 0;
+    const auto is_free = [&](std::uint16_t port) noexcept {
+        flow.local_port = port;
+        hash = flow_hash(core.keys.flow, flow);
+        return core.find(flow, hash) == FlowTable::none;
+    };
+    if (options.local_port != 0) {
+        if (!is_free(options.local_port)) return refuse(Error::address_in_use);
+    } else if (core.tcbs.size() < core.tcbs.capacity() &&
+               core.ports.choose(remote, options.remote_port, local, is_free) == 0) {
+        return refuse(Error::no_port_free);
+    }
+    const std::uint32_t slot = core.new_tcb(flow, hash);
+    if (slot == no_slot || !core.flows.insert(hash, Owner{Table::connection, slot}.encode())) {
+        if (slot != no_slot) core.tcbs.free(slot);
+        core.counters.drop(DropReason::tcp_connections_full);
+        return refuse(Error::connections_full);
+    }
+    Tcb& tcb = core.tcbs[slot];
+    tcb.handler = core.handlers.acquire(options.handler);
+    if (tcb.handler == HandlerTable::none) {
+        core.flows.erase(hash, Owner{Table::connection, slot}.encode());
+        core.tcbs.free(slot);
+        return refuse(Error::connections_full);
+    }
+    const InitialNumbers numbers = initial_numbers(core.keys.isn, flow, core.now);
+    tcb.state = State::syn_sent;
+    tcb.nagle = options.nagle;
+    tcb.context = options.context;
+    tcb.snd_una = numbers.iss;
+    tcb.snd_nxt = numbers.iss;
+    tcb.ts_offset = numbers.timestamp_offset;
+    core.counters.add(Counter::tcp_active_opens);
+    core.want_output(slot, tcb);
+    return {core.handle(slot), Error::none};
+}
+
+std::uint32_t Endpoint::connections() const noexcept { return parts_->core.tcbs.size(); }
+std::uint32_t Endpoint::half_open() const noexcept { return parts_->core.half_open.size(); }
+std::uint32_t Endpoint::time_wait() const noexcept { return parts_->core.time_wait.size(); }
+
+}  // namespace runnel::tcp

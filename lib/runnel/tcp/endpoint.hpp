@@ -1,0 +1,67 @@
+// Endpoint: one core's TCP. It finds out whose each segment is, a burst at a time, and holds the parts together.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "runnel/base/counters.hpp"
+#include "runnel/base/mbuf_stash.hpp"
+#include "runnel/base/time.hpp"
+#include "runnel/base/transmit_queue.hpp"
+#include "runnel/ip/internet_layer.hpp"
+#include "runnel/tcp/config.hpp"
+#include "runnel/tcp/connection.hpp"
+
+namespace runnel::tcp {
+
+struct Core;
+struct Secrets;
+struct Tcb;
+
+/// One core's TCP. All calls from the stack's thread.
+class Endpoint {
+  public:
+    /// Segments that one call of `receive` takes.
+    static constexpr std::size_t max_burst = 64;
+
+    /// What it refers to is not owned and outlives it. Throws `std::invalid_argument` naming a setting out of range and
+    /// `std::runtime_error` where EAL memory does not suffice.
+    Endpoint(const Config& config, const Secrets& secrets, ip::InternetLayer& ip, Counters& counters, MbufStash& stash,
+             TransmitQueue& queue);
+    ~Endpoint();
+    Endpoint(const Endpoint&) = delete;
+    Endpoint& operator=(const Endpoint&) = delete;
+
+    /// Octets of EAL memory for the tables of this configuration.
+    [[nodiscard]] static std::size_t memory_needed(const Config& config) noexcept;
+
+    /// The instant at which what follows happens.
+    void set_time(Instant now) noexcept;
+    /// Processes TCP segments, at most `max_burst`: all are parsed and checked, then all looked up, then each processed
+    /// (DESIGN.md, rule 4). Takes the mbufs.
+    void receive(std::span<const ip::Ingress> burst) noexcept;
+    void receive_error(const ip::IcmpError& error) noexcept;
+    void advance() noexcept;
+    /// Lets connections send while the transmit queue holds fewer than `frames`. False where nothing more can be sent now.
+    bool send_pending(std::size_t frames) noexcept;
+    [[nodiscard]] Instant next_deadline() const noexcept;
+
+    /// See `Stack`.
+    void listen(const ListenOptions& options);
+    void unlisten(IpAddress address, std::uint16_t port);
+    ConnectResult connect(const ConnectOptions& options) noexcept;
+
+    /// How many connections have a TCB, are half-open, are in TIME-WAIT.
+    [[nodiscard]] std::uint32_t connections() const noexcept;
+    [[nodiscard]] std::uint32_t half_open() const noexcept;
+    [[nodiscard]] std::uint32_t time_wait() const noexcept;
+
+  private:
+    friend class Connection;
+    struct Parts;
+    Core& core() noexcept;
+    std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace runnel::tcp

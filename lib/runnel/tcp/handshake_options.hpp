@@ -1,0 +1,57 @@
+// What the options of the two SYNs settle: MSS, window scale, timestamps (RFC 9293 section 3.7.1, RFC 7323).
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "runnel/tcp/config.hpp"
+#include "runnel/wire/tcp_options.hpp"
+
+namespace runnel::tcp {
+
+/// Octets of the IPv4 and TCP header without options: MSS is MTU less this (RFC 9293 MUST-67).
+inline constexpr std::uint16_t headers_ipv4 = 40;
+/// What a peer that says nothing accepts (RFC 9293 MUST-15).
+inline constexpr std::uint16_t default_mss_ipv4 = 536;
+/// A larger shift is taken as this (RFC 7323 section 2.3).
+inline constexpr std::uint8_t max_window_shift = 14;
+
+/// The smallest shift that lets a window field name the whole receive buffer.
+[[nodiscard]] constexpr std::uint8_t receive_window_shift(const Config& config) noexcept {
+    std::uint8_t shift = 0;
+    while (shift < max_window_shift && config.receive_buffer >> shift > 65535) ++shift;
+    return shift;
+}
+
+/// The window of a SYN or SYN-ACK: never scaled (RFC 7323 section 2.2).
+[[nodiscard]] constexpr std::uint16_t syn_window(const Config& config) noexcept {
+    return static_cast<std::uint16_t>(std::min<std::uint32_t>(config.receive_buffer, 65535));
+}
+
+/// What the peer's SYN or SYN-ACK offers, in the light of what we offer.
+struct PeerOffer {
+    std::uint16_t mss = default_mss_ipv4;
+    std::uint8_t snd_wscale = 0;
+    bool window_scaling = false;
+    bool timestamps = false;
+};
+
+[[nodiscard]] constexpr PeerOffer peer_offer(const Config& config, const wire::TcpOptions& options) noexcept {
+    PeerOffer offer;
+    if (options.mss) offer.mss = std::max(*options.mss, config.min_peer_mss);
+    offer.timestamps = config.timestamps && options.has_timestamps;
+    offer.window_scaling = config.window_scaling && options.window_scale.has_value();
+    if (offer.window_scaling) offer.snd_wscale = std::min(*options.window_scale, max_window_shift);
+    return offer;
+}
+
+/// Most octets of data a segment to this peer carries: what it and the path take, less the options that each segment
+/// really has (RFC 9293 MUST-16, RFC 6691).
+[[nodiscard]] constexpr std::uint16_t segment_data_size(std::uint16_t peer_mss, std::uint16_t path_mtu,
+                                                        bool timestamps) noexcept {
+    const auto path_mss = static_cast<std::uint16_t>(path_mtu - headers_ipv4);
+    return static_cast<std::uint16_t>(std::min(peer_mss, path_mss) -
+                                      (timestamps ? wire::tcp_timestamps_size : 0));
+}
+
+}  // namespace runnel::tcp

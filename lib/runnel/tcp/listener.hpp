@@ -1,0 +1,69 @@
+// Ports on which connections are accepted (RFC 9293 section 3.9.1, passive OPEN).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "runnel/base/ip_address.hpp"
+#include "runnel/tcp/connection.hpp"
+
+namespace runnel::tcp {
+
+inline constexpr std::uint16_t no_listener = 0xffff;
+
+/// Listeners by port: one array access for a SYN, whatever their number.
+class Listeners {
+  public:
+    struct Listener {
+        Ipv4Address address{};  // unspecified: any of ours
+        std::uint16_t port = 0;
+        std::uint16_t handler = 0;
+        std::uint16_t next = no_listener;  // another one on this port
+        bool nagle = true;
+        bool open = false;
+    };
+
+    Listeners() : first_of_port_(65536, no_listener) {}
+
+    /// The listener of that very address and port, or no_listener.
+    [[nodiscard]] std::uint16_t exact(Ipv4Address address, std::uint16_t port) const noexcept {
+        for (std::uint16_t i = first_of_port_[port]; i != no_listener; i = listeners_[i].next)
+            if (listeners_[i].address == address) return i;
+        return no_listener;
+    }
+    /// The listener that a SYN to `address` and `port` belongs to: one bound to the address before one bound to all.
+    [[nodiscard]] std::uint16_t find(Ipv4Address address, std::uint16_t port) const noexcept {
+        std::uint16_t any = no_listener;
+        for (std::uint16_t i = first_of_port_[port]; i != no_listener; i = listeners_[i].next) {
+            if (listeners_[i].address == address) return i;
+            if (listeners_[i].address.is_unspecified()) any = i;
+        }
+        return any;
+    }
+    [[nodiscard]] const Listener& operator[](std::uint16_t index) const noexcept { return listeners_[index]; }
+
+    /// Adds one; no_listener where 65,535 exist. Set-up path: allocates.
+    std::uint16_t add(Listener listener) {
+        std::uint16_t index = 0;
+        while (index < listeners_.size() && listeners_[index].open) ++index;
+        if (index == no_listener) return no_listener;
+        if (index == listeners_.size()) listeners_.emplace_back();
+        listener.open = true;
+        listener.next = first_of_port_[listener.port];
+        first_of_port_[listener.port] = index;
+        listeners_[index] = listener;
+        return index;
+    }
+    void remove(std::uint16_t index) noexcept {
+        std::uint16_t* link = &first_of_port_[listeners_[index].port];
+        while (*link != index) link = &listeners_[*link].next;
+        *link = listeners_[index].next;
+        listeners_[index].open = false;
+    }
+
+  private:
+    std::vector<std::uint16_t> first_of_port_;
+    std::vector<Listener> listeners_;
+};
+
+}  // namespace runnel::tcp

@@ -1,0 +1,29 @@
+// The parts of an endpoint, in the order in which they stand on one another.
+#pragma once
+
+#include "runnel/tcp/acknowledgement.hpp"
+#include "runnel/tcp/core.hpp"
+#include "runnel/tcp/endpoint.hpp"
+#include "runnel/tcp/segment_arrival.hpp"
+#include "runnel/tcp/timers.hpp"
+#include "runnel/tcp/transmission.hpp"
+
+namespace runnel::tcp {
+
+struct Endpoint::Parts {
+    Parts(Endpoint& endpoint, const Config& config, const Secrets& secrets, ip::InternetLayer& ip, Counters& counters,
+          MbufStash& stash, TransmitQueue& queue)
+        : core(endpoint, config, secrets, ip, counters, stash, queue),
+          transmission(core),
+          acknowledgement(core, transmission),
+          arrival(core, transmission, acknowledgement),
+          timers(core, transmission, acknowledgement) {}
+
+    Core core;
+    Transmission transmission;
+    Acknowledgement acknowledgement;
+    SegmentArrival arrival;
+    Timers timers;
+};
+
+}  // namespace runnel::tcp

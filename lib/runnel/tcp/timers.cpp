@@ -1,0 +1,130 @@
+#include "runnel/tcp/timers.hpp"
+
+namespace runnel::tcp {
+
+namespace {
+
+bool due(Tick deadline, Tick now) noexcept { return static_cast<std::int32_t>(deadline - now) <= 0; }
+
+Duration doubled(Duration first, std::uint8_t times, Duration most) noexcept {
+    for (; times > 0 && first < most; --times) first *= 2;
+    return std::min(first, most);
+}
+
+}  // namespace
+
+void Timers::advance() noexcept {
+    core_.timers.advance(core_.now, [this](std::uint32_t slot) noexcept { fire(slot); });
+    core_.half_open_timers.advance(core_.now, [this](std::uint32_t slot) noexcept { half_open_expired(slot); });
+    core_.expire_time_wait();
+}
+
+// The wheel may wake a connection before its time: deadlines move back without telling it.
+void Timers::fire(std::uint32_t slot) noexcept {
+    Tcb& tcb = core_.tcbs[slot];
+    if (tcb.aborting) return;
+    if (tcb.ack_delayed && due(tcb.ack_deadline, core_.tick)) {
+        core_.counters.add(Counter::tcp_delayed_acks);
+        tcb.ack_now = true;
+        tcb.ack_delayed = false;
+        core_.want_output(slot, tcb);
+    }
+    if (tcb.timer_kind != TimerKind::none && due(tcb.deadline, core_.tick)) {
+        switch (tcb.timer_kind) {
+            case TimerKind::retransmission:
+                if (!retransmission_expired(slot, tcb)) return;
+                break;
+            case TimerKind::persist:
+                if (!persist_expired(slot, tcb)) return;
+                break;
+            case TimerKind::fin_wait_2:
+                // The application has gone and the peer does not close: later data will be answered with RST.
+                core_.end(slot, CloseReason::orderly);
+                return;
+            case TimerKind::none: break;
+        }
+    }
+    core_.schedule(slot, tcb);
+}
+
+// R2: how long the peer may leave data unacknowledged (RFC 9293 section 3.8.3).
+Duration Timers::r2(const Tcb& tcb) noexcept {
+    const Cold* const cold = core_.cold_of(tcb);
+    return cold != nullptr && cold->user_timeout != Duration{} ? cold->user_timeout : core_.config.r2;
+}
+
+bool Timers::handshake_expired(std::uint32_t slot, Tcb& tcb) noexcept {
+    const bool answer = tcb.state == State::syn_received;
+    const std::uint8_t retries = answer ? core_.config.synack_retries : core_.config.syn_retries;
+    if (tcb.backoff >= retries) {
+        core_.end(slot, tcb.unreachable ? CloseReason::unreachable : CloseReason::timed_out);
+        return false;
+    }
+    ++tcb.backoff;
+    tcb.handshake_retransmitted = true;
+    core_.counters.add(answer ? Counter::tcp_synack_retransmits : Counter::tcp_syn_retransmits);
+    transmission_.send_syn(tcb);
+    core_.start_timer(slot, tcb, TimerKind::retransmission,
+                      doubled(answer ? core_.config.synack_timeout : core_.config.syn_timeout, tcb.backoff,
+                              core_.config.max_rto));
+    return true;
+}
+
+bool Timers::retransmission_expired(std::uint32_t slot, Tcb& tcb) noexcept {
+    if (!tcb.handshake_done()) return handshake_expired(slot, tcb);
+    core_.counters.add(Counter::tcp_rto_expirations);
+    // How long the segment has waited by now: the time-outs so far, summed.
+    Duration waited{};
+    for (std::uint8_t i = 0; i <= tcb.backoff; ++i)
+        waited += retransmission_timeout(core_.config, tcb.round_trip, i, tcb.handshake_retransmitted);
+    if (waited >= r2(tcb)) {
+        core_.end(slot, CloseReason::timed_out);
+        return false;
+    }
+    acknowledgement_.time_out(tcb);
+    core_.start_timer(slot, tcb, TimerKind::retransmission, core_.rto(tcb));
+    return true;
+}
+
+bool Timers::persist_expired(std::uint32_t slot, Tcb& tcb) noexcept {
+    Cold* const cold = core_.cold_of(tcb);
+    if (cold == nullptr || cold->queue.size() == 0) {
+        core_.stop_timer(tcb);
+        return true;
+    }
+    if (tcb.snd_wnd > 0 && tcb.in_flight() == 0) {
+        // The override timer of silly-window avoidance: what fits goes.
+        core_.stop_timer(tcb);
+        tcb.timer_cancels_silly = true;
+        core_.want_output(slot, tcb);
+        return true;
+    }
+    // A window may stay closed for ever as long as the peer answers (RFC 9293 MUST-37); unanswered, R2 ends it.
+    if (!cold->probe_unanswered) {
+        cold->probe_unanswered = true;
+        cold->probing_since = core_.now;
+    } else if (core_.now - cold->probing_since >= r2(tcb)) {
+        core_.end(slot, CloseReason::timed_out);
+        return false;
+    }
+    transmission_.send_window_probe(slot, tcb);
+    if (tcb.backoff < 255) ++tcb.backoff;
+    core_.start_timer(slot, tcb, TimerKind::persist, core_.rto(tcb));
+    return true;
+}
+
+void Timers::half_open_expired(std::uint32_t slot) noexcept {
+    HalfOpen& half_open = core_.half_open[slot];
+    if (half_open.retransmissions >= core_.config.synack_retries) {
+        core_.counters.add(Counter::tcp_half_open_expired);
+        core_.forget_half_open(slot);
+        return;
+    }
+    ++half_open.retransmissions;
+    core_.counters.add(Counter::tcp_synack_retransmits);
+    transmission_.send_syn_ack(half_open);
+    core_.half_open_timers.arm(
+        slot, core_.after(doubled(core_.config.synack_timeout, half_open.retransmissions, core_.config.max_rto)));
+}
+
+}  // namespace runnel::tcp

@@ -1,0 +1,35 @@
+// What happens when a timer expires (RFC 9293 section 3.10.8): retransmission, window probes, the delayed ACK, SYN-ACKs
+// again, and the end of waiting.
+#pragma once
+
+#include <cstdint>
+
+#include "runnel/tcp/acknowledgement.hpp"
+#include "runnel/tcp/core.hpp"
+#include "runnel/tcp/transmission.hpp"
+
+namespace runnel::tcp {
+
+class Timers {
+  public:
+    Timers(Core& core, Transmission& transmission, Acknowledgement& acknowledgement) noexcept
+        : core_(core), transmission_(transmission), acknowledgement_(acknowledgement) {}
+
+    /// Runs all that is due at the core's present time.
+    void advance() noexcept;
+
+  private:
+    void fire(std::uint32_t slot) noexcept;
+    // These return false where the connection is gone.
+    bool retransmission_expired(std::uint32_t slot, Tcb& tcb) noexcept;
+    bool handshake_expired(std::uint32_t slot, Tcb& tcb) noexcept;
+    bool persist_expired(std::uint32_t slot, Tcb& tcb) noexcept;
+    void half_open_expired(std::uint32_t slot) noexcept;
+    [[nodiscard]] Duration r2(const Tcb& tcb) noexcept;
+
+    Core& core_;
+    Transmission& transmission_;
+    Acknowledgement& acknowledgement_;
+};
+
+}  // namespace runnel::tcp

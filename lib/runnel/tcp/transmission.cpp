@@ -1,0 +1,352 @@
+#include "runnel/tcp/transmission.hpp"
+
+#include <algorithm>
+
+#include <netinet/in.h>
+
+#include "runnel/tcp/handshake_options.hpp"
+#include "runnel/wire/tcp.hpp"
+#include "runnel/wire/tcp_options.hpp"
+
+namespace runnel::tcp {
+
+namespace flag = wire::tcp_flags;
+
+namespace {
+
+// The header of a segment in an empty mbuf; the options follow at 20.
+std::byte* put_header(rte_mbuf* mbuf, const wire::TcpHeader& header, std::uint32_t text) noexcept {
+    const auto size = static_cast<std::uint16_t>(header.header_size + text);
+    mbuf->data_len = size;
+    mbuf->pkt_len = size;
+    auto* at = rte_pktmbuf_mtod(mbuf, std::byte*);
+    wire::write(header, at);
+    return at;
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Windows
+
+SeqNum Transmission::new_right_edge(const Tcb& tcb) const noexcept {
+    const std::uint32_t buffer = core_.config.receive_buffer;
+    const std::uint32_t free = buffer > tcb.unconsumed ? buffer - tcb.unconsumed : 0;
+    return max(tcb.rcv_nxt + free, tcb.rcv_adv);
+}
+
+// The window field. The right edge moves on only by a step worth telling (RFC 9293 MUST-39) and never left, not even by
+// the rounding of the window scale (SHLD-14): the field is rounded up.
+std::uint16_t Transmission::advertise_window(Tcb& tcb) const noexcept {
+    const SeqNum edge = new_right_edge(tcb);
+    const std::uint32_t step = std::min<std::uint32_t>(tcb.mss, core_.config.receive_buffer / 2);
+    const SeqNum right = edge - tcb.rcv_adv >= step ? edge : tcb.rcv_adv;
+    const std::uint32_t window = right > tcb.rcv_nxt ? right - tcb.rcv_nxt : 0;
+    const std::uint32_t unit = 1U << tcb.rcv_wscale;
+    const std::uint32_t field = std::min((window + unit - 1) >> tcb.rcv_wscale, 65535U);
+    tcb.rcv_adv = max(tcb.rcv_adv, tcb.rcv_nxt + (field << tcb.rcv_wscale));
+    return static_cast<std::uint16_t>(field);
+}
+
+bool Transmission::window_update_due(const Tcb& tcb) const noexcept {
+    const std::uint32_t buffer = core_.config.receive_buffer;
+    const std::uint32_t opened = new_right_edge(tcb) - tcb.rcv_adv;
+    const std::uint32_t left = tcb.rcv_wnd();
+    if (left < tcb.mss) return opened >= std::min<std::uint32_t>(tcb.mss, buffer / 2);
+    return left < buffer / 2 && opened >= std::min<std::uint32_t>(2U * tcb.mss, buffer / 2);
+}
+
+std::uint32_t Transmission::initial_window(const Tcb& tcb) const noexcept {
+    if (tcb.handshake_retransmitted) return tcb.mss;
+    const std::uint32_t mss = tcb.mss;
+    return std::min(core_.config.initial_window * mss, std::max(2 * mss, 14600U));
+}
+
+// After an idle time longer than the RTO the window says nothing any more (RFC 5681 section 4.1).
+void Transmission::restart_after_idle(Tcb& tcb) const noexcept {
+    if (tcb.timer_kind != TimerKind::none || tcb.in_flight() != 0) return;
+    const Tick idle = core_.tick - tcb.deadline;
+    if (TimerWheel<Tcb, &Tcb::timer>::tick_length * idle > core_.rto(tcb))
+        tcb.cwnd = std::min(tcb.cwnd, initial_window(tcb));
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Data
+
+// A segment below full size goes where it holds all that waits and nothing is outstanding or Nagle is off (RFC 9293
+// section 3.7.4), where it fills half of the largest window that the peer ever offered, or where the override timer has
+// fired (section 3.8.6.2.1).
+bool Transmission::may_send_short(const Tcb& tcb, std::uint32_t octets, bool all_that_waits) const noexcept {
+    if (all_that_waits && (!tcb.nagle || tcb.in_flight() == 0)) return true;
+    if (2 * octets >= tcb.largest_snd_wnd()) return true;
+    return tcb.timer_cancels_silly;
+}
+
+bool Transmission::output(std::uint32_t slot, Tcb& tcb) noexcept {
+    if (!tcb.handshake_done()) {
+        if (tcb.state != State::syn_sent || tcb.snd_nxt != tcb.snd_una) return true;
+        if (!send_syn(tcb)) return false;
+        tcb.snd_nxt = tcb.snd_una + 1;
+        tcb.round_trip.rttvar_4 = core_.us;
+        core_.start_timer(slot, tcb, TimerKind::retransmission, core_.config.syn_timeout);
+        return true;
+    }
+
+    Cold* const cold = core_.cold_of(tcb);
+    const std::uint32_t queued = cold == nullptr ? 0 : cold->queue.size();
+    bool held_back = false;
+    for (;;) {
+        const bool again = cold != nullptr && cold->timeout_recovery && cold->rtx_nxt < tcb.snd_nxt;
+        const SeqNum next = again ? cold->rtx_nxt : tcb.snd_nxt;
+        const std::uint32_t position = next - tcb.snd_una;
+        const std::uint32_t waiting = position < queued ? queued - position : 0;
+        const bool wants_fin = tcb.fin_queued && (!tcb.fin_sent || (again && position <= queued));
+        if (waiting == 0 && !wants_fin) break;
+
+        if (waiting > 0) restart_after_idle(tcb);
+        std::uint32_t allowed = tcb.cwnd;
+        // Limited transmit: the first two duplicate ACKs release a new segment each (RFC 3042).
+        if (cold != nullptr && !cold->fast_recovery && !cold->timeout_recovery)
+            allowed += std::min<std::uint32_t>(cold->duplicate_acks, 2) * tcb.mss;
+        const std::uint32_t window = std::min(allowed, tcb.snd_wnd);
+        const std::uint32_t usable = window > position ? window - position : 0;
+        std::uint32_t octets = std::min({waiting, std::uint32_t{tcb.mss}, usable});
+
+        // A FIN goes whatever the window says: it needs no buffer, and a peer that does not want it yet drops it.
+        const bool with_fin = wants_fin && octets == waiting;
+        if (octets < tcb.mss && !with_fin && !again &&
+            (octets == 0 || !may_send_short(tcb, octets, octets == waiting))) {
+            held_back = true;
+            break;
+        }
+        if (octets == 0 && !with_fin) break;
+        // The rest of a write that leaves a segment short by the congestion window alone waits for it.
+        if (!core_.transmit_queue.room()) [[unlikely]]
+            return false;
+
+        std::uint8_t flags = flag::ack;
+        if (octets > 0 && octets == waiting) flags |= flag::psh;
+        if (with_fin) flags |= flag::fin;
+        if (!emit(tcb, {next, position, octets, flags})) [[unlikely]]
+            return false;
+
+        const std::uint32_t length = octets + (with_fin ? 1 : 0);
+        if (with_fin) {
+            if (again) core_.counters.add(Counter::tcp_fin_retransmits);
+            tcb.fin_sent = true;
+        }
+        if (again) {
+            if (octets > 0) core_.counters.add(Counter::tcp_data_retransmits);
+            cold->rtx_nxt += length;
+            tcb.snd_nxt = max(tcb.snd_nxt, cold->rtx_nxt);
+        } else {
+            if (cold != nullptr && !cold->timing && octets > 0) {
+                cold->timing = true;
+                cold->timed = next;
+                cold->timed_since = core_.us;
+            }
+            tcb.snd_nxt += length;
+            if (octets > 0 && position + octets > tcb.cwnd) cold->limited_transmitted += octets;
+        }
+        tcb.timer_cancels_silly = false;
+        if (tcb.timer_kind != TimerKind::retransmission)
+            core_.start_timer(slot, tcb, TimerKind::retransmission, core_.rto(tcb));
+        if (with_fin) break;
+    }
+    if (held_back && tcb.in_flight() == 0) wait_for_window(slot, tcb);
+
+    if (!tcb.ack_now && window_update_due(tcb)) tcb.ack_now = true;
+    if (tcb.ack_now) return core_.transmit_queue.room() > 0 && send_ack(tcb);
+    if (tcb.ack_delayed) core_.schedule(slot, tcb);
+    return true;
+}
+
+// Data waits, nothing is in flight and the window is too small: the persist timer sees to it that this does not last.
+void Transmission::wait_for_window(std::uint32_t slot, Tcb& tcb) noexcept {
+    if (tcb.timer_kind == TimerKind::persist) return;
+    core_.start_timer(slot, tcb, TimerKind::persist, core_.rto(tcb));
+}
+
+bool Transmission::send_window_probe(std::uint32_t slot, Tcb& tcb) noexcept {
+    Cold* const cold = core_.cold_of(tcb);
+    if (cold == nullptr || cold->queue.size() == 0 || !core_.transmit_queue.room()) return false;
+    if (!emit(tcb, {tcb.snd_una, 0, 1, flag::ack | flag::psh})) return false;
+    core_.counters.add(Counter::tcp_zero_window_probes);
+    tcb.snd_nxt = max(tcb.snd_nxt, tcb.snd_una + 1);
+    core_.schedule(slot, tcb);
+    return true;
+}
+
+bool Transmission::retransmit_first(Tcb& tcb) noexcept {
+    Cold* const cold = core_.cold_of(tcb);
+    const std::uint32_t queued = cold == nullptr ? 0 : cold->queue.size();
+    // Not more than has been sent: new data is output's to judge.
+    const std::uint32_t sent = tcb.in_flight() - (tcb.fin_sent ? 1 : 0);
+    const std::uint32_t octets = std::min({queued, sent, std::uint32_t{tcb.mss}});
+    const bool with_fin = tcb.fin_sent && octets == queued;
+    if (octets == 0 && !with_fin) return true;
+    if (cold != nullptr) cold->timing = false;  // Karn (RFC 6298 section 3)
+    if (!core_.transmit_queue.room()) return false;
+    std::uint8_t flags = flag::ack;
+    if (octets > 0 && octets == queued) flags |= flag::psh;
+    if (with_fin) flags |= flag::fin;
+    if (!emit(tcb, {tcb.snd_una, 0, octets, flags})) return false;
+    core_.counters.add(octets > 0 ? Counter::tcp_data_retransmits : Counter::tcp_fin_retransmits);
+    if (cold != nullptr && cold->timeout_recovery)
+        cold->rtx_nxt = max(cold->rtx_nxt, tcb.snd_una + octets + (with_fin ? 1 : 0));
+    return true;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Segments
+
+bool Transmission::hand_over(rte_mbuf* mbuf, const Flow& flow) noexcept {
+    core_.counters.add(Counter::tcp_out);
+    return core_.ip.output(
+        mbuf, {.source = flow.local_address, .destination = flow.remote_address, .protocol = IPPROTO_TCP}, core_.now);
+}
+
+bool Transmission::emit(Tcb& tcb, const Piece& piece) noexcept {
+    rte_mbuf* const mbuf = piece.octets > 0 ? core_.stash.take_data() : core_.stash.take_control();
+    if (mbuf == nullptr) [[unlikely]] {
+        core_.counters.drop(DropReason::no_mbuf);
+        return false;
+    }
+    Cold* const cold = core_.cold_of(tcb);
+    std::uint8_t flags = piece.flags;
+    std::uint16_t urgent_pointer = 0;
+    if (cold != nullptr && cold->urgent_out && cold->snd_up > piece.seq) [[unlikely]] {
+        flags |= flag::urg;
+        urgent_pointer = static_cast<std::uint16_t>(std::min(cold->snd_up - piece.seq, 65535U));
+    }
+    const std::uint8_t header_size =
+        wire::tcp_header_size + (tcb.timestamps ? std::uint8_t{wire::tcp_timestamps_size} : std::uint8_t{0});
+    std::byte* const header = put_header(mbuf,
+                                         {.source_port = tcb.flow.local_port,
+                                          .destination_port = tcb.flow.remote_port,
+                                          .sequence = piece.seq,
+                                          .acknowledgement = tcb.rcv_nxt,
+                                          .flags = flags,
+                                          .window = advertise_window(tcb),
+                                          .urgent_pointer = urgent_pointer,
+                                          .header_size = header_size},
+                                         piece.octets);
+    if (tcb.timestamps)
+        wire::write_timestamps(header + wire::tcp_header_size, core_.ts_clock + tcb.ts_offset, tcb.ts_recent);
+    if (piece.octets > 0) cold->queue.read(piece.position, piece.octets, header + header_size);
+    tcb.last_ack_sent = tcb.rcv_nxt;
+    tcb.ack_now = false;
+    tcb.ack_delayed = false;
+    hand_over(mbuf, tcb.flow);
+    return true;
+}
+
+bool Transmission::send_ack(Tcb& tcb) noexcept { return emit(tcb, {tcb.snd_nxt, 0, 0, flag::ack}); }
+
+void Transmission::send_challenge_ack(Tcb& tcb) noexcept {
+    if (!tcb.challenges.allow(core_.now, core_.config.challenge_acks_per_second)) return;
+    core_.counters.add(Counter::tcp_challenge_acks);
+    send_ack(tcb);
+}
+
+void Transmission::send_reset(Tcb& tcb) noexcept {
+    core_.counters.add(Counter::tcp_resets_out);
+    const bool synchronized = tcb.state != State::syn_sent;
+    emit(tcb, {tcb.snd_nxt, 0, 0, synchronized ? std::uint8_t{flag::rst | flag::ack} : flag::rst});
+}
+
+bool Transmission::emit_syn(const Flow& flow, SeqNum seq, SeqNum ack, std::uint8_t flags, std::uint16_t window,
+                            const wire::SynOptions& options) noexcept {
+    rte_mbuf* const mbuf = core_.stash.take_control();
+    if (mbuf == nullptr) [[unlikely]] {
+        core_.counters.drop(DropReason::no_mbuf);
+        return false;
+    }
+    const auto header_size = static_cast<std::uint8_t>(wire::tcp_header_size + wire::syn_options_size(options));
+    std::byte* const header = put_header(mbuf,
+                                         {.source_port = flow.local_port,
+                                          .destination_port = flow.remote_port,
+                                          .sequence = seq,
+                                          .acknowledgement = ack,
+                                          .flags = flags,
+                                          .window = window,
+                                          .header_size = header_size},
+                                         0);
+    wire::write_syn_options({header + wire::tcp_header_size, header_size - wire::tcp_header_size}, options);
+    return hand_over(mbuf, flow);
+}
+
+bool Transmission::send_syn(Tcb& tcb) noexcept {
+    const bool answer = tcb.state == State::syn_received;
+    const std::uint16_t mtu = core_.ip.mtu_for(tcb.flow.remote_address);
+    const wire::SynOptions options{
+        .mss = static_cast<std::uint16_t>(mtu - headers_ipv4),
+        .timestamps = answer ? tcb.timestamps : core_.config.timestamps,
+        .ts_value = core_.ts_clock + tcb.ts_offset,
+        .ts_echo = answer ? tcb.ts_recent : 0,
+        .window_scale = core_.config.window_scaling && (!answer || tcb.snd_wscale != 0 || tcb.rcv_wscale != 0)
+                            ? std::optional{receive_window_shift(core_.config)}
+                            : std::nullopt};
+    const std::uint16_t window = syn_window(core_.config);
+    if (answer) {
+        tcb.rcv_adv = max(tcb.rcv_adv, tcb.rcv_nxt + window);
+        tcb.last_ack_sent = tcb.rcv_nxt;
+    }
+    return emit_syn(tcb.flow, tcb.snd_una, answer ? tcb.rcv_nxt : SeqNum{0},
+                    answer ? std::uint8_t{flag::syn | flag::ack} : flag::syn, window, options);
+}
+
+bool Transmission::send_syn_ack(HalfOpen& half_open) noexcept {
+    const std::uint16_t mtu = core_.ip.mtu_for(half_open.flow.remote_address);
+    return emit_syn(half_open.flow, half_open.iss, half_open.rcv_nxt(), flag::syn | flag::ack, half_open.rcv_wnd,
+                    {.mss = static_cast<std::uint16_t>(mtu - headers_ipv4),
+                     .timestamps = half_open.timestamps,
+                     .ts_value = core_.ts_clock + half_open.ts_offset,
+                     .ts_echo = half_open.ts_recent,
+                     .window_scale = half_open.window_scaling ? std::optional{receive_window_shift(core_.config)}
+                                                              : std::nullopt});
+}
+
+bool Transmission::send_bare_ack(const Flow& flow, const Bare& bare) noexcept {
+    rte_mbuf* const mbuf = core_.stash.take_control();
+    if (mbuf == nullptr) [[unlikely]] {
+        core_.counters.drop(DropReason::no_mbuf);
+        return false;
+    }
+    const std::uint8_t header_size =
+        wire::tcp_header_size + (bare.timestamps ? std::uint8_t{wire::tcp_timestamps_size} : std::uint8_t{0});
+    std::byte* const header = put_header(mbuf,
+                                         {.source_port = flow.local_port,
+                                          .destination_port = flow.remote_port,
+                                          .sequence = bare.seq,
+                                          .acknowledgement = bare.ack,
+                                          .flags = flag::ack,
+                                          .window = bare.window,
+                                          .header_size = header_size},
+                                         0);
+    if (bare.timestamps)
+        wire::write_timestamps(header + wire::tcp_header_size, core_.ts_clock + bare.ts_offset, bare.ts_recent);
+    return hand_over(mbuf, flow);
+}
+
+void Transmission::send_reset_for(const Segment& segment) noexcept {
+    if (segment.has(flag::rst)) return;
+    rte_mbuf* const mbuf = core_.stash.take_control();
+    if (mbuf == nullptr) [[unlikely]] {
+        core_.counters.drop(DropReason::no_mbuf);
+        return;
+    }
+    core_.counters.add(Counter::tcp_resets_out);
+    const bool has_ack = segment.has(flag::ack);
+    put_header(mbuf,
+               {.source_port = segment.flow.local_port,
+                .destination_port = segment.flow.remote_port,
+                .sequence = has_ack ? segment.ack : SeqNum{0},
+                .acknowledgement = has_ack ? SeqNum{0} : segment.seq + segment.length(),
+                .flags = has_ack ? flag::rst : std::uint8_t{flag::rst | flag::ack},
+                .header_size = wire::tcp_header_size},
+               0);
+    hand_over(mbuf, segment.flow);
+}
+
+}  // namespace runnel::tcp

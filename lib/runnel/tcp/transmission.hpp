@@ -1,0 +1,71 @@
+// What may go out now (RFC 9293 sections 3.7.4, 3.8.5, 3.8.6): Nagle, windows, silly-window avoidance, and the making of
+// each segment.
+#pragma once
+
+#include <cstdint>
+
+#include "runnel/tcp/core.hpp"
+#include "runnel/tcp/segment.hpp"
+
+namespace runnel::tcp {
+
+class Transmission {
+  public:
+    explicit Transmission(Core& core) noexcept : core_(core) {}
+
+    /// Sends all that a connection may send now: data, FIN, and an ACK if one is due. False where it could not go on for
+    /// want of an mbuf or of room in the transmit queue: the connection's turn is not over.
+    bool output(std::uint32_t slot, Tcb& tcb) noexcept;
+
+    /// An ACK without data, at once: for segments out of order and those that RFC 9293 answers with an empty ACK.
+    bool send_ack(Tcb& tcb) noexcept;
+    /// An empty ACK within the limit on challenge ACKs (RFC 5961 section 7).
+    void send_challenge_ack(Tcb& tcb) noexcept;
+    /// The earliest unacknowledged segment again, whatever the window says.
+    bool retransmit_first(Tcb& tcb) noexcept;
+    /// One octet into a closed window (RFC 9293 section 3.8.6.1).
+    bool send_window_probe(std::uint32_t slot, Tcb& tcb) noexcept;
+    /// SYN of an active open; SYN-ACK of a simultaneous one.
+    bool send_syn(Tcb& tcb) noexcept;
+    bool send_syn_ack(HalfOpen& half_open) noexcept;
+    void send_reset(Tcb& tcb) noexcept;
+
+    /// <SEQ><ACK> without a TCB behind it: half-open and TIME-WAIT answer so.
+    struct Bare {
+        SeqNum seq{}, ack{};
+        std::uint16_t window = 0;
+        bool timestamps = false;
+        std::uint32_t ts_offset = 0;
+        std::uint32_t ts_recent = 0;
+    };
+    bool send_bare_ack(const Flow& flow, const Bare& bare) noexcept;
+    /// The RST that answers a segment which belongs to no connection (RFC 9293 section 3.10.7.1).
+    void send_reset_for(const Segment& segment) noexcept;
+
+    /// The receive window would open by enough to tell the peer of it unasked (RFC 9293 section 3.8.6.2.2).
+    [[nodiscard]] bool window_update_due(const Tcb& tcb) const noexcept;
+
+    /// The congestion window at the start and after an idle time (RFC 6928, RFC 5681 section 3.1).
+    [[nodiscard]] std::uint32_t initial_window(const Tcb& tcb) const noexcept;
+
+  private:
+    struct Piece {
+        SeqNum seq{};
+        std::uint32_t position = 0;  // in the send queue
+        std::uint32_t octets = 0;
+        std::uint8_t flags = 0;
+    };
+    bool emit(Tcb& tcb, const Piece& piece) noexcept;
+    bool emit_syn(const Flow& flow, SeqNum seq, SeqNum ack, std::uint8_t flags, std::uint16_t window,
+                  const wire::SynOptions& options) noexcept;
+    [[nodiscard]] SeqNum new_right_edge(const Tcb& tcb) const noexcept;
+    [[nodiscard]] std::uint16_t advertise_window(Tcb& tcb) const noexcept;
+    [[nodiscard]] bool may_send_short(const Tcb& tcb, std::uint32_t octets, bool all_that_waits) const noexcept;
+    void restart_after_idle(Tcb& tcb) const noexcept;
+    void wait_for_window(std::uint32_t slot, Tcb& tcb) noexcept;
+    bool hand_over(rte_mbuf* mbuf, const Flow& flow) noexcept;
+
+    Core& core_;
+};
+
+}  // namespace runnel::tcp

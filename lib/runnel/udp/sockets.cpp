@@ -1,0 +1,215 @@
+#include "runnel/udp/sockets.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <limits>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include "runnel/ip/link_output.hpp"
+#include "runnel/ip/mbuf_checksum.hpp"
+#include "runnel/ip/received_frame.hpp"
+#include "runnel/wire/icmp.hpp"
+#include "runnel/wire/ipv4.hpp"
+#include "runnel/wire/udp.hpp"
+
+namespace runnel::udp {
+
+namespace {
+
+constexpr std::size_t head_room_needed =
+    wire::udp_header_size + wire::ipv4_header_size + ip::max_link_header_size;
+constexpr std::size_t headers_size = wire::udp_header_size + wire::ipv4_header_size;
+
+std::uint32_t validated(std::uint32_t sockets) {
+    if (sockets == 0 || sockets > 1U << 24)
+        throw std::invalid_argument(fmt::format("udp.sockets = {}: give 1 to 16777216", sockets));
+    return sockets;
+}
+
+}  // namespace
+
+Sockets::Sockets(const Config& config, ip::InternetLayer& internet, Counters& counters, MbufStash& stash)
+    : internet_(internet),
+      counters_(counters),
+      stash_(stash),
+      sockets_(validated(config.sockets)),
+      buckets_(std::min(std::bit_ceil(config.sockets), 65536U), none) {
+    for (std::uint32_t i = config.sockets; i-- > 0;) {
+        sockets_[i].next = free_;
+        free_ = i;
+    }
+}
+
+void Sockets::bind(IpAddress address, std::uint16_t port, Handler& handler) {
+    if (port == 0) throw std::invalid_argument("udp port = 0: give 1 to 65535");
+    if (!address.is_unspecified() && !(address.is_v4() && internet_.is_local(address.v4())))
+        throw std::invalid_argument(fmt::format(
+            "udp address = {}: is not ours; give an interface's, or none for all", to_string(address)));
+    if (address.is_unspecified()) address = IpAddress{};
+    if (find(address, port) != nullptr)
+        throw std::invalid_argument(
+            fmt::format("udp port = {}: is bound already at {}; give another, or unbind it first", port,
+                        to_string(address)));
+    if (free_ == none)
+        throw std::length_error(
+            fmt::format("udp.sockets = {}: all are in use; give more, or unbind one", sockets_.size()));
+    const std::uint32_t index = free_;
+    free_ = sockets_[index].next;
+    std::uint32_t& bucket = bucket_of(port);
+    sockets_[index] = {address, port, &handler, bucket};
+    bucket = index;
+    ++size_;
+}
+
+bool Sockets::unbind(IpAddress address, std::uint16_t port) noexcept {
+    if (address.is_unspecified()) address = IpAddress{};
+    for (std::uint32_t* link = &bucket_of(port); *link != none; link = &sockets_[*link].next) {
+        Socket& socket = sockets_[*link];
+        if (socket.port != port || socket.address != address) continue;
+        const std::uint32_t index = *link;
+        *link = socket.next;
+        socket = Socket{};
+        socket.next = free_;
+        free_ = index;
+        --size_;
+        return true;
+    }
+    return false;
+}
+
+Handler* Sockets::find(const IpAddress& address, std::uint16_t port) noexcept {
+    for (std::uint32_t i = bucket_of(port); i != none; i = sockets_[i].next)
+        if (sockets_[i].port == port && sockets_[i].address == address) return sockets_[i].handler;
+    return nullptr;
+}
+
+Handler* Sockets::find_or_any(Ipv4Address address, std::uint16_t port) noexcept {
+    Handler* handler = find(address, port);
+    return handler != nullptr ? handler : find(IpAddress{}, port);
+}
+
+void Sockets::drop(rte_mbuf* mbuf, DropReason reason) noexcept {
+    counters_.drop(reason);
+    stash_.put(mbuf);
+}
+
+SendResult Sockets::refuse(rte_mbuf* mbuf, SendResult why, DropReason reason) noexcept {
+    drop(mbuf, reason);
+    return why;
+}
+
+SendResult Sockets::send_to(const SendOptions& options, std::span<const std::byte> payload,
+                            Instant now) noexcept {
+    rte_mbuf* mbuf = stash_.take_data();
+    if (mbuf == nullptr) {
+        counters_.drop(DropReason::no_mbuf);
+        return SendResult::no_memory;
+    }
+    char* const room = payload.size() > std::numeric_limits<std::uint16_t>::max()
+                           ? nullptr
+                           : rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(payload.size()));
+    if (room == nullptr) return refuse(mbuf, SendResult::no_memory, DropReason::no_mbuf);
+    if (!payload.empty()) std::memcpy(room, payload.data(), payload.size());
+    return send_to(options, mbuf, now);
+}
+
+SendResult Sockets::send_to(const SendOptions& options, rte_mbuf* payload, Instant now) noexcept {
+    if (!options.remote_address.is_v4() ||
+        !(options.local_address.is_v4() || options.local_address.is_unspecified()))
+        return refuse(payload, SendResult::family_unsupported, DropReason::ip_family_unsupported);
+    const Ipv4Address remote = options.remote_address.v4();
+    const auto source = internet_.source_for(remote);
+    if (!source || options.remote_port == 0)
+        return refuse(payload, SendResult::no_route, DropReason::ip_no_route);
+    const Ipv4Address local = options.local_address.is_unspecified() ? *source : options.local_address.v4();
+    if (!internet_.is_local(local))
+        return refuse(payload, SendResult::not_our_address, DropReason::ip_bad_source);
+    if (payload->pkt_len + headers_size > internet_.mtu_for(remote))
+        return refuse(payload, SendResult::too_big, DropReason::ip_too_big);
+
+    // What an mbuf brings from its reception is no word to the port that sends it; where its octets lie stays
+    // true.
+    payload->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+    const bool own_head = RTE_MBUF_DIRECT(payload) && rte_mbuf_refcnt_read(payload) == 1 &&
+                          rte_pktmbuf_headroom(payload) >= head_room_needed;
+    rte_mbuf* packet = payload;
+    if (!own_head) {
+        packet = stash_.take_data();
+        if (packet == nullptr) return refuse(payload, SendResult::no_memory, DropReason::no_mbuf);
+        if (rte_pktmbuf_chain(packet, payload) != 0) {
+            stash_.put(packet);
+            return refuse(payload, SendResult::no_memory, DropReason::no_mbuf);
+        }
+    }
+    char* const room = rte_pktmbuf_prepend(packet, wire::udp_header_size);
+    if (room == nullptr) return refuse(packet, SendResult::no_memory, DropReason::no_mbuf);
+    wire::write(wire::UdpHeader{.source_port = options.local_port,
+                                .destination_port = options.remote_port,
+                                .length = static_cast<std::uint16_t>(packet->pkt_len)},
+                std::span<std::byte, wire::udp_header_size>{reinterpret_cast<std::byte*>(room),
+                                                            wire::udp_header_size});
+    const ip::Output how{.source = local,
+                         .destination = remote,
+                         .protocol = static_cast<std::uint8_t>(wire::IpProtocol::udp),
+                         .tos = options.tos,
+                         .ttl = options.ttl,
+                         .dont_fragment = options.dont_fragment};
+    if (!internet_.output(packet, how, now)) return SendResult::dropped;
+    counters_.add(Counter::udp_out);
+    return SendResult::sent;
+}
+
+void Sockets::input(ip::Ingress& in, Instant now) noexcept {
+    rte_mbuf* const mbuf = in.mbuf;
+    const std::span<const std::byte> header = ip::first_segment(mbuf);
+    switch (wire::check_udp_header(header, mbuf->pkt_len)) {
+        case wire::UdpFault::truncated:
+            return drop(mbuf, DropReason::udp_truncated);
+        case wire::UdpFault::bad_length:
+            return drop(mbuf, DropReason::udp_bad_length);
+        case wire::UdpFault::none:
+            break;
+    }
+    // What the IP packet holds beyond the datagram is not of it (and not in its checksum).
+    const std::size_t length = wire::load_be16(header, 4);
+    if (length < mbuf->pkt_len) ip::trim(mbuf, length);
+    const bool has_checksum = wire::load_be16(header, 6) != 0;
+    if (has_checksum && !ip::transport_checksum_holds(in)) return drop(mbuf, DropReason::udp_bad_checksum);
+    counters_.add(Counter::udp_in);
+
+    const std::uint16_t port = wire::load_be16(header, 2);
+    Handler* const handler = in.group ? find(IpAddress{}, port) : find_or_any(in.destination, port);
+    if (handler == nullptr) {
+        internet_.send_error(in, static_cast<std::uint8_t>(wire::IcmpType::destination_unreachable),
+                             static_cast<std::uint8_t>(wire::UnreachableCode::port), now);
+        return drop(mbuf, DropReason::udp_no_socket);
+    }
+    const Datagram about{.source_address = in.source,
+                         .destination_address = in.destination,
+                         .source_port = wire::load_be16(header, 0),
+                         .destination_port = port,
+                         .ttl = in.ttl,
+                         .tos = in.tos,
+                         .group = in.group};
+    rte_pktmbuf_adj(mbuf, wire::udp_header_size);
+    if (handler->datagram(about, *mbuf) == Ownership::returned) stash_.put(mbuf);
+}
+
+bool Sockets::icmp_error(const ip::IcmpError& error) noexcept {
+    if (error.protocol != static_cast<std::uint8_t>(wire::IpProtocol::udp)) return false;
+    Handler* const handler = find_or_any(error.source, error.source_port);
+    if (handler == nullptr) return false;
+    handler->error({.type = error.type,
+                    .code = error.code,
+                    .next_hop_mtu = error.next_hop_mtu,
+                    .local_address = error.source,
+                    .remote_address = error.destination,
+                    .local_port = error.source_port,
+                    .remote_port = error.destination_port});
+    return true;
+}
+
+}  // namespace runnel::udp

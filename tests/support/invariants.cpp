@@ -1,0 +1,131 @@
+#include "invariants.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace runnel::test {
+
+namespace {
+
+bool before(std::uint32_t a, std::uint32_t b) { return static_cast<std::int32_t>(a - b) < 0; }
+
+}  // namespace
+
+Invariants::Direction Invariants::offered(const Segment& syn) {
+    Direction direction;
+    if (const auto shift = syn.option_number(option::wscale)) {
+        direction.scaling = true;
+        direction.shift = static_cast<std::uint8_t>(std::min<std::uint32_t>(*shift, 14));
+    }
+    direction.timestamps = syn.timestamps().has_value();
+    return direction;
+}
+
+void Invariants::learn_peer(Conversation& c, const Segment& syn) {
+    c.peers = offered(syn);
+    c.peer_mss = std::max<std::uint32_t>(syn.option_number(option::mss).value_or(536), 64);  // tcp::Config::min_peer_mss
+    c.send_limit.reset();
+    c.synchronized = true;
+}
+
+void Invariants::learn_window(Conversation& c, const Segment& s) {
+    if (!s.has(flag::ack) || s.has(flag::rst)) return;
+    const bool scaled = c.ours.scaling && c.peers.scaling && !s.has(flag::syn);
+    const std::uint32_t edge = *s.acknowledgement + (std::uint32_t{*s.window} << (scaled ? c.peers.shift : 0));
+    if (!c.send_limit || before(*c.send_limit, edge)) c.send_limit = edge;
+}
+
+void Invariants::received(const Frame& frame) {
+    if (frame.kind != FrameKind::tcp || !frame.problems.empty()) return;
+    const Segment& s = frame.segment;
+    Conversation& c = conversations_[{*s.destination, *s.source}];
+    if (s.has(flag::syn)) {
+        c.syns[*s.sequence] = s;
+        if (s.has(flag::ack) && c.isn && *s.acknowledgement == *c.isn + 1 && !c.synchronized) learn_peer(c, s);
+    }
+    if (c.synchronized) learn_window(c, s);
+}
+
+void Invariants::check_segment(const Segment& s, Conversation& c, std::string& wrong) const {
+    if (s.has(flag::syn) && s.has(flag::rst)) wrong += "SYN with RST; ";
+    if (s.has(flag::syn) && s.has(flag::fin)) wrong += "SYN with FIN; ";
+    if (!s.has(flag::syn) && !s.has(flag::rst) && !s.has(flag::ack)) wrong += "neither SYN, RST nor ACK; ";
+    if (s.has(flag::rst) && !s.text->empty()) wrong += "RST with data; ";
+    if (!s.has(flag::syn))
+        for (const std::uint8_t kind : {option::mss, option::wscale, option::sack_permitted})
+            if (s.option(kind)) wrong += fmt::format("option {} without SYN; ", kind);
+    if (s.has(flag::rst)) return;
+
+    const auto stamps = s.timestamps();
+    if (s.has(flag::syn)) {
+        if (!c.isn || *c.isn != *s.sequence) {
+            auto syns = std::move(c.syns);
+            c = Conversation{};
+            c.syns = std::move(syns);
+            c.isn = *s.sequence;
+        }
+        c.ours = offered(s);
+        if (c.ours.shift > 14) wrong += "window scale beyond 14; ";
+        if (!s.option(option::mss)) wrong += "SYN without MSS; ";
+        if (s.has(flag::ack)) {
+            const auto syn = c.syns.find(*s.acknowledgement - 1);
+            if (syn == c.syns.end()) {
+                wrong += "SYN-ACK for a SYN that never came; ";
+                return;
+            }
+            if (!c.synchronized) {
+                learn_peer(c, syn->second);
+                c.send_limit = *c.isn + 1 + *syn->second.window;
+            }
+            if (c.ours.scaling && !c.peers.scaling) wrong += "window scale was not offered; ";
+            if (c.ours.timestamps && !c.peers.timestamps) wrong += "timestamps were not offered; ";
+            if (s.option(option::sack_permitted) && !syn->second.option(option::sack_permitted))
+                wrong += "SACK-permitted was not offered; ";
+        } else if (stamps && stamps->echo != 0) {
+            wrong += "timestamp echo in a SYN; ";
+        }
+    } else if (c.synchronized) {
+        const bool negotiated = c.ours.timestamps && c.peers.timestamps;
+        if (negotiated && !stamps) wrong += "timestamps were negotiated, and are missing; ";
+        if (!negotiated && stamps) wrong += "timestamps were not negotiated; ";
+    }
+    if (!c.synchronized) return;
+
+    if (s.has(flag::ack)) {
+        const bool scaled = c.ours.scaling && c.peers.scaling && !s.has(flag::syn);
+        const std::uint32_t edge = *s.acknowledgement + (std::uint32_t{*s.window} << (scaled ? c.ours.shift : 0));
+        if (c.last_ack && before(*s.acknowledgement, *c.last_ack))
+            wrong += fmt::format("ACK moved back by {}; ", *c.last_ack - *s.acknowledgement);
+        if (c.right_edge && before(edge, *c.right_edge))
+            wrong += fmt::format("right edge of the window moved back by {}; ", *c.right_edge - edge);
+        c.last_ack = *s.acknowledgement;
+        c.right_edge = edge;
+    }
+    if (!s.text->empty()) {
+        const std::size_t size = s.text->size() + s.options.size();
+        if (size > c.peer_mss) wrong += fmt::format("{} octets with options, the peer's MSS is {}; ", size, c.peer_mss);
+        const auto end = *s.sequence + static_cast<std::uint32_t>(s.text->size());
+        const std::uint32_t probe = s.text->size() == 1 ? 1 : 0;
+        if (c.send_limit && before(*c.send_limit + probe, end))
+            wrong += fmt::format("{} octets beyond the window offered; ", end - *c.send_limit);
+    }
+}
+
+std::string Invariants::sent(const Frame& frame) {
+    std::string wrong = frame.problems;
+    if (frame.ethernet_from != mac_) wrong += "not from our Ethernet address; ";
+    if (frame.kind == FrameKind::arp || frame.kind == FrameKind::other) return wrong;
+    if (frame.source.is_loopback() || frame.destination.is_loopback()) wrong += "127/8 on the wire; ";
+    if (frame.source.is_multicast() || frame.source.is_reserved() || frame.source.is_unspecified())
+        wrong += "not a source address; ";
+    if (frame.kind != FrameKind::tcp || !frame.problems.empty()) return wrong;
+    if (frame.ethernet_to.is_group() || frame.destination.is_multicast() || frame.destination.is_reserved())
+        wrong += "TCP to a group; ";
+    const Segment& s = frame.segment;
+    if (s.text->size() + s.options.size() + 40 > mtu_) wrong += "larger than the MTU; ";
+    check_segment(s, conversations_[{*s.source, *s.destination}], wrong);
+    return wrong;
+}
+
+}  // namespace runnel::test
