@@ -14,6 +14,7 @@ using tcp::Error;
 TEST(Rfc9293, Must61PushIsSetOnTheLastSegmentOfASend) {
     Conversation c;
     c.open_passive();
+    EXPECT_EQ(c.connection().set_nagle(false), Error::none);
     c.send(stream(0, 3000));
     c.expect(data(stream(0, 1460)).flags(".").seq(1));
     c.expect(data(stream(1460, 1460)).flags(".").seq(1461));
@@ -318,6 +319,7 @@ TEST(ZeroWindow, OpeningSendsWhatWaited) {
     c.expect_silence(100ms);
     c.inject(ack().win(5000));
     c.expect(data(stream(0, 1460)).seq(1));
+    c.inject(ack().win(5000));
     c.expect(data(stream(1460, 540)).seq(1461));
 }
 

@@ -71,6 +71,6 @@ class LoadTest(InteropTest):
             "--recipe", "crr", "--rate", "100", "--duration", "1s", target="10.99.0.77:80", status=(0, 1, 2, 3)
         )
         self.assertIn("10.99.0.77", output)
-        if document:
-            self.assertEqual(0, document["connections"]["established"])
-            self.assertNotEqual("valid", document["verdict"])
+        self.assertEqual(0, document["connections"]["established"], output)
+        self.assertEqual("failed", document["verdict"], output)
+        self.assertIn(document["reason"], output)

@@ -232,8 +232,6 @@ void Conversation::inject_burst(const std::vector<Segment>& segments) {
     receive(frames);
 }
 
-void Conversation::inject_frame(const Octets& frame) { receive(std::span{&frame, 1}); }
-
 void Conversation::inject_icmp(std::uint8_t type, std::uint8_t code, std::uint32_t sequence, std::uint16_t mtu) {
     Segment quoted;
     quoted.source = flow().local;

@@ -111,7 +111,8 @@ class Conversation : private tcp::Handler {
     void inject(const Segment& segment) { flow().inject(segment); }
     /// Several segments in one burst.
     void inject_burst(const std::vector<Segment>& segments);
-    void inject_frame(const Octets& frame);
+    void inject_frame(const Octets& frame) { inject_frames({frame}); }
+    void inject_frames(const std::vector<Octets>& frames) { receive(frames); }
     /// An ICMP error of the peer about a segment of the stack's that began at relative `sequence`.
     void inject_icmp(std::uint8_t type, std::uint8_t code, std::uint32_t sequence, std::uint16_t mtu = 0);
     Segment expect(const Segment& expected, Where where = Where::current()) { return flow().expect(expected, where); }

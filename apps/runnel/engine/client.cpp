@@ -113,7 +113,8 @@ std::uint32_t Client::begin_connections(Instant now) noexcept {
     arrivals_.give_up(now);
     std::uint32_t begun = 0;
     const bool measured = phase_.load(std::memory_order_relaxed) == Phase::measured;
-    while (begun < options_.batch && busy() < options_.window && arrivals_.due(now)) {
+    const std::uint32_t window = options_.first_alone && !answered_ ? 1 : options_.window;
+    while (begun < options_.batch && busy() < window && arrivals_.due(now)) {
         connect_.local_address = Ipv4Address{options_.first_local_address.value + next_local_};
         if (++next_local_ == options_.local_addresses) next_local_ = 0;
         const tcp::ConnectResult result = stack_.connect(connect_);
@@ -205,6 +206,7 @@ tcp::Connection Client::connection_of(std::size_t slot) const noexcept {
 void Client::established(tcp::Connection connection) noexcept {
     Record& record = records_[connection.slot()];
     ++measurement_.all.established;
+    answered_ = true;
     interval_handshakes_.record(nanoseconds_between(record.actual, now_));
     if (record.measured) {
         ++measurement_.accounting.established;
@@ -252,6 +254,7 @@ void Client::closed(tcp::Connection connection, tcp::CloseReason reason) noexcep
     Record& record = records_[connection.slot()];
     if (!record.in_use) return;
     record.in_use = false;
+    answered_ = true;
     --open_;
     const bool was_counted = record.counted;
     std::uint64_t Accounting::*outcome = &Accounting::reset;

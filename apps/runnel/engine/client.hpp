@@ -35,6 +35,8 @@ struct ClientOptions {
     std::uint32_t window = 512;             ///< connections open at once, at most; those that `hold` keeps do not count
     std::uint32_t slots = 65536;            ///< tcp::Config::connections of the stack: handles are numbered below this
     std::uint32_t batch = 32;               ///< connections begun in one poll, at most
+    bool first_alone = false;               ///< until the first connection has been answered, begin no other: its SYN
+                                            ///< resolves the neighbour, behind which few packets may wait
     Duration ramp = 0s;                     ///< the schedule runs, nothing is measured
     Duration duration = 5s;                 ///< the measured window
     Duration drain = 3s;                    ///< how long connections in flight at the end of the window may take to end
@@ -140,6 +142,7 @@ class Client final : public tcp::Handler, public runtime::Task {
     std::size_t next_to_close_ = 0;  // records below have been closed, after `hold`
     std::uint64_t open_ = 0;     // begun and not ended
     std::uint64_t holding_ = 0;  // of these, held
+    bool answered_ = false;      // some connection has been established, or has ended
     Totals at_window_begin_;
     Measurement measurement_;
     Histogram interval_handshakes_;

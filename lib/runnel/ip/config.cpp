@@ -110,7 +110,8 @@ void validate_neighbour(const Config& config, std::size_t index) {
         refuse("{} = {}: not an address of a host; give a unicast address", name("address"),
                to_string(neighbour.address));
     if (neighbour.mac == MacAddress{} || neighbour.mac.is_group())
-        refuse("{} = {}: not an address of one station", name("mac"), to_string(neighbour.mac));
+        refuse("{} = {}: not an address of one station; give the neighbour's", name("mac"),
+               to_string(neighbour.mac));
     if (neighbour.interface >= config.interfaces.size())
         refuse("{} = {}: there are {} interfaces; give the index of one", name("interface"),
                neighbour.interface, config.interfaces.size());

@@ -318,8 +318,8 @@ void SegmentArrival::time_wait_state(std::uint32_t slot, Segment& segment) noexc
     if ((segment.flags & (flag::syn | flag::ack)) == flag::syn) {
         // A new incarnation, if it is certainly newer than all of the old one (RFC 6191 section 2).
         const bool newer = both_stamped ? older_timestamp(entry.ts_recent, segment.ts_value) ||
-                                              (entry.ts_recent == segment.ts_value && segment.seq > entry.rcv_nxt)
-                                        : segment.seq > entry.rcv_nxt;
+                                              (entry.ts_recent == segment.ts_value && segment.seq >= entry.rcv_nxt)
+                                        : segment.seq >= entry.rcv_nxt;
         const std::uint16_t listener = core_.listeners.find(segment.flow.local_address, segment.flow.local_port);
         if (newer && listener != no_listener) {
             const SeqNum above = entry.snd_nxt;

@@ -53,6 +53,14 @@ Duration Timers::r2(const Tcb& tcb) noexcept {
     return cold != nullptr && cold->user_timeout != Duration{} ? cold->user_timeout : core_.config.r2;
 }
 
+// A window may stay closed for ever as long as the peer answers (RFC 9293 MUST-37); unanswered, R2 ends it.
+bool Timers::unanswered_too_long(const Tcb& tcb, Cold& cold) noexcept {
+    if (cold.probe_unanswered) return core_.now - cold.probing_since >= r2(tcb);
+    cold.probe_unanswered = true;
+    cold.probing_since = core_.now;
+    return false;
+}
+
 bool Timers::handshake_expired(std::uint32_t slot, Tcb& tcb) noexcept {
     const bool answer = tcb.state == State::syn_received;
     const std::uint8_t retries = answer ? core_.config.synack_retries : core_.config.syn_retries;
@@ -73,6 +81,16 @@ bool Timers::handshake_expired(std::uint32_t slot, Tcb& tcb) noexcept {
 bool Timers::retransmission_expired(std::uint32_t slot, Tcb& tcb) noexcept {
     if (!tcb.handshake_done()) return handshake_expired(slot, tcb);
     core_.counters.add(Counter::tcp_rto_expirations);
+    if (Cold* const cold = core_.cold_of(tcb); cold != nullptr && tcb.snd_wnd == 0) {
+        // The peer has closed its window over what is in flight: this is a probe as well (SHLD-17, MUST-37).
+        if (unanswered_too_long(tcb, *cold)) {
+            core_.end(slot, CloseReason::timed_out);
+            return false;
+        }
+        acknowledgement_.time_out(tcb);
+        core_.start_timer(slot, tcb, TimerKind::retransmission, core_.rto(tcb));
+        return true;
+    }
     // How long the segment has waited by now: the time-outs so far, summed.
     Duration waited{};
     for (std::uint8_t i = 0; i <= tcb.backoff; ++i)
@@ -99,11 +117,7 @@ bool Timers::persist_expired(std::uint32_t slot, Tcb& tcb) noexcept {
         core_.want_output(slot, tcb);
         return true;
     }
-    // A window may stay closed for ever as long as the peer answers (RFC 9293 MUST-37); unanswered, R2 ends it.
-    if (!cold->probe_unanswered) {
-        cold->probe_unanswered = true;
-        cold->probing_since = core_.now;
-    } else if (core_.now - cold->probing_since >= r2(tcb)) {
+    if (unanswered_too_long(tcb, *cold)) {
         core_.end(slot, CloseReason::timed_out);
         return false;
     }

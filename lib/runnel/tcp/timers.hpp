@@ -24,6 +24,7 @@ class Timers {
     bool retransmission_expired(std::uint32_t slot, Tcb& tcb) noexcept;
     bool handshake_expired(std::uint32_t slot, Tcb& tcb) noexcept;
     bool persist_expired(std::uint32_t slot, Tcb& tcb) noexcept;
+    bool unanswered_too_long(const Tcb& tcb, Cold& cold) noexcept;
     void half_open_expired(std::uint32_t slot) noexcept;
     [[nodiscard]] Duration r2(const Tcb& tcb) noexcept;
 

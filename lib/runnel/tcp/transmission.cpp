@@ -32,7 +32,8 @@ std::byte* put_header(rte_mbuf* mbuf, const wire::TcpHeader& header, std::uint32
 SeqNum Transmission::new_right_edge(const Tcb& tcb) const noexcept {
     const std::uint32_t buffer = core_.config.receive_buffer;
     const std::uint32_t free = buffer > tcb.unconsumed ? buffer - tcb.unconsumed : 0;
-    return max(tcb.rcv_nxt + free, tcb.rcv_adv);
+    const std::uint32_t nameable = 65535U << tcb.rcv_wscale;
+    return max(tcb.rcv_nxt + std::min(free, nameable), tcb.rcv_adv);
 }
 
 // The window field. The right edge moves on only by a step worth telling (RFC 9293 MUST-39) and never left, not even by
@@ -53,7 +54,8 @@ bool Transmission::window_update_due(const Tcb& tcb) const noexcept {
     const std::uint32_t opened = new_right_edge(tcb) - tcb.rcv_adv;
     const std::uint32_t left = tcb.rcv_wnd();
     if (left < tcb.mss) return opened >= std::min<std::uint32_t>(tcb.mss, buffer / 2);
-    return left < buffer / 2 && opened >= std::min<std::uint32_t>(2U * tcb.mss, buffer / 2);
+    // With much of the window left the next ACK will do.
+    return left < std::min(buffer / 2, 16U * tcb.mss) && opened >= std::min(2U * tcb.mss, buffer / 2);
 }
 
 std::uint32_t Transmission::initial_window(const Tcb& tcb) const noexcept {

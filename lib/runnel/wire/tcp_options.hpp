@@ -77,6 +77,7 @@ constexpr void read_option(std::span<const std::byte> option, TcpOptions& option
         case tcp_option::sack:
             if (option.size() < 10 || option.size() > 2 + 8 * tcp_max_sack_blocks || option.size() % 8 != 2)
                 break;
+            options.sack = {};
             options.sack_count = static_cast<std::uint8_t>(option.size() / 8);
             for (std::size_t i = 0; i < options.sack_count; ++i)
                 options.sack[i] = {SeqNum{load_be32(option, 2 + 8 * i)},

@@ -149,7 +149,8 @@ TEST(Offloads, TransportChecksumVerdictIsHandedOnWhereItIsToBeBelieved) {
         config.interfaces[0].offloads.rx_l4_checksum = believe;
         Network net{config};
         for (const std::uint64_t flags :
-             {std::uint64_t{RTE_MBUF_F_RX_L4_CKSUM_GOOD}, std::uint64_t{RTE_MBUF_F_RX_L4_CKSUM_BAD}, std::uint64_t{RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN}}) {
+             {std::uint64_t{RTE_MBUF_F_RX_L4_CKSUM_GOOD}, std::uint64_t{RTE_MBUF_F_RX_L4_CKSUM_BAD},
+              std::uint64_t{RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN}}) {
             rte_mbuf* mbuf = net.pool.mbuf(ethernet(ipv4(tcp_header())));
             mbuf->ol_flags |= flags;
             ASSERT_EQ(net.give(mbuf), Upper::tcp);

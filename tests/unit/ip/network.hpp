@@ -121,9 +121,9 @@ struct PacketFields {
     return header;
 }
 
-[[nodiscard]] inline Octets udp(std::span<const std::byte> payload, std::uint16_t source_port,
-                                std::uint16_t destination_port, Ipv4Address source = peer,
-                                Ipv4Address destination = us) {
+[[nodiscard]] inline Octets udp_datagram(std::span<const std::byte> payload, std::uint16_t source_port,
+                                         std::uint16_t destination_port, Ipv4Address source = peer,
+                                         Ipv4Address destination = us) {
     Octets datagram(wire::udp_header_size);
     const auto length = static_cast<std::uint16_t>(datagram.size() + payload.size());
     wire::write(wire::UdpHeader{source_port, destination_port, length},

@@ -44,7 +44,7 @@ TEST(Rfc1071, EveryLengthAndAlignmentAgreesWithTheModel) {
             ASSERT_EQ(checksum_add(octets), model_sum(octets)) << size << " octets, alignment " << shift;
         }
     }
-    for (const std::size_t size : {1460, 1461, 8960, 65535}) {
+    for (const std::size_t size : {1460U, 1461U, 8960U, 65535U}) {
         const test::Bytes octets = test::random_bytes(random, size);
         ASSERT_EQ(checksum_add(octets), model_sum(octets)) << size;
     }

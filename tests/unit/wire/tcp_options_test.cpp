@@ -100,6 +100,8 @@ TEST(Rfc7323, WindowScaleIsGivenAsReceivedBeItAboveFourteen) {
 TEST(Rfc9293, OptionThatComesTwiceCountsAsItCameLast) {
     EXPECT_EQ(parse_hex("02 04 05b4 02 04 0218").mss, 536);
     EXPECT_EQ(parse_hex("03 03 01 03 03 02").window_scale, 2);
+    EXPECT_EQ(parse_hex("05 12 0000000a00000014 0000001e00000028 05 0a 0000003200000046"),
+              parse_hex("05 0a 0000003200000046"));
 }
 
 TEST(Rfc2018, FromOneToFourBlocksAreRead) {

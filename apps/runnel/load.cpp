@@ -1,0 +1,149 @@
+// `runnel load`: the client side of a measurement, towards any server.
+#include <algorithm>
+#include <memory>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include "runnel/port/mbuf_pool.hpp"
+#include "runnel/port/port.hpp"
+#include "runnel/runtime/runtime.hpp"
+
+#include "command.hpp"
+#include "engine/http.hpp"
+#include "engine/measurement.hpp"
+#include "engine/plan.hpp"
+#include "engine/target.hpp"
+#include "options.hpp"
+#include "port_options.hpp"
+#include "report.hpp"
+#include "signals.hpp"
+
+namespace runnel::app {
+namespace {
+
+struct Settings {
+    PortSettings port;
+    std::optional<SocketAddress> target;
+    std::string path = "/";
+    bool allow_target = false;
+    load::Traffic traffic;
+    Output output;
+};
+
+ExitStatus run(Settings& settings) {
+    const Signals signals;
+    const SocketAddress target = *settings.target;
+    if (!settings.allow_target && !load::is_test_address(target.address))
+        throw std::invalid_argument(fmt::format("--target: {} is not a private, benchmark, documentation or link-local address; "
+                                                "if you may load it, add --allow-target",
+                                                to_string(target.address)));
+    load::CorePlan plan = load::plan_core(settings.traffic, 1, 0);
+    load::check_addresses(settings.traffic, plan, settings.port.addresses);
+
+    StackConfig config;
+    config.tcp = plan.client_tcp;
+    // Descriptors of the port besides what the plan counts for two sides of a wire.
+    port::MbufPoolOptions pool{.mbufs = plan.mbufs + 4096,
+                               .data_room = static_cast<std::uint16_t>(std::max(2048U, settings.port.mtu + 64)),
+                               .lcores = 2};
+    const std::size_t records = std::size_t{plan.client.slots} * 32;
+    const std::size_t available = runtime::host_facts().available_memory_mb;
+    const std::size_t memory_mb =
+        load::eal_memory_mb(memory_needed(config) + port::memory_needed(pool),
+                            available - std::min(available, records >> 20), settings.traffic);
+
+    // What is sent without a copy lives until the end of the process.
+    static const std::string request = load::http_request(target.address, settings.path);
+
+    runtime::Eal eal(eal_options(settings.port, memory_mb));
+    const port::MbufPool mbufs = port::make_mbuf_pool(pool);
+    port::Port port({.device = settings.port.device, .mtu = static_cast<std::uint16_t>(settings.port.mtu)}, mbufs.get());
+    config.ip = ip_config(settings.port, port);
+    plan.client.first_local_address = settings.port.address->address;
+    plan.client.local_addresses = settings.port.addresses;
+    plan.client.remote_address = target.address;
+    plan.client.remote_port = target.port;
+    plan.client.request = std::as_bytes(std::span{request});
+    plan.client.first_alone = true;
+
+    std::FILE* const text = settings.output.text();
+    port::TracedWire::Observer trace;
+    if (settings.output.trace) trace = make_trace(text, *settings.output.trace);
+
+    load::Result result;
+    result.command = "load";
+    result.started = utc_now();
+    result.host = load::this_host();
+    result.host.hugepages = eal.hugepages();
+    result.recipe = settings.traffic.recipe;
+    result.wire = fmt::format("port {} (driver {})", port.name(), port.driver());
+    result.client_cores = 1;
+    if (settings.traffic.rate) result.asked_cps = static_cast<double>(*settings.traffic.rate);
+    result.config["port"] = settings.port.device;
+    result.config["address"] = fmt::format("{}/{}", to_string(settings.port.address->address),
+                                           settings.port.address->prefix_length);
+    result.config["addresses"] = settings.port.addresses;
+    result.config["gateway"] = settings.port.gateway ? nlohmann::ordered_json(to_string(*settings.port.gateway))
+                                                     : nlohmann::ordered_json(nullptr);
+    result.config["mtu"] = port.mtu();
+    result.config["target"] = fmt::format("{}:{}", to_string(target.address), target.port);
+    result.config["path"] = settings.path;
+    describe_traffic(settings.traffic, plan, result.config);
+    describe_tcp(settings.traffic.tcp, result.config);
+    result.config["mbufs"] = pool.mbufs;
+    result.config["memory_mb"] = memory_mb;
+
+    fmt::print(text, "runnel load: recipe {}, rate {}, towards {}:{} from {} on {}\n", to_string(result.recipe),
+               settings.traffic.rate ? human_count(*result.asked_cps) + "/s" : "max", to_string(target.address),
+               target.port, to_string(settings.port.address->address), result.wire);
+
+    runtime::Runtime runtime(eal, loop_options(settings.port));
+    const auto factory = [&](runtime::Core& core) -> std::unique_ptr<runtime::CoreInstance> {
+        auto instance = std::make_unique<load::TrafficCore>();
+        instance->client = std::make_unique<load::ClientSide>(config, plan.client, port.queue(0), mbufs.get(),
+                                                              runtime.clock(), trace);
+        instance->client->attach(core.loop);
+        return instance;
+    };
+    load::measure(runtime, factory, make_progress(text), [&] { return signals.arrived(); }, result);
+    report(result, settings.output);
+    return result.judgement.exit_status();
+}
+
+}  // namespace
+
+Action add_load(CLI::App& command) {
+    const auto settings = std::make_shared<Settings>();
+    add_port_options(command, settings->port);
+    add_count(command, "--addresses", settings->port.addresses, 1, 65'000,
+              "Client addresses, consecutive from --address on: each has some 64k ports towards one server");
+    command
+        .add_option_function<std::string>(
+            "--target",
+            [settings](const std::string& text) {
+                try {
+                    settings->target = parse_socket_address(text);
+                } catch (const BadQuantity& wrong) {
+                    throw CLI::ValidationError("--target", wrong.what());
+                }
+            },
+            "The server")
+        ->type_name("A.B.C.D:PORT")
+        ->required();
+    command.add_option("--path", settings->path, "What the request of crr asks for")->type_name("PATH")->default_str("/");
+    command.add_flag("--allow-target", settings->allow_target,
+                     "Aim at a --target that is not in a private, benchmark, documentation or link-local network");
+    add_traffic_options(command, settings->traffic);
+    add_tcp_options(command, settings->traffic.tcp);
+    add_json_option(command, settings->output);
+    add_trace_option(command, settings->output);
+    command.footer(
+        "Examples, with a tap device towards this machine's kernel (as root):\n"
+        "  runnel load --port net_tap0,iface=run0 --address 192.0.2.2/24 --target 192.0.2.1:80 --rate 5k\n"
+        "  ip address add 192.0.2.1/24 dev run0                   meanwhile, in another shell: the server's end\n"
+        "crr sends GET with Connection: close, so any HTTP server will do.");
+    return [settings] { return run(*settings); };
+}
+
+}  // namespace runnel::app

@@ -1,0 +1,72 @@
+// See port_options.hpp.
+#include "port_options.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+namespace runnel::app {
+
+void add_port_options(CLI::App& app, PortSettings& settings) {
+    app.add_option("--port", settings.device,
+                   "DPDK port: net_tap0,iface=run0 or another virtual device with its arguments, or a PCI address")
+        ->type_name("DEVICE")
+        ->required();
+    add_address(app, "--address", settings.address, "Our address with the prefix length of its network")->required();
+    add_ipv4(app, "--gateway", settings.gateway, "Router to all other networks");
+    add_count(app, "--mtu", settings.mtu, 576, 9216, "Octets of an IP packet");
+    add_huge_option(app, settings.huge);
+}
+
+bool is_pci_address(const std::string& device) noexcept {
+    // "0000:03:00.0" or "03:00.0", arguments behind a comma.
+    const std::string name = device.substr(0, device.find(','));
+    const auto hex_or = [](char c, std::string_view others) {
+        return std::isxdigit(static_cast<unsigned char>(c)) != 0 || others.find(c) != std::string_view::npos;
+    };
+    return std::ranges::count(name, ':') >= 1 && std::ranges::count(name, '.') == 1 &&
+           std::ranges::all_of(name, [&](char c) { return hex_or(c, ":."); });
+}
+
+runtime::EalOptions eal_options(const PortSettings& settings, std::size_t memory_mb) {
+    runtime::EalOptions options{.memory_mb = memory_mb, .hugepages = settings.huge, .workers = 1};
+    if (is_pci_address(settings.device)) options.pci_devices.push_back(settings.device);
+    return options;
+}
+
+ip::Config ip_config(const PortSettings& settings, const port::Port& port) {
+    const InterfaceAddress& own = *settings.address;
+    const std::uint32_t mask = own.prefix_length == 0 ? 0 : UINT32_MAX << (32 - own.prefix_length);
+    const std::uint64_t last = std::uint64_t{own.address.value} + settings.addresses - 1;
+    // The last address of a network is its broadcast address, but for point-to-point prefixes (RFC 3021).
+    const std::uint64_t broadcast = own.prefix_length >= 31 ? UINT64_MAX : (own.address.value | ~mask);
+    if (last > (own.address.value | ~mask) || last == broadcast)
+        throw std::invalid_argument(fmt::format("--address: {} and the {} behind it are more than the network /{} has; give a "
+                                                "shorter prefix or a lower address",
+                                                to_string(own.address), settings.addresses - 1, own.prefix_length));
+    ip::Config config;
+    config.interfaces.push_back({.mac = port.mac(),
+                                 .address = own.address,
+                                 .address_count = settings.addresses,
+                                 .prefix_length = own.prefix_length,
+                                 .mtu = port.mtu(),
+                                 .offloads = port.offloads()});
+    if (settings.gateway) {
+        if ((settings.gateway->value & mask) != (own.address.value & mask))
+            throw std::invalid_argument(fmt::format("--gateway: {} is not on the network of --address {}/{}",
+                                                    to_string(*settings.gateway), to_string(own.address),
+                                                    own.prefix_length));
+        config.routes.push_back({.network = {}, .prefix_length = 0, .gateway = *settings.gateway, .interface = 0});
+    }
+    return config;
+}
+
+runtime::PollLoopOptions loop_options(const PortSettings& settings) {
+    runtime::PollLoopOptions options;
+    options.idle = is_pci_address(settings.device) ? runtime::Idle::spin : runtime::Idle::yield;
+    return options;
+}
+
+}  // namespace runnel::app

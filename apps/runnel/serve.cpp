@@ -1,0 +1,244 @@
+// `runnel serve`: an HTTP/1.1-shaped and an echo server on a DPDK port with an address.
+#include <charconv>
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "runnel/port/mbuf_pool.hpp"
+#include "runnel/port/port.hpp"
+#include "runnel/runtime/runtime.hpp"
+#include "runnel/runtime/statistics.hpp"
+
+#include "command.hpp"
+#include "engine/http.hpp"
+#include "engine/plan.hpp"
+#include "engine/result.hpp"
+#include "engine/server.hpp"
+#include "options.hpp"
+#include "port_options.hpp"
+#include "report.hpp"
+#include "signals.hpp"
+
+namespace runnel::app {
+namespace {
+
+enum class Service : std::uint8_t { http, echo, crr };
+
+struct Listen {
+    std::uint16_t port = 0;
+    Service service = Service::http;
+};
+
+std::string_view to_string(Service service) {
+    switch (service) {
+        case Service::http: return "http";
+        case Service::echo: return "echo";
+        case Service::crr: return "crr";
+    }
+    return "?";
+}
+
+Listen parse_listen(const std::string& text) {
+    Listen listen;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), listen.port);
+    const std::string_view rest(end, static_cast<std::size_t>(text.data() + text.size() - end));
+    if (error != std::errc{} || listen.port == 0)
+        throw CLI::ValidationError("--listen", fmt::format("\"{}\" has no port from 1 to 65535; write 80 or 7:echo", text));
+    for (const Service service : {Service::http, Service::echo, Service::crr}) {
+        if (rest != ":" + std::string{to_string(service)}) continue;
+        listen.service = service;
+        return listen;
+    }
+    if (!rest.empty())
+        throw CLI::ValidationError("--listen", fmt::format("\"{}\" names no service; write {}:http, {}:echo or {}:crr", text,
+                                                           listen.port, listen.port, listen.port));
+    return listen;
+}
+
+struct Settings {
+    PortSettings port;
+    std::vector<Listen> listen;
+    std::uint32_t size = 1024;
+    std::uint32_t connections = 65536;
+    std::uint32_t half_open = 16384;
+    std::uint32_t time_wait_table = 1U << 16;
+    Duration duration{};  // 0: until a signal
+    tcp::Config tcp{};
+    Output output;
+};
+
+// The server on its core.
+struct ServeCore final : runtime::CoreInstance {
+    ServeCore(const StackConfig& config, const Settings& settings, const load::HttpResponse& keep_alive,
+              const load::HttpResponse& closing, rte_mempool* mbufs)
+        : stack(config, mbufs) {
+        for (const Listen& listen : settings.listen) {
+            std::unique_ptr<load::Responder> responder;
+            switch (listen.service) {
+                case Service::http:
+                    responder = std::make_unique<load::HttpResponder>(keep_alive, settings.connections);
+                    break;
+                case Service::echo: responder = std::make_unique<load::EchoResponder>(settings.connections); break;
+                case Service::crr: responder = std::make_unique<load::OneShotResponder>(closing.all(), 1); break;
+            }
+            stack.listen({.port = listen.port, .handler = responder.get(), .nagle = false});
+            responders.push_back(std::move(responder));
+        }
+    }
+
+    [[nodiscard]] load::ServerTotals totals() const noexcept {
+        load::ServerTotals sum;
+        for (const auto& responder : responders) {
+            const load::ServerTotals& one = responder->totals();
+            sum.connections += one.connections;
+            sum.requests += one.requests;
+            sum.octets_in += one.octets_in;
+            sum.octets_out += one.octets_out;
+            sum.bad_requests += one.bad_requests;
+        }
+        return sum;
+    }
+
+    Stack stack;
+    std::vector<std::unique_ptr<load::Responder>> responders;
+    std::unique_ptr<port::TracedWire> traced;
+};
+
+void print_summary(std::FILE* out, const load::ServerTotals& totals, const runtime::Snapshot& counters) {
+    fmt::print(out, "\n{} connections, {} requests answered, {} in, {} out\n", totals.connections, totals.requests,
+               human_octets(totals.octets_in), human_octets(totals.octets_out));
+    if (totals.bad_requests > 0) fmt::print(out, "{} requests were not HTTP and got a 400\n", totals.bad_requests);
+    for (const runtime::NamedCount& drop : nonzero_drops(counters))
+        fmt::print(out, "dropped: {} {}: {}\n", drop.count, drop.name, drop.sentence);
+}
+
+ExitStatus run(Settings& settings) {
+    const Signals signals;
+    if (settings.listen.empty()) settings.listen.push_back({.port = 80, .service = Service::http});
+    for (std::size_t i = 0; i < settings.listen.size(); ++i)
+        for (std::size_t j = 0; j < i; ++j)
+            if (settings.listen[i].port == settings.listen[j].port)
+                throw std::invalid_argument(
+                    fmt::format("--listen: port {} is given twice; one service each", settings.listen[i].port));
+    StackConfig config;
+    config.tcp = settings.tcp;
+    config.tcp.connections = settings.connections;
+    config.tcp.half_open = settings.half_open;
+    config.tcp.time_wait = settings.time_wait_table;
+    const port::MbufPoolOptions pool{.mbufs = 32768,
+                                     .data_room = static_cast<std::uint16_t>(std::max(2048U, settings.port.mtu + 64)),
+                                     .lcores = 2};
+    load::Traffic sizing;
+    sizing.connections = settings.connections;
+    const std::size_t memory_mb = load::eal_memory_mb(memory_needed(config) + port::memory_needed(pool),
+                                                      runtime::host_facts().available_memory_mb, sizing);
+
+    // What is sent without a copy lives until the end of the process.
+    static const load::HttpResponse keep_alive(settings.size, true);
+    static const load::HttpResponse closing(settings.size, false);
+
+    runtime::Eal eal(eal_options(settings.port, memory_mb));
+    const port::MbufPool mbufs = port::make_mbuf_pool(pool);
+    port::Port port({.device = settings.port.device, .mtu = static_cast<std::uint16_t>(settings.port.mtu)}, mbufs.get());
+    config.ip = ip_config(settings.port, port);
+
+    runtime::Runtime runtime(eal, loop_options(settings.port));
+    runtime.start([&](runtime::Core& core) -> std::unique_ptr<runtime::CoreInstance> {
+        auto instance = std::make_unique<ServeCore>(config, settings, keep_alive, closing, mbufs.get());
+        port::Wire* wire = &port.queue(0);
+        if (settings.output.trace) {
+            instance->traced = std::make_unique<port::TracedWire>(
+                *wire, [clock = runtime.clock()] { return clock.now(); }, make_trace(stdout, *settings.output.trace));
+            wire = instance->traced.get();
+        }
+        core.loop.add(instance->stack, *wire);
+        return instance;
+    });
+    auto& server = static_cast<ServeCore&>(*runtime.instance(0));
+
+    for (const Listen& listen : settings.listen)
+        fmt::print("serving {} on {}:{}, port {} (driver {})\n", to_string(listen.service),
+                   to_string(settings.port.address->address), listen.port, port.name(), port.driver());
+    std::fflush(stdout);
+
+    const auto picture = [&] {
+        load::ServerTotals totals;
+        runtime.call(0, [&] { totals = server.totals(); });
+        return totals;
+    };
+    const auto counters = [&] {
+        runtime::Snapshot snapshot;
+        snapshot += server.stack.counters();
+        return snapshot;
+    };
+    const Instant begin = runtime.clock().now();
+    Instant last_time = begin;
+    load::ServerTotals last;
+    runtime::Snapshot last_counters = counters();
+    bool stopped = false;
+    while (!stopped) {
+        Instant now = runtime.clock().now();
+        Duration left = last_time + 1s - now;
+        if (settings.duration > 0s) left = std::min(left, begin + settings.duration - now);
+        if (left > 0s) stopped = signals.wait(std::max<long>(1, left.count() / 1'000'000));
+        now = runtime.clock().now();
+        if (settings.duration > 0s && now - begin >= settings.duration) stopped = true;
+        if (now - last_time < 1s && !stopped) continue;
+        const load::ServerTotals totals = picture();
+        const runtime::Snapshot snapshot = counters();
+        const runtime::Snapshot since = snapshot.since(last_counters);
+        const double seconds = static_cast<double>((now - last_time).count()) / 1e9;
+        if (!stopped) {
+            fmt::print("{:6.0f} s  {:>8} connections/s  {:>8} requests/s  {}bit/s out  {} retransmissions  {} drops\n",
+                       static_cast<double>((now - begin).count()) / 1e9,
+                       human_count(static_cast<double>(totals.connections - last.connections) / seconds),
+                       human_count(static_cast<double>(totals.requests - last.requests) / seconds),
+                       human_count(8 * static_cast<double>(totals.octets_out - last.octets_out) / seconds),
+                       load::retransmissions(since), since.dropped());
+            std::fflush(stdout);
+        }
+        last = totals;
+        last_counters = snapshot;
+        last_time = now;
+    }
+    runtime.stop();
+    print_summary(stdout, server.totals(), counters());
+    return ExitStatus::good;
+}
+
+}  // namespace
+
+Action add_serve(CLI::App& command) {
+    const auto settings = std::make_shared<Settings>();
+    add_port_options(command, settings->port);
+    command
+        .add_option_function<std::vector<std::string>>(
+            "--listen",
+            [settings](const std::vector<std::string>& texts) {
+                settings->listen.clear();
+                for (const std::string& text : texts) settings->listen.push_back(parse_listen(text));
+            },
+            "TCP port, and what answers there: http (HTTP/1.1-shaped), echo (RFC 862), or crr (any octets get a response "
+            "and FIN). May be given several times")
+        ->type_name("PORT[:SERVICE]")
+        ->default_str("80:http");
+    add_count(command, "--size", settings->size, 0, static_cast<std::uint32_t>(load::HttpResponse::max_size),
+              "Octets of the body of an HTTP or crr response");
+    add_count(command, "--connections", settings->connections, 64, 1U << 28, "Connections at once, at most");
+    add_count(command, "--half-open", settings->half_open, 64, 1U << 28, "Half-open connections at once, at most");
+    add_count(command, "--time-wait-table", settings->time_wait_table, 1024, 1U << 28,
+              "Connections in TIME-WAIT, at most; beyond it the oldest is recycled, and counted");
+    add_duration(command, "--duration", settings->duration, 0s, "How long to serve; 0: until SIGINT or SIGTERM");
+    add_tcp_options(command, settings->tcp);
+    add_trace_option(command, settings->output);
+    command.footer(
+        "Example, with a tap device towards this machine's kernel (as root):\n"
+        "  runnel serve --port net_tap0,iface=run0 --address 192.0.2.2/24 --listen 80 --listen 7:echo\n"
+        "  ip address add 192.0.2.1/24 dev run0                   meanwhile, in another shell\n"
+        "  curl http://192.0.2.2/");
+    return [settings] { return run(*settings); };
+}
+
+}  // namespace runnel::app

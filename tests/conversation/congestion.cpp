@@ -1,0 +1,279 @@
+// Congestion control: slow start, congestion avoidance, fast retransmit and recovery (RFC 5681), NewReno (RFC 6582), limited
+// transmit (RFC 3042), the initial window (RFC 6928).
+#include <gtest/gtest.h>
+
+#include "conversation.hpp"
+
+namespace runnel::test {
+namespace {
+
+constexpr std::uint32_t smss = 1460;
+
+std::string segment_at(std::size_t index) { return stream(index * smss, smss); }
+constexpr std::uint32_t seq_of(std::size_t index) { return static_cast<std::uint32_t>(1 + index * smss); }
+
+/// Takes what was sent, each a full segment in order from `first` on; returns how many.
+std::size_t take_full(Conversation& c, std::size_t first) {
+    const auto sent = c.take_all();
+    for (std::size_t i = 0; i < sent.size(); ++i) {
+        EXPECT_EQ(sent[i].sequence, seq_of(first + i));
+        EXPECT_EQ(sent[i].text->size(), smss);
+    }
+    return sent.size();
+}
+
+/// Opens with a round-trip time of 100 ms and hands over `octets`; the first flight of ten segments is out.
+void open_and_send(Conversation& c, std::size_t octets) {
+    c.listen();
+    c.inject(syn().mss(smss));
+    c.expect(syn_ack());
+    c.elapse(100ms);
+    c.inject(ack());
+    c.expect_established();
+    c.send(stream(0, octets));
+}
+
+TEST(Rfc6928, InitialWindowIsTenSegments) {
+    Conversation c;
+    open_and_send(c, 60000);
+    EXPECT_EQ(take_full(c, 0), 10U);
+    EXPECT_EQ(c.info().cwnd, 10 * smss);
+}
+
+TEST(Rfc6928, InitialWindowOfOtherSegmentSizes) {
+    Conversation c;  // min(10 * MSS, max(2 * MSS, 14600))
+    c.open_passive(syn().mss(536));
+    c.send(stream(0, 60000));
+    EXPECT_EQ(c.take_all().size(), 10U);
+}
+
+TEST(Rfc6928, InitialWindowIsConfigurable) {
+    StackConfig config = small_stack();
+    config.tcp.initial_window = 3;
+    Conversation c{config};
+    open_and_send(c, 60000);
+    EXPECT_EQ(take_full(c, 0), 3U);
+}
+
+TEST(Rfc5681, InitialWindowIsOneSegmentAfterALostSynAck) {
+    Conversation c;
+    c.listen();
+    c.inject(syn().mss(smss));
+    c.expect(syn_ack());
+    c.expect_after(1s, syn_ack());
+    c.inject(ack());
+    c.expect_established();
+    c.send(stream(0, 60000));
+    EXPECT_EQ(take_full(c, 0), 1U);
+}
+
+TEST(Rfc5681, InitialWindowIsOneSegmentAfterALostSyn) {
+    Conversation c;
+    c.connect();
+    c.expect(syn());
+    c.expect_after(1s, syn());
+    c.inject(syn_ack().mss(smss));
+    c.expect(ack());
+    c.send(stream(0, 60000));
+    EXPECT_EQ(take_full(c, 0), 1U);
+}
+
+TEST(Rfc5681, SlowStartOpensByOneSegmentForEachAcknowledged) {
+    Conversation c;
+    open_and_send(c, 200000);
+    EXPECT_EQ(take_full(c, 0), 10U);
+    std::size_t sent = 10;
+    for (std::uint32_t i = 1; i <= 10; ++i) {
+        c.inject(ack().ack(seq_of(i)));
+        EXPECT_EQ(c.info().cwnd, (10 + i) * smss);
+        sent += take_full(c, sent);
+    }
+    EXPECT_EQ(sent, 30U);
+}
+
+TEST(Rfc3465, DividedAcksGainNothing) {
+    Conversation c;
+    open_and_send(c, 200000);
+    take_full(c, 0);
+    for (std::uint32_t i = 1; i <= 10; ++i) c.inject(ack().ack(1 + i * 146));
+    EXPECT_EQ(c.info().cwnd, 11 * smss);
+    for (int i = 0; i < 2; ++i) c.inject(ack().ack(1 + 1460));  // a repeated one neither
+    EXPECT_EQ(c.info().cwnd, 11 * smss);
+}
+
+TEST(Rfc5681, TimeoutHalvesTheFlightIntoSsthreshAndLeavesOneSegment) {
+    Conversation c;
+    open_and_send(c, 60000);
+    EXPECT_EQ(take_full(c, 0), 10U);
+    c.expect_within(400ms, Segment{}.seq(1).payload(segment_at(0)));
+    c.expect_nothing();
+    EXPECT_EQ(c.info().cwnd, smss);
+    EXPECT_EQ(c.info().ssthresh, 5 * smss);
+    c.expect_within(700ms, Segment{}.seq(1).payload(segment_at(0)));  // the second time-out of one segment keeps it
+    EXPECT_EQ(c.info().ssthresh, 5 * smss);
+}
+
+TEST(Rfc5681, SsthreshIsTakenFromTheFlightAndNotFromTheWindow) {
+    Conversation c;
+    open_and_send(c, 6 * smss);
+    EXPECT_EQ(take_full(c, 0), 6U);
+    c.expect_within(400ms, Segment{}.seq(1));
+    EXPECT_EQ(c.info().ssthresh, 3 * smss);
+
+    Conversation d;
+    open_and_send(d, smss);
+    EXPECT_EQ(take_full(d, 0), 1U);
+    d.expect_within(400ms, Segment{}.seq(1));
+    EXPECT_EQ(d.info().ssthresh, 2 * smss);  // never less
+}
+
+TEST(Rfc5681, CongestionAvoidanceOpensByAtMostOneSegmentARoundTrip) {
+    Conversation c;
+    open_and_send(c, 250000);
+    take_full(c, 0);
+    c.expect_within(400ms, Segment{}.seq(1));  // a time-out: ssthresh is 5 segments
+    std::uint32_t acknowledged = 1;
+    std::uint32_t highest = seq_of(10);
+    for (int round = 0; round < 30; ++round) {
+        const std::uint32_t before = c.info().cwnd;
+        const std::uint32_t end = highest;
+        if (round < 2) {
+            c.inject(ack().ack(acknowledged = end));  // what was out before the time-out had arrived
+        } else {
+            while (acknowledged < end) c.inject(ack().ack(acknowledged = std::min(acknowledged + smss, end)));
+        }
+        const std::uint32_t after = c.info().cwnd;
+        if (before >= c.info().ssthresh) {
+            EXPECT_LE(after, before + smss);
+            if (round > 3 && c.info().unsent > 0) {
+                EXPECT_GE(after + 1, before + smss / 2);
+            }
+        }
+        for (const Segment& s : c.take_all())
+            highest = std::max(highest, *s.sequence + static_cast<std::uint32_t>(s.text->size()));
+        if (highest == end) break;
+        c.elapse(100ms);
+        c.take_all();
+    }
+    EXPECT_GT(acknowledged, 100000U);
+}
+
+TEST(Rfc5681, ThirdDuplicateAckRetransmitsAtOnce) {
+    Conversation c;
+    open_and_send(c, 60000);
+    EXPECT_EQ(take_full(c, 0), 10U);
+    c.inject(ack().ack(1));
+    c.inject(ack().ack(1));
+    for (const Segment& s : c.take_all()) EXPECT_GE(*s.sequence, seq_of(10));  // limited transmit (RFC 3042): new data only
+    c.inject(ack().ack(1));
+    c.expect(Segment{}.seq(1).payload(segment_at(0)));
+    EXPECT_LE(c.info().ssthresh, 6 * smss);
+    EXPECT_GE(c.info().ssthresh, 5 * smss);
+    EXPECT_EQ(c.info().cwnd, c.info().ssthresh + 3 * smss);
+    EXPECT_EQ(c.count(Counter::tcp_fast_retransmits), 1U);
+}
+
+TEST(Rfc3042, FirstTwoDuplicateAcksReleaseOneNewSegmentEach) {
+    Conversation c;
+    open_and_send(c, 60000);
+    EXPECT_EQ(take_full(c, 0), 10U);
+    c.inject(ack().ack(1));
+    c.expect(data(segment_at(10)).seq(seq_of(10)));
+    c.expect_nothing();
+    c.inject(ack().ack(1));
+    c.expect(data(segment_at(11)).seq(seq_of(11)));
+    c.expect_nothing();
+    EXPECT_EQ(c.info().cwnd, 10 * smss);
+}
+
+TEST(Rfc5681, AckWithAnotherWindowOrWithDataIsNoDuplicate) {
+    Conversation c;
+    open_and_send(c, 60000);
+    take_full(c, 0);
+    for (std::uint16_t i = 1; i <= 6; ++i) c.inject(ack().ack(1).win(static_cast<std::uint16_t>(60000 + i)));
+    for (int i = 0; i < 6; ++i) c.inject(data("x").ack(1).win(60006));
+    for (const Segment& s : c.take_all()) EXPECT_NE(s.text->size() > 0 ? *s.sequence : 0U, 1U);
+    EXPECT_EQ(c.count(Counter::tcp_fast_retransmits), 0U);
+}
+
+TEST(Rfc5681, DuplicateAckWithNothingInFlightIsNone) {
+    Conversation c;
+    c.open_passive();
+    for (int i = 0; i < 10; ++i) c.inject(ack());
+    c.send("x");
+    c.expect(data("x"));
+    c.expect_nothing();
+    EXPECT_EQ(c.info().cwnd, 10 * smss);
+    EXPECT_EQ(c.count(Counter::tcp_fast_retransmits), 0U);
+}
+
+TEST(Rfc5681, RecoveryEndsWithTheWindowAtSsthresh) {
+    Conversation c;
+    open_and_send(c, 10 * smss);
+    take_full(c, 0);
+    for (int i = 0; i < 9; ++i) c.inject(ack().ack(1));
+    c.expect(Segment{}.seq(1).payload(segment_at(0)));
+    c.expect_nothing();
+    EXPECT_EQ(c.info().ssthresh, 5 * smss);
+    c.inject(ack().ack(seq_of(10)));
+    EXPECT_LE(c.info().cwnd, 5 * smss);
+    EXPECT_GE(c.info().cwnd, smss);
+    c.expect_silence(10min);
+}
+
+TEST(Rfc6582, PartialAckRetransmitsTheNextHoleAtOnce) {
+    Conversation c;
+    open_and_send(c, 10 * smss);
+    take_full(c, 0);
+    for (int i = 0; i < 7; ++i) c.inject(ack().ack(1));  // segments 0, 3 and 6 are lost
+    c.expect(Segment{}.seq(1).payload(segment_at(0)));
+    c.expect_nothing();
+    c.inject(ack().ack(seq_of(3)));
+    c.expect(Segment{}.seq(seq_of(3)).payload(segment_at(3)));
+    c.expect_nothing();
+    c.inject(ack().ack(seq_of(6)));
+    c.expect(Segment{}.seq(seq_of(6)).payload(segment_at(6)));
+    c.expect_nothing();
+    c.inject(ack().ack(seq_of(10)));
+    EXPECT_LE(c.info().cwnd, 5 * smss);
+    EXPECT_EQ(c.count(Counter::tcp_rto_expirations), 0U);
+    c.expect_silence(10min);
+}
+
+TEST(Rfc6582, DuplicateAcksAfterATimeoutDoNotStartASecondFastRetransmit) {
+    Conversation c;
+    open_and_send(c, 10 * smss);
+    take_full(c, 0);
+    c.expect_within(400ms, Segment{}.seq(1).payload(segment_at(0)));
+    for (int i = 0; i < 5; ++i) c.inject(ack().ack(1));
+    c.expect_nothing();
+    EXPECT_EQ(c.count(Counter::tcp_fast_retransmits), 0U);
+}
+
+TEST(Rfc5681, WindowRestartsAfterIdleness) {
+    Conversation c;
+    open_and_send(c, 20 * smss);
+    std::size_t sent = take_full(c, 0);
+    while (c.info().unacknowledged > 0) {
+        c.inject(ack());
+        sent += take_full(c, sent);
+    }
+    EXPECT_EQ(sent, 20U);
+    EXPECT_GT(c.info().cwnd, 10 * smss);
+    c.elapse(30s);
+    c.send(stream(20 * smss, 60 * smss));
+    EXPECT_EQ(take_full(c, 20), 10U);
+}
+
+TEST(OptimisticAck, BeyondWhatWasSentGainsNothing) {
+    Conversation c;
+    open_and_send(c, 200000);
+    take_full(c, 0);
+    c.inject(ack().ack(seq_of(11)));
+    c.expect(ack().length(0));
+    EXPECT_EQ(c.info().cwnd, 10 * smss);
+    EXPECT_EQ(c.info().unacknowledged, 10 * smss);
+}
+
+}  // namespace
+}  // namespace runnel::test

@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""Writes the corpus: a few small inputs a fuzz target. To be run again, and its output committed, when a case is added."""
+import pathlib
+import struct
+
+HERE = pathlib.Path(__file__).parent / "corpus"
+
+
+def octets(text):
+    return bytes.fromhex("".join(text.split()))
+
+
+def checksum(data):
+    data += b"\0" * (len(data) % 2)
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total >> 16) + (total & 0xFFFF)
+    return ~total & 0xFFFF
+
+
+def ipv4(protocol, payload, options=b"", offset=0x4000, source="0a000001", destination="0a000002"):
+    size = 20 + len(options)
+    header = struct.pack(">BBHHHBBH", 0x40 | size // 4, 0, size + len(payload), 1, offset, 64, protocol, 0)
+    header += octets(source + destination) + options
+    return header[:10] + struct.pack(">H", checksum(header)) + header[12:] + payload
+
+
+def tcp(flags, options="", payload=b"", source=40000, destination=80, seq=1, ack=0, window=65535, urgent=0):
+    options = octets(options)
+    header = struct.pack(">HHIIBBHHH", source, destination, seq, ack, (20 + len(options)) * 4, flags, window, 0, urgent)
+    segment = header + options + payload
+    pseudo = octets("0a000001 0a000002") + struct.pack(">HH", 6, len(segment))
+    return segment[:16] + struct.pack(">H", checksum(pseudo + segment)) + segment[18:]
+
+
+def udp(payload, destination=53):
+    datagram = struct.pack(">HHHH", 40000, destination, 8 + len(payload), 0) + payload
+    pseudo = octets("0a000001 0a000002") + struct.pack(">HH", 17, len(datagram))
+    return datagram[:6] + struct.pack(">H", checksum(pseudo + datagram)) + datagram[8:]
+
+
+def icmp(kind, code, rest, payload=b""):
+    message = struct.pack(">BBHI", kind, code, 0, rest) + payload
+    return message[:2] + struct.pack(">H", checksum(message)) + message[4:]
+
+
+def arp(operation, sender="020000000001 0a000001", target="000000000000 0a000002"):
+    return octets("0001 0800 06 04") + struct.pack(">H", operation) + octets(sender + target)
+
+
+def ethernet(kind, payload, destination="020000000002"):
+    return octets(destination + "020000000001" + kind) + payload
+
+
+FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << bit for bit in range(8))
+SYN_OPTIONS = "020405b4 0402080a 00000001 00000000 01030307"
+TIMESTAMPS = "0101080a 00000002 00000001"
+
+segments = {
+    "syn": tcp(SYN, SYN_OPTIONS),
+    "syn_ecn_setup": tcp(SYN | ECE | CWR, "020405b4"),
+    "syn_ack": tcp(SYN | ACK, SYN_OPTIONS, ack=2),
+    "ack_timestamps": tcp(ACK, TIMESTAMPS, ack=1),
+    "data": tcp(ACK | PSH, TIMESTAMPS, b"GET / HTTP/1.1\r\n\r\n", ack=1),
+    "urgent": tcp(ACK | URG, "", b"x", urgent=1, ack=1),
+    "sack": tcp(ACK, TIMESTAMPS + "01010512 0000000a00000014 0000001e00000028", ack=1),
+    "sack_twice": octets("0512 0000000a00000014 0000001e00000028 050a 0000003200000046"),
+    "rst": tcp(RST),
+    "fin": tcp(FIN | ACK, ack=1),
+    "options_of_every_kind": tcp(SYN, "fd04f989 1e04 0000 0402 0303 07 01 0206 00000000 00 ff"),
+}
+datagrams = {"query": udp(b"\0\1"), "empty": udp(b""), "no_checksum": octets("9c40 0035 000a 0000 6869")}
+quoted = ipv4(17, udp(b""), source="0a000002", destination="0a000001")
+messages = {
+    "echo_request": icmp(8, 0, 0x00070001, b"ping"),
+    "echo_reply": icmp(0, 0, 0x00070001, b"ping"),
+    "port_unreachable": icmp(3, 3, 0, quoted),
+    "fragmentation_needed": icmp(3, 4, 1400, ipv4(6, tcp(ACK)[:8])),
+    "redirect": icmp(5, 1, 0x0A0000FE, quoted),
+}
+packets = {
+    "tcp": ipv4(6, segments["syn"]),
+    "source_route": ipv4(17, datagrams["query"], octets("83 07 04 0a000009 00")),
+    "router_alert": ipv4(2, octets("16000904 e0000009"), octets("94040000")),
+    "fragment": ipv4(17, b"12345678", offset=0x2001),
+}
+arps = {"request": arp(1), "reply": arp(2, target="020000000002 0a000002"), "probe": arp(1, "020000000001 00000000")}
+frames = {
+    "tcp": ethernet("0800", packets["tcp"]),
+    "vlan": ethernet("8100 2005 0800", ipv4(17, datagrams["query"])),
+    "double_vlan": ethernet("8100 0005 8100 0006 88cc", b"12"),
+}
+describe = dict(frames)
+describe |= {f"tcp_{name}": ethernet("0800", ipv4(6, each)) for name, each in segments.items()}
+describe |= {f"icmp_{name}": ethernet("0800", ipv4(1, each)) for name, each in messages.items()}
+describe |= {f"udp_{name}": ethernet("0800", ipv4(17, each)) for name, each in datagrams.items()}
+describe |= {f"arp_{name}": ethernet("0806", each, "ffffffffffff") for name, each in arps.items()}
+describe["ipv6"] = ethernet(
+    "86dd", octets("60000000 0014 0640 20010db8" + "00" * 11 + "01 20010db8" + "00" * 11 + "02") + tcp(SYN)
+)
+
+
+def script(step, *script_frames):
+    """The input of fuzz_stack: the octet of the time step, then frames, each after its length."""
+    return bytes([step]) + b"".join(struct.pack(">H", len(each)) + each for each in script_frames)
+
+
+def to_stack(*script_segments):
+    return [ethernet("0800", ipv4(6, each)) for each in script_segments]
+
+
+# Sequence numbers count from 0 there: fuzz_stack adds those of the stack.
+REPLY = dict(source=80, destination=40001)
+stack = {
+    "passive_open_data_close": script(
+        4,
+        *to_stack(
+            tcp(SYN, SYN_OPTIONS, seq=0),
+            tcp(ACK, TIMESTAMPS, seq=1, ack=1),
+            tcp(ACK | PSH, TIMESTAMPS, b"hello", seq=1, ack=1),
+            tcp(FIN | ACK, TIMESTAMPS, seq=6, ack=6),
+            tcp(ACK, TIMESTAMPS, seq=7, ack=7),
+        ),
+    ),
+    "passive_open_reset": script(
+        1, *to_stack(tcp(SYN, seq=0), tcp(ACK, seq=1, ack=1), tcp(RST, seq=1))
+    ),
+    "half_open_times_out": script(200, *to_stack(tcp(SYN, "020405b4", seq=0), tcp(ACK, seq=9, ack=9))),
+    "active_open_out_of_order": script(
+        2,
+        *to_stack(
+            tcp(SYN | ACK, SYN_OPTIONS, seq=0, ack=1, **REPLY),
+            tcp(ACK, TIMESTAMPS, b"world", seq=6, ack=1, **REPLY),
+            tcp(ACK, TIMESTAMPS, b"hello", seq=1, ack=1, **REPLY),
+            tcp(ACK | URG, TIMESTAMPS, b"!", seq=11, ack=1, urgent=1, **REPLY),
+            tcp(FIN | ACK, TIMESTAMPS, seq=12, ack=2, **REPLY),
+        ),
+    ),
+    "simultaneous_open": script(1, *to_stack(tcp(SYN, seq=0, **REPLY), tcp(ACK, seq=1, ack=1, **REPLY))),
+    "other_protocols": script(
+        1,
+        ethernet("0806", arps["request"], "ffffffffffff"),
+        ethernet("0800", ipv4(1, messages["echo_request"])),
+        ethernet("0800", ipv4(17, datagrams["query"])),
+        ethernet("0800", ipv4(1, messages["port_unreachable"])),
+        b"\0",
+    ),
+}
+
+CORPUS = {
+    "tcp": segments,
+    "checksum": {"header": packets["tcp"][:20], "odd": b"\xff" * 7, "long": bytes(range(150)), "zero": bytes(9)},
+    "ethernet": frames,
+    "arp": arps,
+    "ipv4": packets,
+    "icmp": messages,
+    "udp": datagrams,
+    "describe": describe,
+    "stack": stack,
+}
+
+for target, inputs in CORPUS.items():
+    folder = HERE / target
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in inputs.items():
+        (folder / name).write_bytes(content)
