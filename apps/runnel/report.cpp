@@ -50,8 +50,9 @@ port::TracedWire::Observer make_trace(std::FILE* out, std::uint32_t limit) {
 load::Progress make_progress(std::FILE* out) {
     return [out](const load::Interval& i) {
         fmt::print(out,
-                   "{:6.1f} s  {:>8} connections/s  {:>8} in flight  handshake p99 {:.1f} us  {} retransmissions  {} drops\n",
-                   i.t_s, human_count(i.cps), human_count(static_cast<double>(i.in_flight)), i.handshake_p99_us,
+                   "{:6.1f} s  {:>8} connections/s  {:>8} in flight  handshake p99 {:>8}  {} retransmissions  {} drops\n",
+                   i.t_s, human_count(i.cps), human_count(static_cast<double>(i.in_flight)),
+                   load::human_time(static_cast<std::uint64_t>(i.handshake_p99_us * 1000)),
                    i.retransmissions, i.drops);
         std::fflush(out);
     };

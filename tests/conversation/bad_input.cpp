@@ -9,7 +9,9 @@ namespace {
 constexpr std::size_t ethernet = 14, ip = 14, tcp_header = 34;
 
 /// A segment of the flow, complete, as a frame.
-Octets frame_of(Conversation& c, const Segment& segment) { return encode(c.flow().complete(segment), stack_mac, peer_mac); }
+Octets frame_of(Conversation& c, const Segment& segment) {
+    return encode(c.flow().complete(segment), stack_mac, peer_mac);
+}
 
 void set_ip_checksum(Octets& frame) {
     frame[ip + 10] = frame[ip + 11] = 0;
@@ -44,7 +46,8 @@ TEST(BadInput, FrameCutAnywhereIsACountedDrop) {
     c.open_passive();
     const Octets whole = frame_of(c, data(stream(0, 100)).nop(4).seq(1));
     for (std::size_t n = 1; n < whole.size(); ++n)
-        expect_drop(c, Octets(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(n)), "cut to " + std::to_string(n));
+        expect_drop(c, Octets(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(n)),
+                    "cut to " + std::to_string(n));
     expect_alive(c);
 }
 
@@ -155,7 +158,8 @@ TEST(BadInput, OtherVersionsAndProtocolsAreCountedDrops) {
         set_ip_checksum(other);
         expect_drop(c, other, "version " + std::to_string(version));
     }
-    for (const std::uint16_t type : {std::uint16_t{0}, std::uint16_t{46}, std::uint16_t{0x86dd}, std::uint16_t{0x88cc}}) {
+    for (const std::uint16_t type :
+         {std::uint16_t{0}, std::uint16_t{46}, std::uint16_t{0x86dd}, std::uint16_t{0x88cc}}) {
         Octets other = frame;
         other[ethernet - 2] = static_cast<std::uint8_t>(type >> 8);
         other[ethernet - 1] = static_cast<std::uint8_t>(type);

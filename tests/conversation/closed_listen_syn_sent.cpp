@@ -1,5 +1,5 @@
-// Segments that arrive where no connection is synchronized yet: CLOSED, LISTEN and SYN-SENT, step by step (RFC 9293
-// sections 3.10.7.1 to 3.10.7.3).
+// Segments that arrive where no connection is synchronized yet: CLOSED, LISTEN and SYN-SENT, step by step
+// (RFC 9293 sections 3.10.7.1 to 3.10.7.3).
 #include <gtest/gtest.h>
 
 #include "conversation.hpp"
@@ -10,7 +10,8 @@ namespace {
 using tcp::CloseReason;
 using tcp::State;
 
-// -- CLOSED (section 3.10.7.1): without ACK <SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK>, with it <SEQ=SEG.ACK><CTL=RST>
+// -- CLOSED (section 3.10.7.1): without ACK <SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK>, with it
+// <SEQ=SEG.ACK><CTL=RST>
 
 TEST(Rfc9293Closed, SynGetsResetThatAcknowledgesIt) {
     Conversation c;

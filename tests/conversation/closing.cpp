@@ -1,4 +1,5 @@
-// How connections end: FIN in every order, half-close, RST (RFC 9293 sections 3.6, 3.10.4 to 3.10.7, RFC 2525).
+// How connections end: FIN in every order, half-close, RST (RFC 9293 sections 3.6, 3.10.4 to 3.10.7, RFC
+// 2525).
 #include <gtest/gtest.h>
 
 #include "conversation.hpp"
@@ -152,7 +153,8 @@ TEST(HalfClose, ReceivingGoesOnAfterShutdown) {
     c.expect_data("during fin-wait-2");
     c.elapse(1s);
     EXPECT_EQ(c.take_all().back().acknowledgement, 35U);
-    EXPECT_EQ(c.connection().send(std::as_bytes(std::span{std::string_view{"no"}})).error, Error::wrong_state);
+    EXPECT_EQ(c.connection().send(std::as_bytes(std::span{std::string_view{"no"}})).error,
+              Error::wrong_state);
     c.inject(fin().payload("last"));
     c.expect_data("last");
     c.expect_peer_closed();

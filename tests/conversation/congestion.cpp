@@ -1,5 +1,5 @@
-// Congestion control: slow start, congestion avoidance, fast retransmit and recovery (RFC 5681), NewReno (RFC 6582), limited
-// transmit (RFC 3042), the initial window (RFC 6928).
+// Congestion control: slow start, congestion avoidance, fast retransmit and recovery (RFC 5681), NewReno (RFC
+// 6582), limited transmit (RFC 3042), the initial window (RFC 6928).
 #include <gtest/gtest.h>
 
 #include "conversation.hpp"
@@ -9,8 +9,12 @@ namespace {
 
 constexpr std::uint32_t smss = 1460;
 
-std::string segment_at(std::size_t index) { return stream(index * smss, smss); }
-constexpr std::uint32_t seq_of(std::size_t index) { return static_cast<std::uint32_t>(1 + index * smss); }
+std::string segment_at(std::size_t index) {
+    return stream(index * smss, smss);
+}
+constexpr std::uint32_t seq_of(std::size_t index) {
+    return static_cast<std::uint32_t>(1 + index * smss);
+}
 
 /// Takes what was sent, each a full segment in order from `first` on; returns how many.
 std::size_t take_full(Conversation& c, std::size_t first) {
@@ -109,7 +113,8 @@ TEST(Rfc5681, TimeoutHalvesTheFlightIntoSsthreshAndLeavesOneSegment) {
     c.expect_nothing();
     EXPECT_EQ(c.info().cwnd, smss);
     EXPECT_EQ(c.info().ssthresh, 5 * smss);
-    c.expect_within(700ms, Segment{}.seq(1).payload(segment_at(0)));  // the second time-out of one segment keeps it
+    c.expect_within(700ms,
+                    Segment{}.seq(1).payload(segment_at(0)));  // the second time-out of one segment keeps it
     EXPECT_EQ(c.info().ssthresh, 5 * smss);
 }
 
@@ -164,7 +169,8 @@ TEST(Rfc5681, ThirdDuplicateAckRetransmitsAtOnce) {
     EXPECT_EQ(take_full(c, 0), 10U);
     c.inject(ack().ack(1));
     c.inject(ack().ack(1));
-    for (const Segment& s : c.take_all()) EXPECT_GE(*s.sequence, seq_of(10));  // limited transmit (RFC 3042): new data only
+    for (const Segment& s : c.take_all())
+        EXPECT_GE(*s.sequence, seq_of(10));  // limited transmit (RFC 3042): new data only
     c.inject(ack().ack(1));
     c.expect(Segment{}.seq(1).payload(segment_at(0)));
     EXPECT_LE(c.info().ssthresh, 6 * smss);

@@ -68,7 +68,9 @@ void open_with(Conversation& c, Functions& handler) {
     c.inject(ack());
 }
 
-TEST(Handle, OfNothingIsDead) { expect_dead(Connection{}); }
+TEST(Handle, OfNothingIsDead) {
+    expect_dead(Connection{});
+}
 
 TEST(Handle, AfterTheEndEachCallAnswersNoConnection) {
     Conversation c;
@@ -263,11 +265,11 @@ TEST(HandlerCalls, ClosedMayConnectAnew) {
             EXPECT_EQ(connect(), Error::none);
         }
     };
+    c.flow().local.port = 0;  // learnt from the SYN
     ASSERT_EQ(connect(), Error::none);
+    c.pump();
     for (int i = 0; i < 5; ++i) {
-        c.flow().local.port = 0;  // learnt from the SYN
         c.flow().peer_next = 0;
-        c.pump();
         c.expect(syn().seq(0));
         const Octets refusal = encode(c.flow().complete(rst_ack().seq(0).ack(1)), stack_mac, peer_mac);
         c.flow().local.port = 0;  // the SYN of the next attempt comes in answer to this

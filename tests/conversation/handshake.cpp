@@ -1,5 +1,5 @@
-// How connections come to be: passive, active and simultaneous opens (RFC 9293 sections 3.5 and 3.10.7), what of them is
-// retransmitted and when it is given up, and half-open connections.
+// How connections come to be: passive, active and simultaneous opens (RFC 9293 sections 3.5 and 3.10.7), what
+// of them is retransmitted and when it is given up, and half-open connections.
 #include <gtest/gtest.h>
 
 #include "conversation.hpp"
@@ -300,7 +300,8 @@ TEST(Rfc9293, Must42ManyConnectionsOfOnePortShakeHandsAtOnce) {
     Conversation c;
     c.listen();
     std::vector<Flow*> flows;
-    for (std::uint16_t i = 0; i < 16; ++i) flows.push_back(&c.add_flow(static_cast<std::uint16_t>(50000 + i)));
+    for (std::uint16_t i = 0; i < 16; ++i)
+        flows.push_back(&c.add_flow(static_cast<std::uint16_t>(50000 + i)));
     for (Flow* flow : flows) flow->inject(syn().mss(1460));
     for (Flow* flow : flows) flow->expect(syn_ack().seq(0).ack(1));
     for (Flow* flow : flows) flow->inject(data(stream(flow->remote.port, 7)));
@@ -373,7 +374,8 @@ TEST(Rfc9293, DataOnASynIsNotDeliveredBeforeTheHandshakeIsComplete) {
     c.listen();
     c.inject(syn().mss(1460).payload("early"));
     const Segment answer = c.expect(syn_ack().seq(0));
-    ASSERT_TRUE(answer.acknowledgement == 1U || answer.acknowledgement == 6U) << "neither the SYN alone nor all of it";
+    ASSERT_TRUE(answer.acknowledgement == 1U || answer.acknowledgement == 6U)
+        << "neither the SYN alone nor all of it";
     c.expect_no_event();
     if (answer.acknowledgement == 1U) {
         c.inject(data("early").seq(1));

@@ -9,7 +9,8 @@ namespace {
 using tcp::CloseReason;
 using tcp::State;
 
-constexpr std::uint8_t unreachable = 3, source_quench = 4, redirect = 5, time_exceeded = 11, parameter_problem = 12;
+constexpr std::uint8_t unreachable = 3, source_quench = 4, redirect = 5, time_exceeded = 11,
+                       parameter_problem = 12;
 
 TEST(Rfc9293Icmp, Must56SoftErrorsAreToldAndTheConnectionLives) {
     Conversation c;
@@ -81,8 +82,12 @@ TEST(Rfc5927, PortUnreachableWithAForgedNumberIsIgnoredInSynSent) {
 }
 
 TEST(Rfc9293Icmp, Must56NetworkUnreachableAndTimeExceededDoNotEndAnOpenThatMayStillSucceed) {
-    for (const auto& [type, code] : std::vector<std::pair<std::uint8_t, std::uint8_t>>{
-             {unreachable, 0}, {unreachable, 1}, {unreachable, 5}, {time_exceeded, 0}, {parameter_problem, 0}}) {
+    for (const auto& [type, code] :
+         std::vector<std::pair<std::uint8_t, std::uint8_t>>{{unreachable, 0},
+                                                            {unreachable, 1},
+                                                            {unreachable, 5},
+                                                            {time_exceeded, 0},
+                                                            {parameter_problem, 0}}) {
         Conversation c;
         c.connect();
         c.expect(syn());

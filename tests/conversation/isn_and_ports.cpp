@@ -141,7 +141,8 @@ TEST(Rfc6056, RangeIsRespectedAndSaysWhenNonePortIsFree) {
     config.tcp.ephemeral_last = 30002;
     Conversation c{config};
     const auto ports = ports_of(c, 3, true);
-    EXPECT_EQ((std::set<std::uint16_t>(ports.begin(), ports.end())), (std::set<std::uint16_t>{30000, 30001, 30002}));
+    EXPECT_EQ((std::set<std::uint16_t>(ports.begin(), ports.end())),
+              (std::set<std::uint16_t>{30000, 30001, 30002}));
     tcp::ConnectOptions options;
     options.remote_address = peer_address;
     options.remote_port = 80;

@@ -1,5 +1,5 @@
-// TCP options (RFC 9293 section 3.2, RFC 7323 window scale): read in any order and shape, sent as negotiated, and the segment
-// size that follows from them (RFC 6691).
+// TCP options (RFC 9293 section 3.2, RFC 7323 window scale): read in any order and shape, sent as negotiated,
+// and the segment size that follows from them (RFC 6691).
 #include <gtest/gtest.h>
 
 #include "conversation.hpp"
@@ -68,10 +68,24 @@ TEST(Rfc9293Options, Must5OptionsMayComeInAnySegment) {
 
 TEST(Rfc9293Options, Must7IllegalLengthsAreSurvived) {
     const std::vector<std::vector<std::uint8_t>> illegal{
-        {2, 0, 0, 0},       {2, 1, 0, 0},        {2, 3, 5, 0},         {2, 255, 5, 0}, {253, 0, 0, 0}, {253, 1, 0, 0},
-        {1, 1, 1, 253},     {1, 1, 1, 2},        {1, 1, 1, 8},         {8, 3, 0, 0},   {3, 2, 1, 1},   {3, 4, 7, 0},
-        {4, 3, 0, 0},       {253, 8, 0, 0},      {8, 10, 0, 0, 0, 0, 0, 0}, {2, 4, 5, 180, 253, 0, 0, 0},
-        {253, 40, 0, 0},    {5, 9, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1},
+        {2, 0, 0, 0},
+        {2, 1, 0, 0},
+        {2, 3, 5, 0},
+        {2, 255, 5, 0},
+        {253, 0, 0, 0},
+        {253, 1, 0, 0},
+        {1, 1, 1, 253},
+        {1, 1, 1, 2},
+        {1, 1, 1, 8},
+        {8, 3, 0, 0},
+        {3, 2, 1, 1},
+        {3, 4, 7, 0},
+        {4, 3, 0, 0},
+        {253, 8, 0, 0},
+        {8, 10, 0, 0, 0, 0, 0, 0},
+        {2, 4, 5, 180, 253, 0, 0, 0},
+        {253, 40, 0, 0},
+        {5, 9, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1},
     };
     Conversation c;
     c.listen();

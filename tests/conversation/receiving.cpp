@@ -1,5 +1,6 @@
-// The receiving side: when ACKs are sent, what is kept out of order, and the window offered (RFC 9293 section 3.8.6, RFC 5681
-// section 4.2). That its right edge never moves left is an invariant of each conversation.
+// The receiving side: when ACKs are sent, what is kept out of order, and the window offered (RFC 9293
+// section 3.8.6, RFC 5681 section 4.2). That its right edge never moves left is an invariant of each
+// conversation.
 #include <algorithm>
 #include <random>
 
@@ -133,7 +134,8 @@ TEST(Rfc5681, OutOfOrderSegmentGetsAnImmediateDuplicateAckAndTheHoleIsFilledByOn
 TEST(Rfc5681, EachOutOfOrderSegmentOfABurstGetsItsDuplicateAck) {
     Conversation c;
     c.open_passive();
-    c.inject_burst({data(stream(100, 100)).seq(101), data(stream(200, 100)).seq(201), data(stream(300, 100)).seq(301)});
+    c.inject_burst(
+        {data(stream(100, 100)).seq(101), data(stream(200, 100)).seq(201), data(stream(300, 100)).seq(301)});
     for (int i = 0; i < 3; ++i) c.expect(ack().seq(1).ack(1));
     c.expect_nothing();
 }
@@ -199,7 +201,8 @@ TEST(OutOfOrder, WhatExceedsTheLimitIsRefusedAndCountedAndTheConnectionGoesOn) {
 TEST(OutOfOrder, ManyTinySegmentsAreBounded) {
     Conversation c;
     c.open_passive();
-    for (std::uint32_t i = 1; i < 5000; ++i) c.inject(data("x").seq(1 + 2 * i));  // every other octet (CVE-2018-5390)
+    for (std::uint32_t i = 1; i < 5000; ++i)
+        c.inject(data("x").seq(1 + 2 * i));  // every other octet (CVE-2018-5390)
     EXPECT_LT(mbufs_in_use(), 8192U);
     c.take_all();
     c.inject(data("xy").seq(1));
@@ -223,7 +226,8 @@ TEST(FlowControl, WindowClosesAsDataWaitsAndOpensAsItIsConsumed) {
     std::uint16_t last = 0;
     for (std::size_t i = 0; i < 13; ++i) {
         c.inject(data(stream(i * 1460, 1460)));
-        const Segment acked = c.expect_within(500ms, ack().ack(static_cast<std::uint32_t>(1 + (i + 1) * 1460)));
+        const Segment acked =
+            c.expect_within(500ms, ack().ack(static_cast<std::uint32_t>(1 + (i + 1) * 1460)));
         EXPECT_EQ(*acked.window, 20000U - (i + 1) * 1460U);
         last = *acked.window;
     }

@@ -9,7 +9,8 @@ namespace {
 using tcp::CloseReason;
 using tcp::Error;
 
-/// A passive open whose third segment comes 100 ms after the SYN-ACK: SRTT = 100 ms, RTTVAR = 50 ms, RTO = 300 ms.
+/// A passive open whose third segment comes 100 ms after the SYN-ACK: SRTT = 100 ms, RTTVAR = 50 ms, RTO =
+/// 300 ms.
 void open_with_rtt(Conversation& c, Duration rtt = 100ms) {
     c.listen();
     c.inject(syn().mss(1460));
@@ -48,7 +49,8 @@ TEST(Rfc6298, FurtherSamplesAreSmoothed) {
     c.expect(data("x"));
     c.elapse(200ms);
     c.inject(ack().ack(2));
-    // RTTVAR = 3/4 * 50 + 1/4 * |100 - 200| = 62.5; SRTT = 7/8 * 100 + 1/8 * 200 = 112.5; RTO = 112.5 + 4 * 62.5
+    // RTTVAR = 3/4 * 50 + 1/4 * |100 - 200| = 62.5; SRTT = 7/8 * 100 + 1/8 * 200 = 112.5; RTO = 112.5 + 4
+    // * 62.5
     EXPECT_NEAR(static_cast<double>(c.info().rttvar.count()), 62.5e6, 1e6);
     EXPECT_NEAR(static_cast<double>(c.info().srtt.count()), 112.5e6, 1e6);
     EXPECT_NEAR(static_cast<double>(c.info().rto.count()), 362.5e6, 4e6);
@@ -222,7 +224,8 @@ TEST(Retransmission, CarriesTheSameOctetsWhateverTheSegmentBounds) {
     EXPECT_EQ(c.take_all().size(), 10U);
     std::size_t acknowledged = 0;
     for (int i = 0; i < 40 && acknowledged < 1000; ++i) {
-        const Segment again = c.expect_within(130s, Segment{}.seq(static_cast<std::uint32_t>(1 + acknowledged)));
+        const Segment again =
+            c.expect_within(130s, Segment{}.seq(static_cast<std::uint32_t>(1 + acknowledged)));
         ASSERT_FALSE(again.text->empty());
         ASSERT_EQ(*again.text, stream(acknowledged, again.text->size()));
         c.take_all();

@@ -1,5 +1,5 @@
-// Segments that nobody honest sends: port scans, forged sources, groups (RFC 9293 section 3.10.7, MUST-46, 57 and 63; RFC 1122
-// section 3.2.1.3).
+// Segments that nobody honest sends: port scans, forged sources, groups (RFC 9293 section 3.10.7, MUST-46, 57
+// and 63; RFC 1122 section 3.2.1.3).
 #include <gtest/gtest.h>
 
 #include "conversation.hpp"
@@ -64,9 +64,9 @@ TEST(Rfc9293, Must63SynFromAnInvalidSourceIsIgnored) {
     c.listen();
     std::uint64_t injected = 0;
     for (const Ipv4Address source :
-         {Ipv4Address{0, 0, 0, 0}, Ipv4Address{127, 0, 0, 1}, Ipv4Address{127, 255, 255, 254}, Ipv4Address{224, 0, 0, 1},
-          Ipv4Address{239, 255, 255, 255}, Ipv4Address{240, 0, 0, 1}, Ipv4Address{255, 255, 255, 255},
-          Ipv4Address{10, 0, 0, 255}}) {
+         {Ipv4Address{0, 0, 0, 0}, Ipv4Address{127, 0, 0, 1}, Ipv4Address{127, 255, 255, 254},
+          Ipv4Address{224, 0, 0, 1}, Ipv4Address{239, 255, 255, 255}, Ipv4Address{240, 0, 0, 1},
+          Ipv4Address{255, 255, 255, 255}, Ipv4Address{10, 0, 0, 255}}) {
         c.inject(syn().from(source, peer_port));
         c.inject(ack().from(source, peer_port).seq(5).ack(5));
         injected += 2;
@@ -117,7 +117,8 @@ TEST(Rfc9293, Must46OpenToAGroupIsRefusedAndNoSynIsSent) {
     Conversation c;
     for (const Ipv4Address address :
          {Ipv4Address{255, 255, 255, 255}, Ipv4Address{10, 0, 0, 255}, Ipv4Address{224, 0, 0, 1},
-          Ipv4Address{239, 1, 2, 3}, Ipv4Address{240, 0, 0, 1}, Ipv4Address{127, 0, 0, 1}, Ipv4Address{0, 0, 0, 0}}) {
+          Ipv4Address{239, 1, 2, 3}, Ipv4Address{240, 0, 0, 1}, Ipv4Address{127, 0, 0, 1},
+          Ipv4Address{0, 0, 0, 0}}) {
         tcp::ConnectOptions options;
         options.remote_address = address;
         options.remote_port = 80;

@@ -1,4 +1,5 @@
-// The sending side: what goes out and when, within the peer's window (RFC 9293 sections 3.7.4, 3.8.6 and 3.9.1).
+// The sending side: what goes out and when, within the peer's window (RFC 9293 sections 3.7.4, 3.8.6
+// and 3.9.1).
 #include <cstring>
 
 #include <gtest/gtest.h>
@@ -233,7 +234,9 @@ TEST(Rfc9293, Must34WindowShrunkToZeroWithDataInFlightIsSurvived) {
         c.take_all();
     }
     c.expect_no_event();
-    c.inject(ack().ack(5001).win(10000));
+    c.inject(ack().win(10000));
+    c.expect(data(stream(4380, 620)).seq(4381));
+    c.inject(ack());
     EXPECT_EQ(c.info().unacknowledged, 0U);
 }
 

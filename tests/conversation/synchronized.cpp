@@ -1,5 +1,5 @@
-// Segments that arrive at a synchronized connection, step by step in the order of RFC 9293 section 3.10.7.4, with the
-// defences of RFC 5961.
+// Segments that arrive at a synchronized connection, step by step in the order of RFC 9293 section 3.10.7.4,
+// with the defences of RFC 5961.
 #include <gtest/gtest.h>
 
 #include "conversation.hpp"
@@ -176,7 +176,8 @@ TEST(Rfc9293Sequence, OwnNumbersWrapAround) {
     c.connect(options);
     c.expect(syn());
     c.inject(rst_ack().seq(0).ack(1));
-    // The ISN clock ticks each 4 us (RFC 9293 MUST-8): wait until it stands just before 2^32 for this pair of ends.
+    // The ISN clock ticks each 4 us (RFC 9293 MUST-8): wait until it stands just before 2^32 for this pair of
+    // ends.
     const std::uint32_t ticks = 0xfffffff0U - 512U - c.flow().stack_isn;
     c.elapse(ticks * 4us);
     c.events.clear();
@@ -254,7 +255,8 @@ TEST(Rfc9293, Shld2ResetMayCarryDataThatIsNotDelivered) {
 }
 
 TEST(Rfc5961Reset, EndsTheConnectionInEachSynchronizedState) {
-    for (const State state : {State::fin_wait_1, State::fin_wait_2, State::close_wait, State::closing, State::last_ack}) {
+    for (const State state :
+         {State::fin_wait_1, State::fin_wait_2, State::close_wait, State::closing, State::last_ack}) {
         SCOPED_TRACE(tcp::to_string(state));
         Conversation c;
         c.open_passive();
@@ -317,7 +319,8 @@ TEST(Rfc5961Throttle, ChallengeAcksAreLimitedForEachConnectionByItself) {
     const std::size_t answers = c.take_all().size();
     EXPECT_GE(answers, 1U);
     EXPECT_LE(answers, 10U);
-    for (int i = 0; i < 5; ++i) {  // the other connection's budget is untouched: no side channel (CVE-2016-5696)
+    for (int i = 0; i < 5;
+         ++i) {  // the other connection's budget is untouched: no side channel (CVE-2016-5696)
         other.inject(rst().seq(2));
         other.expect(ack().seq(1).ack(1));
     }

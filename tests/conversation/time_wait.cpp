@@ -1,4 +1,5 @@
-// TIME-WAIT: how long, what is answered, how it is reopened (RFC 9293 sections 3.4.2 and 3.6.1, RFC 6191, RFC 1337).
+// TIME-WAIT: how long, what is answered, how it is reopened (RFC 9293 sections 3.4.2 and 3.6.1, RFC 6191, RFC
+// 1337).
 #include <gtest/gtest.h>
 
 #include "conversation.hpp"
@@ -9,7 +10,8 @@ namespace {
 using tcp::CloseReason;
 using tcp::State;
 
-/// A connection of the flow that ends with the stack in TIME-WAIT: numbers 2 and 2 are next. Its listener stays.
+/// A connection of the flow that ends with the stack in TIME-WAIT: numbers 2 and 2 are next. Its listener
+/// stays.
 void close_actively(Conversation& c, Flow& flow, const Segment& offered) {
     flow.inject(offered);
     const Segment answer = flow.expect(syn_ack());
@@ -116,7 +118,8 @@ TEST(Rfc6191, SynWithAHigherNumberReopens) {
     c.elapse(1ms);
     c.inject(syn().seq(100).mss(1460));
     c.expect(syn_ack().ack(101));
-    EXPECT_GT(static_cast<std::int32_t>(c.flow().stack_isn - old_end), 0) << "the new ISN lies in the old numbers";
+    EXPECT_GT(static_cast<std::int32_t>(c.flow().stack_isn - old_end), 0)
+        << "the new ISN lies in the old numbers";
     c.inject(ack().seq(101).ack(1));
     c.expect_established();
     c.inject(data("again").seq(101).ack(1));

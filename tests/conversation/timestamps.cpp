@@ -1,5 +1,5 @@
-// TCP timestamps and PAWS (RFC 7323 sections 3 to 5). That every segment but RST carries them once negotiated is an invariant
-// of each conversation.
+// TCP timestamps and PAWS (RFC 7323 sections 3 to 5). That every segment but RST carries them once negotiated
+// is an invariant of each conversation.
 #include <gtest/gtest.h>
 
 #include "conversation.hpp"

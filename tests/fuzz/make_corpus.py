@@ -117,9 +117,9 @@ stack = {
         *to_stack(
             tcp(SYN, SYN_OPTIONS, seq=0),
             tcp(ACK, TIMESTAMPS, seq=1, ack=1),
-            tcp(ACK | PSH, TIMESTAMPS, b"hello", seq=1, ack=1),
-            tcp(FIN | ACK, TIMESTAMPS, seq=6, ack=6),
-            tcp(ACK, TIMESTAMPS, seq=7, ack=7),
+            tcp(ACK | PSH, TIMESTAMPS, b"hello", seq=1, ack=3),
+            tcp(FIN | ACK, TIMESTAMPS, seq=6, ack=8),
+            tcp(ACK, TIMESTAMPS, seq=7, ack=9),
         ),
     ),
     "passive_open_reset": script(
@@ -133,7 +133,8 @@ stack = {
             tcp(ACK, TIMESTAMPS, b"world", seq=6, ack=1, **REPLY),
             tcp(ACK, TIMESTAMPS, b"hello", seq=1, ack=1, **REPLY),
             tcp(ACK | URG, TIMESTAMPS, b"!", seq=11, ack=1, urgent=1, **REPLY),
-            tcp(FIN | ACK, TIMESTAMPS, seq=12, ack=2, **REPLY),
+            tcp(FIN | ACK, TIMESTAMPS, seq=12, ack=3, **REPLY),
+            tcp(ACK, TIMESTAMPS, seq=13, ack=15, **REPLY),
         ),
     ),
     "simultaneous_open": script(1, *to_stack(tcp(SYN, seq=0, **REPLY), tcp(ACK, seq=1, ack=1, **REPLY))),

@@ -24,6 +24,7 @@ import time
 import unittest
 
 KERNEL = "10.99.0.1"
+KERNEL_MAC = "02:00:00:00:00:01"
 RUNNEL = "10.99.0.2"
 PROBE = "10.99.0.9"  # an address of the kernel's behind which no TCP of the kernel's answers
 INTERFACE = "rn0"
@@ -321,6 +322,8 @@ class InteropTest(unittest.TestCase):
             return namespace.run("ip", "link", "show", INTERFACE, check=False).returncode == 0
 
         wait_until(there, 20, "the tap of runnel serve")
+        # net_tap gives both ends one link address; two stations have two.
+        namespace.run("ip", "link", "set", INTERFACE, "address", KERNEL_MAC)
         namespace.run("ip", "addr", "add", KERNEL + "/24", "dev", INTERFACE)
         namespace.run("ip", "link", "set", INTERFACE, "up")
         wait_until(

@@ -19,7 +19,7 @@ class LoadTest(InteropTest):
     def drive(self, recipe, *options):
         self.prepare_tap()
         self.nginx()
-        document, _ = self.load("--recipe", recipe, "--rate", "500", "--duration", "2s", *options)
+        document, _ = self.load("--recipe", recipe, "--rate", "500", "--ramp", "0s", "--duration", "2s", *options)
         return self.assert_sound(document, recipe), self.namespace.snmp(), self.nginx_status()
 
     def test_crr_at_nginx_counts_what_nginx_counts(self):
@@ -51,7 +51,7 @@ class LoadTest(InteropTest):
         self.prepare_tap()
         self.nginx()
         capture = Capture(self.namespace)
-        document, _ = self.load("--recipe", "crr", "--rate", "200", "--duration", "1s")
+        document, _ = self.load("--recipe", "crr", "--rate", "200", "--ramp", "0s", "--duration", "1s")
         self.assert_sound(document, "crr")
         capture.stop()
         self.assertEqual([], capture.select(COMPLAINTS, "frame.number", "ip.src", "tcp.stream", "_ws.col.Info")[:20])

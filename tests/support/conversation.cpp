@@ -12,17 +12,22 @@ namespace runnel::test {
 
 namespace {
 
-/// Where time begins: it must not matter. 49.71 days is just before a millisecond clock of 32 bits comes round.
+/// Where time begins: it must not matter. 49.71 days is just before a millisecond clock of 32 bits comes
+/// round.
 Instant beginning() {
     static constexpr std::array<Duration, 3> choices{Duration{0}, 4294967296ms - 1500ms, Duration{12345s}};
     return Instant{choices[seed() % choices.size()]};
 }
 
-std::string seconds(Duration time) { return fmt::format("{:.6f}", std::chrono::duration<double>(time).count()); }
+std::string seconds(Duration time) {
+    return fmt::format("{:.6f}", std::chrono::duration<double>(time).count());
+}
 
 int conversations_alive = 0;  // mbufs are counted when the last one has ended
 
-bool before(std::uint32_t a, std::uint32_t b) { return static_cast<std::int32_t>(a - b) < 0; }
+bool before(std::uint32_t a, std::uint32_t b) {
+    return static_cast<std::int32_t>(a - b) < 0;
+}
 
 }  // namespace
 
@@ -47,18 +52,26 @@ StackConfig small_stack() {
 
 std::string to_string(const Event& event) {
     switch (event.kind) {
-        case Event::Kind::established: return "established";
-        case Event::Kind::data: return fmt::format("data, {} octets", event.data.size());
-        case Event::Kind::writable: return "writable";
-        case Event::Kind::peer_closed: return "peer_closed";
-        case Event::Kind::urgent: return fmt::format("urgent {}", event.number);
-        case Event::Kind::soft_error: return fmt::format("soft_error {}/{}", event.number / 256, event.number % 256);
-        case Event::Kind::closed: return fmt::format("closed({})", tcp::to_string(event.reason));
+        case Event::Kind::established:
+            return "established";
+        case Event::Kind::data:
+            return fmt::format("data, {} octets", event.data.size());
+        case Event::Kind::writable:
+            return "writable";
+        case Event::Kind::peer_closed:
+            return "peer_closed";
+        case Event::Kind::urgent:
+            return fmt::format("urgent {}", event.number);
+        case Event::Kind::soft_error:
+            return fmt::format("soft_error {}/{}", event.number / 256, event.number % 256);
+        case Event::Kind::closed:
+            return fmt::format("closed({})", tcp::to_string(event.reason));
     }
     return "?";
 }
 
-// ---------------------------------------------------------------------------------------------------------- Flow
+// ----------------------------------------------------------------------------------------------------------
+// Flow
 
 Segment Flow::complete(const Segment& segment) {
     Segment s = segment;
@@ -114,7 +127,8 @@ Segment Flow::expect_between(Duration earliest, Duration latest, const Segment& 
     c.sent_.erase(found);
     const std::string differences = difference(expected, got);
     if (!differences.empty())
-        c.fail(fmt::format("expected {}\n     got {}\n{}", to_string(expected), to_string(got), differences), where);
+        c.fail(fmt::format("expected {}\n     got {}\n{}", to_string(expected), to_string(got), differences),
+               where);
     if (time < begin + earliest)
         c.fail(fmt::format("too early: {}\n  sent at {}, expected not before {}", to_string(got),
                            seconds(time - c.start_), seconds(begin - c.start_ + earliest)),
@@ -122,7 +136,9 @@ Segment Flow::expect_between(Duration earliest, Duration latest, const Segment& 
     return got;
 }
 
-Segment Flow::expect(const Segment& expected, Where where) { return expect_between(0ns, 0ns, expected, where); }
+Segment Flow::expect(const Segment& expected, Where where) {
+    return expect_between(0ns, 0ns, expected, where);
+}
 
 Segment Flow::expect_after(Duration delay, const Segment& expected, Where where) {
     return expect_between(delay, delay + timer_tolerance, expected, where);
@@ -132,14 +148,16 @@ Segment Flow::expect_within(Duration latest, const Segment& expected, Where wher
     return expect_between(0ns, latest, expected, where);
 }
 
-// -------------------------------------------------------------------------------------------------- Conversation
+// --------------------------------------------------------------------------------------------------
+// Conversation
 
 Conversation::Conversation(StackConfig config)
     : start_(beginning()),
       now_(start_),
       invariants_(config.ip.interfaces.at(0).mac, config.ip.interfaces.at(0).mtu) {
     ++conversations_alive;
-    flows_.emplace_back(*this, SocketAddress{stack_address, service_port}, SocketAddress{peer_address, peer_port});
+    flows_.emplace_back(*this, SocketAddress{stack_address, service_port},
+                        SocketAddress{peer_address, peer_port});
     stack_ = std::make_unique<Stack>(config, mbuf_pool());
     stack_->advance(now_);
     pump();
@@ -228,11 +246,13 @@ void Conversation::receive(std::span<const Octets> frames) {
 
 void Conversation::inject_burst(const std::vector<Segment>& segments) {
     std::vector<Octets> frames;
-    for (const Segment& segment : segments) frames.push_back(encode(flow().complete(segment), stack_mac, peer_mac));
+    for (const Segment& segment : segments)
+        frames.push_back(encode(flow().complete(segment), stack_mac, peer_mac));
     receive(frames);
 }
 
-void Conversation::inject_icmp(std::uint8_t type, std::uint8_t code, std::uint32_t sequence, std::uint16_t mtu) {
+void Conversation::inject_icmp(std::uint8_t type, std::uint8_t code, std::uint32_t sequence,
+                               std::uint16_t mtu) {
     Segment quoted;
     quoted.source = flow().local;
     quoted.destination = flow().remote;
@@ -240,7 +260,8 @@ void Conversation::inject_icmp(std::uint8_t type, std::uint8_t code, std::uint32
     const Octets packet =
         encode_ipv4(peer_mac, stack_mac, flow().local.address, flow().remote.address, 6, encode_tcp(quoted));
     Octets icmp{type, code, 0, 0, 0, 0, static_cast<std::uint8_t>(mtu >> 8), static_cast<std::uint8_t>(mtu)};
-    icmp.insert(icmp.end(), packet.begin() + 14, packet.begin() + 14 + 28);  // RFC 792: the header and 8 octets
+    icmp.insert(icmp.end(), packet.begin() + 14,
+                packet.begin() + 14 + 28);  // RFC 792: the header and 8 octets
     const std::uint16_t sum = internet_checksum(icmp);
     icmp[2] = static_cast<std::uint8_t>(sum >> 8);
     icmp[3] = static_cast<std::uint8_t>(sum);
@@ -265,7 +286,8 @@ Flow* Conversation::flow_of(const Segment& sent) {
         if (f.local == *sent.source && f.remote == *sent.destination) return &f;
     if (sent.has(flag::syn) && !sent.has(flag::ack))
         for (Flow& f : flows_)
-            if (f.local.port == 0 && f.local.address == sent.source->address && f.remote == *sent.destination) {
+            if (f.local.port == 0 && f.local.address == sent.source->address &&
+                f.remote == *sent.destination) {
                 f.local.port = sent.source->port;
                 return &f;
             }
@@ -289,7 +311,8 @@ void Conversation::take(const Octets& octets) {
             if (!shown.has(flag::rst) && before(f->stack_next, end)) f->stack_next = end;
             shown = f->relative(shown);
         }
-        log(fmt::format("> {}.{} {}", to_string(frame.destination), shown.destination->port, to_string(shown)));
+        log(fmt::format("> {}.{} {}", to_string(frame.destination), shown.destination->port,
+                        to_string(shown)));
         sent_.push_back({now_, frame.segment});
     }
     if (!wrong.empty()) {
@@ -300,7 +323,8 @@ void Conversation::take(const Octets& octets) {
 }
 
 void Conversation::expect_nothing(Where where) {
-    if (!sent_.empty()) fail(fmt::format("expected nothing, got {}", to_string(sent_.front().segment)), where);
+    if (!sent_.empty())
+        fail(fmt::format("expected nothing, got {}", to_string(sent_.front().segment)), where);
     if (!other_frames.empty()) fail("expected nothing, got a frame that is not TCP", where);
 }
 
@@ -323,7 +347,8 @@ std::vector<Segment> Conversation::take_all() {
 }
 
 Flow& Conversation::add_flow(std::uint16_t remote_port, std::uint16_t local_port, Ipv4Address remote) {
-    return flows_.emplace_back(*this, SocketAddress{stack_address, local_port}, SocketAddress{remote, remote_port});
+    return flows_.emplace_back(*this, SocketAddress{stack_address, local_port},
+                               SocketAddress{remote, remote_port});
 }
 
 bool Conversation::step(Duration limit) {
@@ -355,7 +380,8 @@ void Conversation::elapse_until(Duration time) {
 Event Conversation::expect_event(Event::Kind kind, Where where) {
     Event wanted;
     wanted.kind = kind;
-    if (events.empty()) fail(fmt::format("expected the event {}, but there was none", to_string(wanted)), where);
+    if (events.empty())
+        fail(fmt::format("expected the event {}, but there was none", to_string(wanted)), where);
     Event event = events.front();
     events.pop_front();
     if (event.kind != kind)
@@ -378,7 +404,9 @@ void Conversation::expect_data(std::string_view octets, Where where) {
 void Conversation::expect_closed(tcp::CloseReason reason, Where where) {
     const Event event = expect_event(Event::Kind::closed, where);
     if (event.reason != reason)
-        fail(fmt::format("expected closed({}), got closed({})", tcp::to_string(reason), tcp::to_string(event.reason)), where);
+        fail(fmt::format("expected closed({}), got closed({})", tcp::to_string(reason),
+                         tcp::to_string(event.reason)),
+             where);
 }
 
 void Conversation::expect_no_event(Where where) {
@@ -387,7 +415,8 @@ void Conversation::expect_no_event(Where where) {
 
 void Conversation::expect_state(tcp::State state, Where where) {
     const tcp::State is = connection_.info().state;
-    if (is != state) fail(fmt::format("expected {}, the state is {}", tcp::to_string(state), tcp::to_string(is)), where);
+    if (is != state)
+        fail(fmt::format("expected {}, the state is {}", tcp::to_string(state), tcp::to_string(is)), where);
 }
 
 Segment Conversation::open_passive(const Segment& offered, Where where) {
@@ -422,16 +451,20 @@ void Conversation::fail(const std::string& message, const Where& where) {
     std::string text = message + "\nThe conversation, '<' to the stack, '>' from it:\n";
     const std::size_t shown = 400;
     if (transcript_.size() > shown) text += "...\n";
-    for (std::size_t i = transcript_.size() > shown ? transcript_.size() - shown : 0; i < transcript_.size(); ++i)
+    for (std::size_t i = transcript_.size() > shown ? transcript_.size() - shown : 0; i < transcript_.size();
+         ++i)
         text += transcript_[i] + '\n';
     ADD_FAILURE_AT(where.file_name(), static_cast<int>(where.line())) << text;
-    throw testing::AssertionException(
-        testing::TestPartResult(testing::TestPartResult::kFatalFailure, where.file_name(), static_cast<int>(where.line()), ""));
+    throw testing::AssertionException(testing::TestPartResult(
+        testing::TestPartResult::kFatalFailure, where.file_name(), static_cast<int>(where.line()), ""));
 }
 
-void Conversation::log(std::string line) { transcript_.push_back(fmt::format("{:>14} {}", seconds(now()), line)); }
+void Conversation::log(std::string line) {
+    transcript_.push_back(fmt::format("{:>14} {}", seconds(now()), line));
+}
 
-// ---------------------------------------------------------------------------------------------------- the handler
+// ---------------------------------------------------------------------------------------------------- the
+// handler
 
 void Conversation::note(Event event) {
     event.time = now();

@@ -6,8 +6,8 @@
 //     c.expect(syn_ack().ack(1));
 //     c.expect_after(1s, syn_ack().ack(1));  // it was lost
 //
-// The stack is 10.0.0.1; the script plays 10.0.0.2, a static neighbour. A failed expectation prints the whole conversation
-// as tcpdump would and ends the test.
+// The stack is 10.0.0.1; the script plays 10.0.0.2, a static neighbour. A failed expectation prints the whole
+// conversation as tcpdump would and ends the test.
 #pragma once
 
 #include <deque>
@@ -17,8 +17,9 @@
 #include <string>
 #include <vector>
 
-#include "invariants.hpp"
 #include "runnel/stack/stack.hpp"
+
+#include "invariants.hpp"
 
 namespace runnel::test {
 
@@ -31,7 +32,8 @@ inline constexpr std::uint16_t peer_port = 40000;
 /// Timers fire in the tick of the wheel in which they fall due.
 inline constexpr Duration timer_tolerance = 2 * Duration{1 << 17};
 
-/// A small stack for one conversation: the address above, the neighbour, a default route through the neighbour.
+/// A small stack for one conversation: the address above, the neighbour, a default route through the
+/// neighbour.
 [[nodiscard]] StackConfig small_stack();
 
 /// What the application heard.
@@ -61,7 +63,8 @@ class Flow {
     Segment expect(const Segment& expected, Where where = Where::current());
     /// Sent `delay` from now, no earlier, and later by no more than the tolerance. Time moves on to it.
     Segment expect_after(Duration delay, const Segment& expected, Where where = Where::current());
-    Segment expect_between(Duration earliest, Duration latest, const Segment& expected, Where where = Where::current());
+    Segment expect_between(Duration earliest, Duration latest, const Segment& expected,
+                           Where where = Where::current());
     Segment expect_within(Duration latest, const Segment& expected, Where where = Where::current());
     /// Something was sent to this flow that has not been expected yet.
     [[nodiscard]] bool has_sent_anything() const;
@@ -72,10 +75,10 @@ class Flow {
 
     SocketAddress local, remote;  ///< the stack's end; the script's
     std::uint32_t peer_isn = 0x10000000;
-    std::uint32_t stack_isn = 0;  ///< learnt from the stack's SYN
-    std::uint32_t peer_next = 0;  ///< relative: SND.NXT of the script
-    std::uint32_t stack_next = 0; ///< relative: the end of what the stack has sent
-    std::uint16_t window = 65535; ///< of segments injected, as in the header
+    std::uint32_t stack_isn = 0;   ///< learnt from the stack's SYN
+    std::uint32_t peer_next = 0;   ///< relative: SND.NXT of the script
+    std::uint32_t stack_next = 0;  ///< relative: the end of what the stack has sent
+    std::uint16_t window = 65535;  ///< of segments injected, as in the header
 
   private:
     friend class Conversation;
@@ -115,11 +118,14 @@ class Conversation : private tcp::Handler {
     void inject_frames(const std::vector<Octets>& frames) { receive(frames); }
     /// An ICMP error of the peer about a segment of the stack's that began at relative `sequence`.
     void inject_icmp(std::uint8_t type, std::uint8_t code, std::uint32_t sequence, std::uint16_t mtu = 0);
-    Segment expect(const Segment& expected, Where where = Where::current()) { return flow().expect(expected, where); }
+    Segment expect(const Segment& expected, Where where = Where::current()) {
+        return flow().expect(expected, where);
+    }
     Segment expect_after(Duration delay, const Segment& expected, Where where = Where::current()) {
         return flow().expect_after(delay, expected, where);
     }
-    Segment expect_between(Duration earliest, Duration latest, const Segment& expected, Where where = Where::current()) {
+    Segment expect_between(Duration earliest, Duration latest, const Segment& expected,
+                           Where where = Where::current()) {
         return flow().expect_between(earliest, latest, expected, where);
     }
     Segment expect_within(Duration latest, const Segment& expected, Where where = Where::current()) {
@@ -134,7 +140,8 @@ class Conversation : private tcp::Handler {
 
     [[nodiscard]] Flow& flow() { return flows_.front(); }
     /// Another connection: this port of the peer, or another address.
-    Flow& add_flow(std::uint16_t remote_port, std::uint16_t local_port = service_port, Ipv4Address remote = peer_address);
+    Flow& add_flow(std::uint16_t remote_port, std::uint16_t local_port = service_port,
+                   Ipv4Address remote = peer_address);
 
     // -- time
     [[nodiscard]] Duration now() const { return now_ - start_; }

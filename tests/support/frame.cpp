@@ -4,13 +4,16 @@
 #include <cstdlib>
 
 #include <fmt/format.h>
+
 #include <rte_mempool.h>
 
 namespace runnel::test {
 
 namespace {
 
-void put8(Octets& out, unsigned value) { out.push_back(static_cast<std::uint8_t>(value)); }
+void put8(Octets& out, unsigned value) {
+    out.push_back(static_cast<std::uint8_t>(value));
+}
 void put16(Octets& out, unsigned value) {
     put8(out, value >> 8 & 0xff);
     put8(out, value & 0xff);
@@ -30,16 +33,18 @@ std::uint32_t get32(std::span<const std::uint8_t> in, std::size_t at) {
     return std::uint32_t{get16(in, at)} << 16 | get16(in, at + 2);
 }
 
-std::uint32_t pseudo_header_sum(Ipv4Address source, Ipv4Address destination, std::uint8_t protocol, std::size_t length) {
-    return (source.value >> 16) + (source.value & 0xffff) + (destination.value >> 16) + (destination.value & 0xffff) +
-           protocol + static_cast<std::uint32_t>(length);
+std::uint32_t pseudo_header_sum(Ipv4Address source, Ipv4Address destination, std::uint8_t protocol,
+                                std::size_t length) {
+    return (source.value >> 16) + (source.value & 0xffff) + (destination.value >> 16) +
+           (destination.value & 0xffff) + protocol + static_cast<std::uint32_t>(length);
 }
 
 /// Complains of options that cannot be walked (RFC 9293 MUST-68), and of padding that is not zero (MUST-69).
 void check_options(std::span<const std::uint8_t> options, std::string& problems) {
     for (std::size_t i = 0; i < options.size();) {
         if (options[i] == option::end) {
-            if (std::any_of(options.begin() + static_cast<std::ptrdiff_t>(i), options.end(), [](auto o) { return o != 0; }))
+            if (std::any_of(options.begin() + static_cast<std::ptrdiff_t>(i), options.end(),
+                            [](auto o) { return o != 0; }))
                 problems += "padding after the end of the options is not zero; ";
             return;
         }
@@ -62,7 +67,8 @@ void decode_tcp(std::span<const std::uint8_t> tcp, Frame& frame) {
     }
     const std::size_t header = std::size_t{tcp[12]} >> 4 << 2;
     if (header < 20 || header > tcp.size()) {
-        frame.problems += fmt::format("TCP data offset of {} octets in a segment of {}; ", header, tcp.size());
+        frame.problems +=
+            fmt::format("TCP data offset of {} octets in a segment of {}; ", header, tcp.size());
         return;
     }
     if (internet_checksum(tcp, pseudo_header_sum(frame.source, frame.destination, 6, tcp.size())) != 0)
@@ -86,7 +92,8 @@ void decode_tcp(std::span<const std::uint8_t> tcp, Frame& frame) {
 
 std::uint16_t internet_checksum(std::span<const std::uint8_t> octets, std::uint32_t sum) {
     std::uint64_t total = sum;
-    for (std::size_t i = 0; i < octets.size(); ++i) total += i % 2 == 0 ? std::uint64_t{octets[i]} << 8 : octets[i];
+    for (std::size_t i = 0; i < octets.size(); ++i)
+        total += i % 2 == 0 ? std::uint64_t{octets[i]} << 8 : octets[i];
     while (total >> 16 != 0) total = (total & 0xffff) + (total >> 16);
     return static_cast<std::uint16_t>(~total);
 }
@@ -145,8 +152,8 @@ Octets encode_tcp(const Segment& segment) {
 
 Octets encode(const Segment& segment, const MacAddress& to, const MacAddress& from) {
     return encode_ipv4(segment.ethernet_destination.value_or(to), from, segment.source->address,
-                       segment.destination->address, 6, encode_tcp(segment), segment.time_to_live.value_or(64),
-                       segment.ip_option_octets);
+                       segment.destination->address, 6, encode_tcp(segment),
+                       segment.time_to_live.value_or(64), segment.ip_option_octets);
 }
 
 Frame decode(std::span<const std::uint8_t> octets) {
@@ -175,7 +182,8 @@ Frame decode(std::span<const std::uint8_t> octets) {
     const std::size_t header = std::size_t{ip[0] & 0xfU} * 4;
     const std::size_t total = get16(ip, 2);
     if (header < 20 || total < header || total > ip.size()) {
-        frame.problems += fmt::format("IPv4 header of {} octets, packet of {}, frame holds {}; ", header, total, ip.size());
+        frame.problems +=
+            fmt::format("IPv4 header of {} octets, packet of {}, frame holds {}; ", header, total, ip.size());
         return frame;
     }
     if (total < ip.size() && octets.size() > 60) frame.problems += "octets after the IPv4 packet; ";
@@ -201,22 +209,28 @@ Frame decode(std::span<const std::uint8_t> octets) {
             if (!frame.dont_fragment) frame.problems += "TCP without DF; ";
             decode_tcp(payload, frame);
             break;
-        case 17: frame.kind = FrameKind::udp; break;
-        default: frame.problems += fmt::format("IP protocol {}; ", ip[9]);
+        case 17:
+            frame.kind = FrameKind::udp;
+            break;
+        default:
+            frame.problems += fmt::format("IP protocol {}; ", ip[9]);
     }
     return frame;
 }
 
 rte_mempool* mbuf_pool() {
     static rte_mempool* const pool = [] {
-        rte_mempool* made = rte_pktmbuf_pool_create("test_mbufs", 16383, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+        rte_mempool* made =
+            rte_pktmbuf_pool_create("test_mbufs", 16383, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
         if (made == nullptr) std::abort();
         return made;
     }();
     return pool;
 }
 
-unsigned mbufs_in_use() { return rte_mempool_in_use_count(mbuf_pool()); }
+unsigned mbufs_in_use() {
+    return rte_mempool_in_use_count(mbuf_pool());
+}
 
 rte_mbuf* to_mbuf(std::span<const std::uint8_t> frame) {
     rte_mbuf* head = nullptr;

@@ -1,5 +1,5 @@
-// Whole Ethernet frames for tests: written from a script's segment, and read back with every length and checksum checked.
-// Independent of the library's wire code, so that a mistake there is not made twice.
+// Whole Ethernet frames for tests: written from a script's segment, and read back with every length and
+// checksum checked. Independent of the library's wire code, so that a mistake there is not made twice.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,9 @@ using Octets = std::vector<std::uint8_t>;
 
 /// An Ethernet frame with an IPv4 packet of this protocol, padded to 60 octets as a port would.
 [[nodiscard]] Octets encode_ipv4(const MacAddress& to, const MacAddress& from, Ipv4Address source,
-                                 Ipv4Address destination, std::uint8_t protocol, std::span<const std::uint8_t> payload,
-                                 std::uint8_t ttl = 64, std::span<const std::uint8_t> ip_options = {});
+                                 Ipv4Address destination, std::uint8_t protocol,
+                                 std::span<const std::uint8_t> payload, std::uint8_t ttl = 64,
+                                 std::span<const std::uint8_t> ip_options = {});
 
 /// The frame of a segment whose addresses, flags and numbers (absolute) are all set.
 [[nodiscard]] Octets encode(const Segment& segment, const MacAddress& to, const MacAddress& from);
@@ -45,7 +46,8 @@ struct Frame {
 };
 [[nodiscard]] Frame decode(std::span<const std::uint8_t> octets);
 
-/// The pool that all stacks of a test program share, made at first use. Between tests it is full: `mbufs_in_use()` is 0.
+/// The pool that all stacks of a test program share, made at first use. Between tests it is full:
+/// `mbufs_in_use()` is 0.
 [[nodiscard]] rte_mempool* mbuf_pool();
 [[nodiscard]] unsigned mbufs_in_use();
 

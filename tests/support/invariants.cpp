@@ -8,7 +8,9 @@ namespace runnel::test {
 
 namespace {
 
-bool before(std::uint32_t a, std::uint32_t b) { return static_cast<std::int32_t>(a - b) < 0; }
+bool before(std::uint32_t a, std::uint32_t b) {
+    return static_cast<std::int32_t>(a - b) < 0;
+}
 
 }  // namespace
 
@@ -24,7 +26,8 @@ Invariants::Direction Invariants::offered(const Segment& syn) {
 
 void Invariants::learn_peer(Conversation& c, const Segment& syn) {
     c.peers = offered(syn);
-    c.peer_mss = std::max<std::uint32_t>(syn.option_number(option::mss).value_or(536), 64);  // tcp::Config::min_peer_mss
+    c.peer_mss = std::max<std::uint32_t>(syn.option_number(option::mss).value_or(536),
+                                         64);  // tcp::Config::min_peer_mss
     c.send_limit.reset();
     c.synchronized = true;
 }
@@ -32,7 +35,8 @@ void Invariants::learn_peer(Conversation& c, const Segment& syn) {
 void Invariants::learn_window(Conversation& c, const Segment& s) {
     if (!s.has(flag::ack) || s.has(flag::rst)) return;
     const bool scaled = c.ours.scaling && c.peers.scaling && !s.has(flag::syn);
-    const std::uint32_t edge = *s.acknowledgement + (std::uint32_t{*s.window} << (scaled ? c.peers.shift : 0));
+    const std::uint32_t edge =
+        *s.acknowledgement + (std::uint32_t{*s.window} << (scaled ? c.peers.shift : 0));
     if (!c.send_limit || before(*c.send_limit, edge)) c.send_limit = edge;
 }
 
@@ -42,7 +46,8 @@ void Invariants::received(const Frame& frame) {
     Conversation& c = conversations_[{*s.destination, *s.source}];
     if (s.has(flag::syn)) {
         c.syns[*s.sequence] = s;
-        if (s.has(flag::ack) && c.isn && *s.acknowledgement == *c.isn + 1 && !c.synchronized) learn_peer(c, s);
+        if (s.has(flag::ack) && c.isn && *s.acknowledgement == *c.isn + 1 && !c.synchronized)
+            learn_peer(c, s);
     }
     if (c.synchronized) learn_window(c, s);
 }
@@ -94,7 +99,8 @@ void Invariants::check_segment(const Segment& s, Conversation& c, std::string& w
 
     if (s.has(flag::ack)) {
         const bool scaled = c.ours.scaling && c.peers.scaling && !s.has(flag::syn);
-        const std::uint32_t edge = *s.acknowledgement + (std::uint32_t{*s.window} << (scaled ? c.ours.shift : 0));
+        const std::uint32_t edge =
+            *s.acknowledgement + (std::uint32_t{*s.window} << (scaled ? c.ours.shift : 0));
         if (c.last_ack && before(*s.acknowledgement, *c.last_ack))
             wrong += fmt::format("ACK moved back by {}; ", *c.last_ack - *s.acknowledgement);
         if (c.right_edge && before(edge, *c.right_edge))
@@ -104,7 +110,8 @@ void Invariants::check_segment(const Segment& s, Conversation& c, std::string& w
     }
     if (!s.text->empty()) {
         const std::size_t size = s.text->size() + s.options.size();
-        if (size > c.peer_mss) wrong += fmt::format("{} octets with options, the peer's MSS is {}; ", size, c.peer_mss);
+        if (size > c.peer_mss)
+            wrong += fmt::format("{} octets with options, the peer's MSS is {}; ", size, c.peer_mss);
         const auto end = *s.sequence + static_cast<std::uint32_t>(s.text->size());
         const std::uint32_t probe = s.text->size() == 1 ? 1 : 0;
         if (c.send_limit && before(*c.send_limit + probe, end))

@@ -14,11 +14,13 @@ namespace runnel::test {
 /// Watches one stack's frames, both ways, and says what is wrong with those that it sends:
 ///  - lengths, checksums, options that can be walked, padding of zeroes (RFC 9293 MUST-2, 68, 69);
 ///  - 127/8 and group addresses never on the wire as source (RFC 1122 section 3.2.1.3);
-///  - impossible flags; MSS, window scale and SACK-permitted only on SYN (MUST-65, RFC 7323 section 2.2, RFC 2018), and
+///  - impossible flags; MSS, window scale and SACK-permitted only on SYN (MUST-65, RFC 7323 section 2.2, RFC
+///  2018), and
 ///    answered only where offered;
 ///  - timestamps on every segment but RST once negotiated, else on none (RFC 7323 section 3.2);
 ///  - ACK and the right edge of the offered window never move back (SHLD-14, RFC 7323 section 2.4);
-///  - no segment larger than the peer's MSS less the options (MUST-16), nothing beyond the window that the peer has
+///  - no segment larger than the peer's MSS less the options (MUST-16), nothing beyond the window that the
+///  peer has
 ///    offered but for a probe of one octet (MUST-34).
 class Invariants {
   public:
@@ -31,7 +33,7 @@ class Invariants {
 
   private:
     struct Direction {
-        bool scaling = false;         // window scale was offered
+        bool scaling = false;  // window scale was offered
         std::uint8_t shift = 0;
         bool timestamps = false;
     };
@@ -41,8 +43,8 @@ class Invariants {
         Direction ours, peers;
         std::uint32_t peer_mss = 536;
         std::optional<std::uint32_t> last_ack, right_edge;  // as the stack has sent them
-        std::optional<std::uint32_t> send_limit;            // the farthest right edge that the peer has offered
-        std::map<std::uint32_t, Segment> syns;              // of the peer, by sequence number
+        std::optional<std::uint32_t> send_limit;  // the farthest right edge that the peer has offered
+        std::map<std::uint32_t, Segment> syns;    // of the peer, by sequence number
     };
     static Direction offered(const Segment& syn);
     static void learn_peer(Conversation& c, const Segment& syn);

@@ -7,9 +7,10 @@
 namespace runnel::test {
 
 std::string to_string(const LinkConfig& config) {
-    return fmt::format("loss {}, duplication {}, corruption {}, delay {} us, jitter {} us, {} bit/s, queue {}", config.loss,
-                       config.duplication, config.corruption, config.delay.count() / 1000, config.jitter.count() / 1000,
-                       config.bits_a_second, config.queue);
+    return fmt::format(
+        "loss {}, duplication {}, corruption {}, delay {} us, jitter {} us, {} bit/s, queue {}", config.loss,
+        config.duplication, config.corruption, config.delay.count() / 1000, config.jitter.count() / 1000,
+        config.bits_a_second, config.queue);
 }
 
 void Link::send(Octets frame, Instant now) {
@@ -19,7 +20,8 @@ void Link::send(Octets frame, Instant now) {
     }
     Instant out = now;
     if (config_.bits_a_second != 0) {
-        const Duration one{static_cast<std::int64_t>((frame.size() + 24) * 8 * 1'000'000'000 / config_.bits_a_second)};
+        const Duration one{
+            static_cast<std::int64_t>((frame.size() + 24) * 8 * 1'000'000'000 / config_.bits_a_second)};
         if (config_.queue != 0 && free_at_ > now + one * config_.queue) {
             ++lost_;
             return;
@@ -28,8 +30,8 @@ void Link::send(Octets frame, Instant now) {
         out = free_at_;
     }
     const auto arrival = [&] {
-        const Duration extra{config_.jitter.count() == 0 ? 0 : static_cast<std::int64_t>(random_() % static_cast<std::uint64_t>(config_.jitter.count()))};
-        return std::max(out + config_.delay + extra, stalled_until_);
+        const Duration extra{std::uniform_int_distribution<std::int64_t>{0, config_.jitter.count()}(random_)};
+        return out + config_.delay + extra;
     };
     if (happens(config_.duplication)) deliver(frame, arrival());
     if (frame.size() > 34 && frame[12] == 0x08 && frame[13] == 0x00 && happens(config_.corruption)) {
@@ -42,7 +44,9 @@ void Link::send(Octets frame, Instant now) {
     deliver(std::move(frame), arrival());
 }
 
-void Link::deliver(Octets frame, Instant when) { under_way_.emplace(when, std::move(frame)); }
+void Link::deliver(Octets frame, Instant when) {
+    under_way_.emplace(when, std::move(frame));
+}
 
 Octets Link::take() {
     const auto first = under_way_.begin();

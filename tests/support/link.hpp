@@ -8,8 +8,9 @@
 #include <string>
 #include <utility>
 
-#include "frame.hpp"
 #include "runnel/base/time.hpp"
+
+#include "frame.hpp"
 
 namespace runnel::test {
 
@@ -19,9 +20,9 @@ struct LinkConfig {
     double duplication = 0;
     double corruption = 0;  ///< one bit of the IP packet is turned: its checksums must catch it
     Duration delay = 1ms;
-    Duration jitter{};                 ///< up to so much more, drawn for each frame: it reorders
-    std::uint64_t bits_a_second = 0;   ///< 0: no limit
-    std::uint32_t queue = 0;           ///< frames that may wait for the wire before it drops; 0: no limit
+    Duration jitter{};                ///< up to so much more, drawn for each frame: it reorders
+    std::uint64_t bits_a_second = 0;  ///< 0: no limit
+    std::uint32_t queue = 0;          ///< frames that may wait for the wire before it drops; 0: no limit
 };
 
 [[nodiscard]] std::string to_string(const LinkConfig& config);
@@ -34,25 +35,28 @@ class Link {
     /// A frame is put on the wire.
     void send(Octets frame, Instant now);
     /// When the next frame arrives; `never` where none is under way.
-    [[nodiscard]] Instant next_arrival() const { return under_way_.empty() ? never : under_way_.begin()->first; }
+    [[nodiscard]] Instant next_arrival() const {
+        return under_way_.empty() ? never : under_way_.begin()->first;
+    }
     /// A frame that has arrived by now; to be called while `next_arrival()` has passed.
     [[nodiscard]] Octets take();
 
-    /// Frames are held back until then: the peer has stalled.
-    void stall_until(Instant time) { stalled_until_ = time; }
+    /// From here on, of frames sent: 1 cuts the wire.
+    void set_loss(double probability) { config_.loss = probability; }
 
     [[nodiscard]] std::uint64_t lost() const { return lost_; }
     [[nodiscard]] std::uint64_t corrupted() const { return corrupted_; }
 
   private:
-    [[nodiscard]] bool happens(double probability) { return std::bernoulli_distribution{probability}(random_); }
+    [[nodiscard]] bool happens(double probability) {
+        return std::bernoulli_distribution{probability}(random_);
+    }
     void deliver(Octets frame, Instant when);
 
     LinkConfig config_;
     std::mt19937_64 random_;
     std::multimap<Instant, Octets> under_way_;  // frames of one instant stay in their order
     Instant free_at_{Duration::min() / 2};      // when the wire has sent what waits
-    Instant stalled_until_{Duration::min() / 2};
     std::uint64_t lost_ = 0, corrupted_ = 0;
 };
 

@@ -20,7 +20,8 @@ void append(std::vector<std::uint8_t>& octets, std::uint32_t value) {
 }
 
 std::uint32_t number(const std::uint8_t* octets) {
-    return std::uint32_t{octets[0]} << 24 | std::uint32_t{octets[1]} << 16 | std::uint32_t{octets[2]} << 8 | octets[3];
+    return std::uint32_t{octets[0]} << 24 | std::uint32_t{octets[1]} << 16 | std::uint32_t{octets[2]} << 8 |
+           octets[3];
 }
 
 Segment with_flags(std::uint8_t bits) {
@@ -38,7 +39,8 @@ Segment& Segment::urgent(std::uint16_t pointer) {
 }
 
 Segment& Segment::mss(std::uint16_t n) {
-    options.insert(options.end(), {option::mss, 4, static_cast<std::uint8_t>(n >> 8), static_cast<std::uint8_t>(n)});
+    options.insert(options.end(),
+                   {option::mss, 4, static_cast<std::uint8_t>(n >> 8), static_cast<std::uint8_t>(n)});
     return *this;
 }
 
@@ -78,7 +80,8 @@ Segment& Segment::flags(std::string_view text_of_flags) {
 }
 
 std::uint32_t Segment::sequence_length() const {
-    return static_cast<std::uint32_t>(text ? text->size() : 0) + (has(flag::syn) ? 1U : 0U) + (has(flag::fin) ? 1U : 0U);
+    return static_cast<std::uint32_t>(text ? text->size() : 0) + (has(flag::syn) ? 1U : 0U) +
+           (has(flag::fin) ? 1U : 0U);
 }
 
 std::optional<std::vector<std::uint8_t>> Segment::option(std::uint8_t kind) const {
@@ -110,13 +113,27 @@ std::optional<Segment::Timestamps> Segment::timestamps() const {
     return Timestamps{number(octets->data()), number(octets->data() + 4)};
 }
 
-Segment syn() { return with_flags(flag::syn); }
-Segment syn_ack() { return with_flags(flag::syn | flag::ack); }
-Segment ack() { return with_flags(flag::ack).payload(""); }
-Segment data(std::string_view payload) { return with_flags(flag::ack).payload(payload); }
-Segment fin() { return with_flags(flag::fin | flag::ack); }
-Segment rst() { return with_flags(flag::rst); }
-Segment rst_ack() { return with_flags(flag::rst | flag::ack); }
+Segment syn() {
+    return with_flags(flag::syn);
+}
+Segment syn_ack() {
+    return with_flags(flag::syn | flag::ack);
+}
+Segment ack() {
+    return with_flags(flag::ack).payload("");
+}
+Segment data(std::string_view payload) {
+    return with_flags(flag::ack).payload(payload);
+}
+Segment fin() {
+    return with_flags(flag::fin | flag::ack);
+}
+Segment rst() {
+    return with_flags(flag::rst);
+}
+Segment rst_ack() {
+    return with_flags(flag::rst | flag::ack);
+}
 
 std::string stream(std::size_t offset, std::size_t length) {
     std::string octets(length, '\0');
@@ -138,13 +155,15 @@ std::string difference(const Segment& expected, const Segment& got) {
         if (want != (got.flag_bits.value_or(0) & expected.flag_mask))
             differs("flags", letters(want), letters(got.flag_bits.value_or(0)));
     }
-    if (expected.sequence && expected.sequence != got.sequence) differs("seq", *expected.sequence, *got.sequence);
+    if (expected.sequence && expected.sequence != got.sequence)
+        differs("seq", *expected.sequence, *got.sequence);
     if (expected.acknowledgement && expected.acknowledgement != got.acknowledgement)
         differs("ack", *expected.acknowledgement, *got.acknowledgement);
     if (expected.window && expected.window != got.window) differs("win", *expected.window, *got.window);
     if (expected.urgent_pointer && expected.urgent_pointer != got.urgent_pointer)
         differs("urg", *expected.urgent_pointer, *got.urgent_pointer);
-    for (const std::uint8_t kind : {option::mss, option::wscale, option::sack_permitted, option::timestamps}) {
+    for (const std::uint8_t kind :
+         {option::mss, option::wscale, option::sack_permitted, option::timestamps}) {
         const auto want = expected.option(kind);
         const auto have = got.option(kind);
         if (want && want != have) text += fmt::format("  option {} differs\n", kind);
@@ -177,9 +196,11 @@ std::string to_string(const Segment& segment) {
     if (segment.has(flag::urg)) line += fmt::format(", urg {}", segment.urgent_pointer.value_or(0));
     std::string options;
     if (const auto mss = segment.option_number(option::mss)) options += fmt::format("mss {},", *mss);
-    if (const auto shift = segment.option_number(option::wscale)) options += fmt::format("wscale {},", *shift);
+    if (const auto shift = segment.option_number(option::wscale))
+        options += fmt::format("wscale {},", *shift);
     if (segment.option(option::sack_permitted)) options += "sackOK,";
-    if (const auto stamps = segment.timestamps()) options += fmt::format("TS val {} ecr {},", stamps->value, stamps->echo);
+    if (const auto stamps = segment.timestamps())
+        options += fmt::format("TS val {} ecr {},", stamps->value, stamps->echo);
     if (segment.timestamp_echo) options += fmt::format("TS ecr {},", *segment.timestamp_echo);
     if (!options.empty()) {
         options.pop_back();

@@ -1,4 +1,5 @@
-// A TCP segment as a script writes it: to be injected, or to be expected. Independent of the library's wire code.
+// A TCP segment as a script writes it: to be injected, or to be expected. Independent of the library's wire
+// code.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +24,8 @@ namespace flag {
 inline constexpr std::uint8_t fin = 1, syn = 2, rst = 4, psh = 8, ack = 16, urg = 32, ece = 64, cwr = 128;
 }  // namespace flag
 
-/// What a script says of a segment. Injected, what is not said gets a sensible value from the flow; expected, only what
-/// is said is compared. Sequence numbers are relative: SYN is 0, the first octet of data is 1.
+/// What a script says of a segment. Injected, what is not said gets a sensible value from the flow; expected,
+/// only what is said is compared. Sequence numbers are relative: SYN is 0, the first octet of data is 1.
 struct Segment {
     // -- setters, to be chained: data("x").seq(5).win(100)
     Segment& seq(std::uint32_t n) { return sequence = n, *this; }
@@ -41,7 +42,8 @@ struct Segment {
     Segment& nop(unsigned count = 1);
     /// Expected only: an option of this kind must not be there.
     Segment& without(std::uint8_t kind) { return absent.push_back(kind), *this; }
-    /// As tcpdump writes them: "S", "F", "P", "R", ".", "U", "E", "W". Expected, all flags are compared then, PSH too.
+    /// As tcpdump writes them: "S", "F", "P", "R", ".", "U", "E", "W". Expected, all flags are compared then,
+    /// PSH too.
     Segment& flags(std::string_view letters);
     Segment& payload(std::string_view octets) { return text = std::string(octets), *this; }
     /// Expected only: the payload's size.
@@ -50,7 +52,9 @@ struct Segment {
     Segment& to(Ipv4Address address, std::uint16_t port) { return destination = {address, port}, *this; }
     Segment& ethernet_to(MacAddress mac) { return ethernet_destination = mac, *this; }
     Segment& ttl(std::uint8_t hops) { return time_to_live = hops, *this; }
-    Segment& ip_options(std::initializer_list<std::uint8_t> octets) { return ip_option_octets = octets, *this; }
+    Segment& ip_options(std::initializer_list<std::uint8_t> octets) {
+        return ip_option_octets = octets, *this;
+    }
     /// Injected only: the TCP checksum is wrong.
     Segment& bad_checksum() { return break_checksum = true, *this; }
 
@@ -59,7 +63,8 @@ struct Segment {
     [[nodiscard]] std::uint32_t sequence_length() const;
     /// The octets after kind and length of an option, where it is there and well formed.
     [[nodiscard]] std::optional<std::vector<std::uint8_t>> option(std::uint8_t kind) const;
-    [[nodiscard]] std::optional<std::uint32_t> option_number(std::uint8_t kind) const;  ///< of MSS and window scale
+    [[nodiscard]] std::optional<std::uint32_t> option_number(
+        std::uint8_t kind) const;  ///< of MSS and window scale
     struct Timestamps {
         std::uint32_t value = 0, echo = 0;
     };
@@ -82,7 +87,8 @@ struct Segment {
 };
 
 namespace option {
-inline constexpr std::uint8_t end = 0, nop = 1, mss = 2, wscale = 3, sack_permitted = 4, sack = 5, timestamps = 8;
+inline constexpr std::uint8_t end = 0, nop = 1, mss = 2, wscale = 3, sack_permitted = 4, sack = 5,
+                              timestamps = 8;
 }  // namespace option
 
 // -- what a script begins with; all but syn() and rst() carry ACK
@@ -90,9 +96,15 @@ inline constexpr std::uint8_t end = 0, nop = 1, mss = 2, wscale = 3, sack_permit
 [[nodiscard]] Segment syn_ack();
 [[nodiscard]] Segment ack();
 [[nodiscard]] Segment data(std::string_view payload);
-[[nodiscard]] inline Segment data(const char* payload) { return data(std::string_view{payload}); }
-[[nodiscard]] inline Segment data(const std::string& payload) { return data(std::string_view{payload}); }  // not std::data
-[[nodiscard]] inline Segment data(std::string& payload) { return data(std::string_view{payload}); }
+[[nodiscard]] inline Segment data(const char* payload) {
+    return data(std::string_view{payload});
+}
+[[nodiscard]] inline Segment data(const std::string& payload) {
+    return data(std::string_view{payload});
+}  // not std::data
+[[nodiscard]] inline Segment data(std::string& payload) {
+    return data(std::string_view{payload});
+}
 [[nodiscard]] Segment fin();
 [[nodiscard]] Segment rst();
 [[nodiscard]] Segment rst_ack();

@@ -1,13 +1,16 @@
 #include "world.hpp"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 
 #include <fmt/format.h>
 
 namespace runnel::test {
 
 World::World(std::uint64_t seed, const std::array<LinkConfig, 2>& links,
-             const std::function<void(StackConfig&, int)>& adapt, bool static_neighbours) {
+             const std::function<void(StackConfig&, int)>& adapt, bool static_neighbours)
+    : tracing_(std::getenv("RUNNEL_TRACE") != nullptr) {
     for (int i = 0; i < 2; ++i) {
         const MacAddress mac{{0x02, 0, 0, 0, 0, static_cast<std::uint8_t>(1 + i)}};
         const MacAddress other{{0x02, 0, 0, 0, 0, static_cast<std::uint8_t>(2 - i)}};
@@ -30,11 +33,21 @@ World::World(std::uint64_t seed, const std::array<LinkConfig, 2>& links,
         config.secret = std::array<std::uint64_t, 2>{seed * 2 + static_cast<std::uint64_t>(i) + 1, ~seed};
         if (adapt) adapt(config, i);
         const auto at = static_cast<std::size_t>(i);
-        ends_.push_back({std::make_unique<Stack>(config, mbuf_pool()), Invariants{mac, 1500}, Link{links[at], seed * 4 + at}, Instant{}});
+        ends_.push_back({std::make_unique<Stack>(config, mbuf_pool()), Invariants{mac, 1500},
+                         Link{links[at], seed * 4 + at}, Instant{}});
     }
 }
 
 World::~World() = default;
+
+void World::trace(const char* what, std::size_t which, const Frame& frame) const {
+    std::fputs(fmt::format("{:.6f} {} {} {}:{} {} {}\n", std::chrono::duration<double>(now()).count(), which,
+                           what, frame.segment.source ? frame.segment.source->port : 0,
+                           frame.segment.destination ? frame.segment.destination->port : 0,
+                           to_string(frame.segment), frame.problems)
+                   .c_str(),
+               stdout);
+}
 
 void World::pump() {
     std::array<rte_mbuf*, 32> burst{};
@@ -45,10 +58,13 @@ void World::pump() {
             for (std::size_t i = 0; i < n; ++i) {
                 Octets octets = octets_of(*burst[i]);
                 rte_pktmbuf_free(burst[i]);
-                const std::string wrong = end.invariants.sent(decode(octets));
+                const Frame frame = decode(octets);
+                if (tracing_) trace(">", static_cast<std::size_t>(&end - ends_.data()), frame);
+                const std::string wrong = end.invariants.sent(frame);
                 if (!wrong.empty() && problems_.size() < 5)
-                    problems_.push_back(fmt::format("{:.6f} s: {}sent {}", std::chrono::duration<double>(now()).count(), wrong,
-                                                    to_string(decode(octets).segment)));
+                    problems_.push_back(fmt::format("{:.6f} s: {}sent {}",
+                                                    std::chrono::duration<double>(now()).count(), wrong,
+                                                    to_string(frame.segment)));
                 end.out.send(std::move(octets), now_);
             }
             if (n < burst.size()) break;
@@ -72,7 +88,9 @@ void World::serve(std::size_t which) {
     std::vector<rte_mbuf*> burst;
     while (in.next_arrival() <= now_) {
         const Octets octets = in.take();
-        end.invariants.received(decode(octets));
+        const Frame frame = decode(octets);
+        if (tracing_) trace("<", which, frame);
+        end.invariants.received(frame);
         burst.push_back(to_mbuf(octets));
     }
     if (!burst.empty()) end.stack->receive(burst, now_);
@@ -115,6 +133,8 @@ bool World::drain(Duration limit) {
     return false;
 }
 
-void World::stall(int which, Duration until) { ends_[static_cast<std::size_t>(which)].stalled_until = Instant{} + until; }
+void World::stall(int which, Duration until) {
+    ends_[static_cast<std::size_t>(which)].stalled_until = Instant{} + until;
+}
 
 }  // namespace runnel::test

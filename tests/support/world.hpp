@@ -1,4 +1,5 @@
-// Two stacks, 10.0.0.1 and 10.0.0.2, joined by a simulated wire and driven by their deadlines in virtual time.
+// Two stacks, 10.0.0.1 and 10.0.0.2, joined by a simulated wire and driven by their deadlines in virtual
+// time.
 #pragma once
 
 #include <array>
@@ -8,23 +9,27 @@
 #include <string>
 #include <vector>
 
+#include "runnel/stack/stack.hpp"
+
 #include "invariants.hpp"
 #include "link.hpp"
-#include "runnel/stack/stack.hpp"
 
 namespace runnel::test {
 
 class World {
   public:
-    /// `links[0]` carries from the first stack to the second. Where `static_neighbours` is not set, ARP finds the peer.
-    World(std::uint64_t seed, const std::array<LinkConfig, 2>& links, const std::function<void(StackConfig&, int)>& adapt = {},
-          bool static_neighbours = true);
+    /// `links[0]` carries from the first stack to the second. Where `static_neighbours` is not set, ARP finds
+    /// the peer.
+    World(std::uint64_t seed, const std::array<LinkConfig, 2>& links,
+          const std::function<void(StackConfig&, int)>& adapt = {}, bool static_neighbours = true);
     /// Destroys the stacks; `problems()` is not asked any more.
     ~World();
 
     [[nodiscard]] Stack& stack(int which) { return *ends_[static_cast<std::size_t>(which)].stack; }
     [[nodiscard]] Link& link(int from) { return ends_[static_cast<std::size_t>(from)].out; }
-    [[nodiscard]] static Ipv4Address address(int which) { return Ipv4Address{10, 0, 0, static_cast<std::uint8_t>(1 + which)}; }
+    [[nodiscard]] static Ipv4Address address(int which) {
+        return Ipv4Address{10, 0, 0, static_cast<std::uint8_t>(1 + which)};
+    }
 
     [[nodiscard]] Duration now() const { return now_ - Instant{}; }
     [[nodiscard]] Instant instant() const { return now_; }
@@ -54,11 +59,13 @@ class World {
     };
     [[nodiscard]] Instant next_event();
     void serve(std::size_t which);
+    void trace(const char* what, std::size_t which, const Frame& frame) const;
 
     std::vector<End> ends_;
     std::multimap<Instant, std::function<void()>> calls_;
     Instant now_{};
     std::uint64_t idle_steps_ = 0;
+    bool tracing_;
     std::vector<std::string> problems_;
 };
 

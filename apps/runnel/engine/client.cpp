@@ -10,7 +10,8 @@ Client::Client(Stack& stack, const ClientOptions& options)
     connect_.remote_address = options.remote_address;
     connect_.remote_port = options.remote_port;
     connect_.handler = this;
-    // A burst establishes at most as many connections as are on their way.
+    // Between two polls at most as many are established as are on their way.
+    fresh_.reserve(options.window);
     to_end_.reserve(options.window);
 }
 
@@ -142,8 +143,8 @@ std::uint32_t Client::begin_connections(Instant now) noexcept {
     return begun;
 }
 
-// `rst` and `fin` end a connection after its third segment has been queued, and not within `established`: the ACK
-// would ride with the FIN then, or never be sent.
+// `rst` and `fin` end a connection a turn after it was established, when its third segment has left: sooner, the ACK
+// would ride with the FIN, or never be sent, and the recipe be a packet short.
 std::uint32_t Client::end_connections() noexcept {
     const auto n = static_cast<std::uint32_t>(to_end_.size());
     for (tcp::Connection& connection : to_end_) {
@@ -157,6 +158,7 @@ std::uint32_t Client::end_connections() noexcept {
         }
     }
     to_end_.clear();
+    to_end_.swap(fresh_);
     return n;
 }
 
@@ -220,7 +222,7 @@ void Client::established(tcp::Connection connection) noexcept {
             ++holding_;
             break;
         case Recipe::rst:
-        case Recipe::fin: to_end_.push_back(connection); break;
+        case Recipe::fin: fresh_.push_back(connection); break;
         case Recipe::crr:
             if (connection.send_static(options_.request).accepted != options_.request.size()) [[unlikely]]
                 (void)connection.abort();

@@ -133,7 +133,8 @@ class Client final : public tcp::Handler, public runtime::Task {
     ClientOptions options_;
     tcp::ConnectOptions connect_;
     std::vector<Record> records_;          // by slot
-    std::vector<tcp::Connection> to_end_;  // established in this turn: ended once their ACK is queued
+    std::vector<tcp::Connection> fresh_;   // `rst`, `fin`: established since the last poll, their ACK not yet sent
+    std::vector<tcp::Connection> to_end_;  // established before: their ACK has left
     Arrivals arrivals_;
     Instant now_{};
     Instant phase_end_{};

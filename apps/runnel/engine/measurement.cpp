@@ -165,7 +165,7 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
             stopped = true;
         }
     }
-    if (clock.now() - last_time >= 100ms || result.intervals.empty()) end_interval();
+    if (clock.now() - last_time >= 100ms) end_interval();
     const auto loops_after = watch.loops();
 
     // What `hold` has opened is counted before it is closed again: the recipe has no packets for that.

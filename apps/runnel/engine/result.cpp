@@ -40,6 +40,8 @@ Json to_json(const Latency& latency, Histogram LatencyHistograms::*which) {
     return {{"intended", to_json(latency.intended.*which)}, {"actual", to_json(latency.actual.*which)}};
 }
 
+}  // namespace
+
 std::string human_time(std::uint64_t nanoseconds) {
     const auto value = static_cast<double>(nanoseconds);
     if (nanoseconds < 1'000) return fmt::format("{} ns", nanoseconds);
@@ -47,8 +49,6 @@ std::string human_time(std::uint64_t nanoseconds) {
     if (nanoseconds < 1'000'000'000) return fmt::format("{:.1f} ms", value / 1e6);
     return fmt::format("{:.2f} s", value / 1e9);
 }
-
-}  // namespace
 
 Host this_host() {
     Host host;

@@ -94,6 +94,9 @@ struct Result {
     [[nodiscard]] double percent_of(double link_bps) const noexcept;
 };
 
+/// "12.3 us", "4.0 ms": for a person.
+[[nodiscard]] std::string human_time(std::uint64_t nanoseconds);
+
 /// Retransmissions of all kinds.
 [[nodiscard]] std::uint64_t retransmissions(const runtime::Snapshot& counters) noexcept;
 

@@ -139,12 +139,16 @@ struct CounterDescription {
 /// One entry a `DropReason`, in its order.
 [[nodiscard]] std::span<const CounterDescription, drop_count> drop_descriptions() noexcept;
 
-/// The counters of one core. Only that core writes; any thread may read at any time and sees each counter whole.
-/// A counter is written with a plain load, add and store: no locked instruction.
+/// The counters of one core. Only that core writes; any thread may read at any time and sees each counter
+/// whole. A counter is written with a plain load, add and store: no locked instruction.
 class Counters {
   public:
-    void add(Counter counter, std::uint64_t n = 1) noexcept { bump(counters_[static_cast<std::size_t>(counter)], n); }
-    void drop(DropReason reason, std::uint64_t n = 1) noexcept { bump(drops_[static_cast<std::size_t>(reason)], n); }
+    void add(Counter counter, std::uint64_t n = 1) noexcept {
+        bump(counters_[static_cast<std::size_t>(counter)], n);
+    }
+    void drop(DropReason reason, std::uint64_t n = 1) noexcept {
+        bump(drops_[static_cast<std::size_t>(reason)], n);
+    }
 
     [[nodiscard]] std::uint64_t get(Counter counter) const noexcept {
         return counters_[static_cast<std::size_t>(counter)].load(std::memory_order_relaxed);

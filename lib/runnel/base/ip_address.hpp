@@ -49,9 +49,22 @@ class IpAddress {
   public:
     constexpr IpAddress() noexcept : IpAddress(Ipv4Address{}) {}
     constexpr IpAddress(Ipv4Address v4) noexcept  // NOLINT: each IPv4 address is an IpAddress
-        : octets_{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff,
-                  static_cast<std::uint8_t>(v4.value >> 24), static_cast<std::uint8_t>(v4.value >> 16),
-                  static_cast<std::uint8_t>(v4.value >> 8), static_cast<std::uint8_t>(v4.value)} {}
+        : octets_{0,
+                  0,
+                  0,
+                  0,
+                  0,
+                  0,
+                  0,
+                  0,
+                  0,
+                  0,
+                  0xff,
+                  0xff,
+                  static_cast<std::uint8_t>(v4.value >> 24),
+                  static_cast<std::uint8_t>(v4.value >> 16),
+                  static_cast<std::uint8_t>(v4.value >> 8),
+                  static_cast<std::uint8_t>(v4.value)} {}
     constexpr IpAddress(const Ipv6Address& v6) noexcept : octets_(v6.octets) {}  // NOLINT: as above
 
     [[nodiscard]] constexpr bool is_v4() const noexcept {

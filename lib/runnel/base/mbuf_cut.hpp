@@ -1,5 +1,5 @@
-// Shortening a packet at either end, also where it is a chain: rte_pktmbuf_adj and rte_pktmbuf_trim work on the first and
-// the last mbuf only.
+// Shortening a packet at either end, also where it is a chain: rte_pktmbuf_adj and rte_pktmbuf_trim work on
+// the first and the last mbuf only.
 #pragma once
 
 #include <cstdint>

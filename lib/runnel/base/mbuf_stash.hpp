@@ -1,5 +1,5 @@
-// A core's small store of plain mbufs: what arrived and is finished with goes out again as the next packet, and the
-// mempool sees bulk refills only (DESIGN.md, rule 10).
+// A core's small store of plain mbufs: what arrived and is finished with goes out again as the next packet,
+// and the mempool sees bulk refills only (DESIGN.md, rule 10).
 #pragma once
 
 #include <cstdint>
@@ -11,16 +11,18 @@ namespace runnel {
 
 /// Hands out and takes back mbufs of one mempool. One owner thread; nothing is shared.
 ///
-/// Control segments (ACK, RST, ARP, ICMP) draw on a reserve that data may not touch, so a flood of data cannot
-/// silence the stack (DESIGN.md, rule 8).
+/// Control segments (ACK, RST, ARP, ICMP) draw on a reserve that data may not touch, so a flood of data
+/// cannot silence the stack (DESIGN.md, rule 8).
 class MbufStash {
   public:
     struct Options {
-        std::uint32_t capacity = 512;  ///< mbufs held before the surplus goes back to the mempool; at least 64
-        std::uint32_t reserve = 64;    ///< of these, how many only control segments may take
+        std::uint32_t capacity =
+            512;                     ///< mbufs held before the surplus goes back to the mempool; at least 64
+        std::uint32_t reserve = 64;  ///< of these, how many only control segments may take
     };
 
-    /// `pool` is not owned and outlives the stash. Throws `std::invalid_argument` where an option is out of range.
+    /// `pool` is not owned and outlives the stash. Throws `std::invalid_argument` where an option is out of
+    /// range.
     MbufStash(rte_mempool* pool, const Options& options);
     ~MbufStash();
     MbufStash(const MbufStash&) = delete;
@@ -39,11 +41,11 @@ class MbufStash {
         return refill() > 0 ? pop() : nullptr;
     }
 
-    /// Takes an mbuf back, of whatever kind. A plain one (one segment, sole reference, of this pool) is kept for the
-    /// next packet; any other is freed to where it came from.
+    /// Takes an mbuf back, of whatever kind. A plain one (one segment, sole reference, of this pool) is kept
+    /// for the next packet; any other is freed to where it came from.
     void put(rte_mbuf* mbuf) noexcept {
-        if (mbuf->pool == pool_ && mbuf->nb_segs == 1 && rte_mbuf_refcnt_read(mbuf) == 1 && RTE_MBUF_DIRECT(mbuf))
-            [[likely]] {
+        if (mbuf->pool == pool_ && mbuf->nb_segs == 1 && rte_mbuf_refcnt_read(mbuf) == 1 &&
+            RTE_MBUF_DIRECT(mbuf)) [[likely]] {
             if (held_.size() == capacity_) [[unlikely]]
                 spill();
             held_.push_back(mbuf);

@@ -6,7 +6,8 @@
 namespace runnel {
 
 /// A TCP sequence number. `a < b` holds when `b` lies in the half of the number space that follows `a`.
-/// Numbers exactly 2^31 apart compare as less in both directions, as in any serial arithmetic: no window reaches so far.
+/// Numbers exactly 2^31 apart compare as less in both directions, as in any serial arithmetic: no window
+/// reaches so far.
 class SeqNum {
   public:
     constexpr SeqNum() noexcept = default;
@@ -47,7 +48,11 @@ class SeqNum {
     std::uint32_t value_ = 0;
 };
 
-[[nodiscard]] constexpr SeqNum max(SeqNum a, SeqNum b) noexcept { return a < b ? b : a; }
-[[nodiscard]] constexpr SeqNum min(SeqNum a, SeqNum b) noexcept { return a < b ? a : b; }
+[[nodiscard]] constexpr SeqNum max(SeqNum a, SeqNum b) noexcept {
+    return a < b ? b : a;
+}
+[[nodiscard]] constexpr SeqNum min(SeqNum a, SeqNum b) noexcept {
+    return a < b ? a : b;
+}
 
 }  // namespace runnel

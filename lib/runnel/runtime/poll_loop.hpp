@@ -53,17 +53,24 @@ class BasicPollLoop {
 
     /// Neither is owned; both outlive the loop's last turn.
     void add(E& endpoint, port::Wire& wire) {
-        links_.push_back(Link{&endpoint, &wire, std::vector<rte_mbuf*>(options_.transmit_burst), 0, 0, true});
+        links_.push_back(
+            Link{&endpoint, &wire, std::vector<rte_mbuf*>(options_.transmit_burst), 0, 0, false});
     }
     void add(Task& task) { tasks_.push_back(&task); }
 
-    /// Turns until `stop`, then until the tasks have drained or the time for that is over.
+    /// Turns until `stop`.
     void run() noexcept;
     /// One turn at a given time; returns whether there was anything to do. For tests, and for who owns the
     /// loop.
     bool turn(Instant now) noexcept;
 
-    /// From any thread.
+    /// Has the tasks begin nothing new and end what runs, while the loop turns on. From any thread.
+    void drain() noexcept { drain_.store(true, std::memory_order_relaxed); }
+    /// Whether, after `drain`, nothing of this loop's tasks runs any more. From any thread. A loop without
+    /// tasks has drained, and yet others may need what it serves: so it is whoever sees them all that calls
+    /// `stop`.
+    [[nodiscard]] bool drained() const noexcept { return drained_.load(std::memory_order_acquire); }
+    /// Ends `run` after the turn that runs now. From any thread.
     void stop() noexcept { stop_.store(true, std::memory_order_relaxed); }
     /// Has the loop's thread run a function between two turns. One posting thread. False where the mailbox is
     /// full.
@@ -91,7 +98,7 @@ class BasicPollLoop {
     static std::uint64_t elapsed(std::uint64_t from, std::uint64_t to) noexcept {
         return to > from ? to - from : 0;
     }
-    [[nodiscard]] bool drained() const noexcept {
+    [[nodiscard]] bool tasks_drained() const noexcept {
         return std::ranges::all_of(tasks_, [](const Task* task) { return task->drained(); });
     }
 
@@ -104,6 +111,8 @@ class BasicPollLoop {
     LoopStatistics::Values values_;
     LoopStatistics statistics_;
     alignas(64) std::atomic<bool> stop_{false};
+    std::atomic<bool> drain_{false};
+    alignas(64) std::atomic<bool> drained_{false};
 };
 
 template <Endpoint E>
@@ -158,10 +167,11 @@ bool BasicPollLoop<E>::turn(Instant now) noexcept {
         // After work the timers may have changed, and running them costs less than asking; an idle link is
         // asked.
         const bool received = receive(link, now);
-        const bool due = received || link.worked || link.endpoint->next_deadline() <= now;
-        if (due) link.endpoint->advance(now);
+        const bool unsettled = received || link.worked;
+        const bool due = !unsettled && link.endpoint->next_deadline() <= now;
+        if (unsettled || due) link.endpoint->advance(now);
         link.worked = received;
-        worked |= due;
+        worked |= received || due;
     }
     for (Task* task : tasks_) worked |= task->poll(now);
     for (Link& link : links_) {
@@ -175,7 +185,7 @@ bool BasicPollLoop<E>::turn(Instant now) noexcept {
 template <Endpoint E>
 void BasicPollLoop<E>::run() noexcept {
     Instant now{};
-    Instant drain_until = never;
+    bool draining = false;
     std::uint32_t idle_turns = 0;
     std::uint64_t turn_began = rte_rdtsc();
     for (;;) {
@@ -201,13 +211,15 @@ void BasicPollLoop<E>::run() noexcept {
         statistics_.record(values_, cycles);
         turn_began = next_begins;
 
-        if (stop_.load(std::memory_order_relaxed)) [[unlikely]] {
-            if (drain_until == never) {
+        if (drain_.load(std::memory_order_relaxed)) [[unlikely]] {
+            if (!draining) {
                 for (Task* task : tasks_) task->begin_drain(now);
-                drain_until = now + options_.drain;
+                draining = true;
             }
-            if (drained() || now >= drain_until) break;
+            drained_.store(tasks_drained(), std::memory_order_release);
         }
+        if (stop_.load(std::memory_order_relaxed)) [[unlikely]]
+            break;
     }
     run_calls();
     drop_held();

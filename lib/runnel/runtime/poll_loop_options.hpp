@@ -22,7 +22,7 @@ struct PollLoopOptions {
     std::uint32_t mailbox_interval = 64;  ///< iterations between two glances into the mailbox
     Idle idle = Idle::spin;
     std::uint32_t idle_iterations = 64;  ///< idle iterations in a row before the loop yields
-    Duration drain = 0s;  ///< how long, after the order to stop, tasks may take to end what runs
+    Duration drain = 0s;                 ///< how long `Runtime::stop` lets tasks end what runs
 };
 
 /// Throws `std::invalid_argument` naming the option that is out of range.

@@ -1,5 +1,6 @@
 #include "runnel/runtime/runtime.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <ranges>
@@ -74,7 +75,8 @@ struct Runtime::Worker {
 
 Runtime::Runtime(Eal& eal, const PollLoopOptions& options) : Runtime(eal.workers(), options) {}
 
-Runtime::Runtime(const std::vector<unsigned>& lcores, const PollLoopOptions& options) {
+Runtime::Runtime(const std::vector<unsigned>& lcores, const PollLoopOptions& options)
+    : drain_(options.drain) {
     validate(options);
     if (lcores.empty())
         throw std::invalid_argument("runtime: no lcore to run on; start EAL with one worker or more");
@@ -136,6 +138,14 @@ void Runtime::join(Worker& core) noexcept {
 
 void Runtime::stop() {
     if (!running_) return;
+    for (auto& core : cores_) core->loop->drain();
+    // One core's connections end on another: all turn on until all have drained.
+    const auto all_drained = [&] {
+        return std::ranges::all_of(cores_, [](auto& core) { return core->loop->drained(); });
+    };
+    const auto until = std::chrono::steady_clock::now() + drain_;
+    while (!all_drained() && std::chrono::steady_clock::now() < until)
+        std::this_thread::sleep_for(std::chrono::milliseconds{1});
     for (auto& core : cores_) core->loop->stop();
     for (auto& core : cores_) join(*core);
     running_ = false;

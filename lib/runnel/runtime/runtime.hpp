@@ -59,8 +59,8 @@ class Runtime {
     /// one throws, no loop runs, what was made is destroyed, and the exception (the first by core) is thrown
     /// here.
     void start(const Factory& factory);
-    /// Orders every loop to stop, and waits until the tasks have drained and the loops ended. Does nothing
-    /// where none runs.
+    /// Has every task begin nothing new, waits until all tasks of all cores have drained or
+    /// `PollLoopOptions::drain` is over, then ends the loops. Does nothing where none runs.
     void stop();
     [[nodiscard]] bool running() const noexcept { return running_; }
 
@@ -84,6 +84,7 @@ class Runtime {
     static void join(Worker& core) noexcept;
 
     Clock clock_;
+    Duration drain_;
     std::vector<std::unique_ptr<Worker>> cores_;
     bool running_ = false;
 };

@@ -17,7 +17,7 @@ class Task {
     /// Bounded work: a task that has fallen behind catches up over several iterations. Returns whether it did
     /// any; the busy share of the core rests on that.
     virtual bool poll(Instant now) noexcept = 0;
-    /// The loop is to stop: begin nothing new, end what runs. Called once.
+    /// The loop is to stop soon: begin nothing new, end what runs. Called once; `poll` goes on.
     virtual void begin_drain(Instant /*now*/) noexcept {}
     /// Whether nothing runs any more. Asked after `begin_drain`, until it is so or the time for it is over.
     [[nodiscard]] virtual bool drained() const noexcept { return true; }

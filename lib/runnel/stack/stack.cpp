@@ -6,6 +6,7 @@
 #include <string>
 
 #include <netinet/in.h>
+
 #include <rte_prefetch.h>
 
 #include "runnel/base/keyed_hash.hpp"
@@ -19,7 +20,8 @@ namespace runnel {
 
 namespace {
 
-// One secret, many keys: each purpose has its own, so that what one of them reveals says nothing of the others.
+// One secret, many keys: each purpose has its own, so that what one of them reveals says nothing of the
+// others.
 HashKey derive(HashKey secret, std::uint64_t purpose) noexcept {
     return {siphash_2_4(secret, purpose, 0), siphash_2_4(secret, purpose, 1)};
 }
@@ -44,7 +46,8 @@ struct Stack::Parts {
           stash(mbufs, {config.mbuf_stash, config.mbuf_reserve}),
           internet(config.ip, {derive(secret, 1).k0, derive(secret, 1).k1}, counters, stash, queue),
           udp(config.udp, internet, counters, stash),
-          tcp(config.tcp, {derive(secret, 2), derive(secret, 3), derive(secret, 4)}, internet, counters, stash, queue) {}
+          tcp(config.tcp, {derive(secret, 2), derive(secret, 3), derive(secret, 4)}, internet, counters,
+              stash, queue) {}
 
     Counters counters;
     TransmitQueue queue;
@@ -52,10 +55,13 @@ struct Stack::Parts {
     ip::InternetLayer internet;
     udp::Sockets udp;
     tcp::Endpoint tcp;
+    std::array<ip::Ingress, tcp::Endpoint::max_burst> segments;  // of the present burst
     Instant now{};
 };
 
-std::size_t memory_needed(const StackConfig& config) noexcept { return tcp::Endpoint::memory_needed(config.tcp); }
+std::size_t memory_needed(const StackConfig& config) noexcept {
+    return tcp::Endpoint::memory_needed(config.tcp);
+}
 
 Stack::Stack(const StackConfig& config, rte_mempool* mbufs)
     : parts_(std::make_unique<Parts>(checked(config), mbufs, secret_of(config))) {}
@@ -66,7 +72,7 @@ void Stack::receive(std::span<rte_mbuf* const> burst, Instant now) noexcept {
     Parts& parts = *parts_;
     parts.now = now;
     parts.tcp.set_time(now);
-    std::array<ip::Ingress, tcp::Endpoint::max_burst> segments;
+    std::array<ip::Ingress, tcp::Endpoint::max_burst>& segments = parts.segments;
     while (!burst.empty()) {
         const std::size_t n = std::min(burst.size(), segments.size());
         for (rte_mbuf* const frame : burst.first(n)) rte_prefetch0(rte_pktmbuf_mtod(frame, const void*));
@@ -76,8 +82,12 @@ void Stack::receive(std::span<rte_mbuf* const> burst, Instant now) noexcept {
             parts.counters.add(Counter::bytes_in, frame->pkt_len);
             ip::Ingress& in = segments[held];
             switch (parts.internet.input(frame, in, now)) {
-                case ip::Upper::tcp: ++held; break;
-                case ip::Upper::udp: parts.udp.input(in, now); break;
+                case ip::Upper::tcp:
+                    ++held;
+                    break;
+                case ip::Upper::udp:
+                    parts.udp.input(in, now);
+                    break;
                 case ip::Upper::icmp_error:
                     if (in.error.protocol == IPPROTO_TCP)
                         parts.tcp.receive_error(in.error);
@@ -85,7 +95,8 @@ void Stack::receive(std::span<rte_mbuf* const> burst, Instant now) noexcept {
                         parts.counters.drop(DropReason::icmp_error_without_owner);
                     parts.stash.put(in.mbuf);
                     break;
-                case ip::Upper::none: break;
+                case ip::Upper::none:
+                    break;
             }
         }
         parts.tcp.receive({segments.data(), held});
@@ -118,12 +129,24 @@ Instant Stack::next_deadline() const noexcept {
     return std::min(parts_->tcp.next_deadline(), parts_->internet.next_deadline());
 }
 
-void Stack::listen(const tcp::ListenOptions& options) { parts_->tcp.listen(options); }
-void Stack::unlisten(IpAddress address, std::uint16_t port) { parts_->tcp.unlisten(address, port); }
-tcp::ConnectResult Stack::connect(const tcp::ConnectOptions& options) noexcept { return parts_->tcp.connect(options); }
+void Stack::listen(const tcp::ListenOptions& options) {
+    parts_->tcp.listen(options);
+}
+void Stack::unlisten(IpAddress address, std::uint16_t port) {
+    parts_->tcp.unlisten(address, port);
+}
+tcp::ConnectResult Stack::connect(const tcp::ConnectOptions& options) noexcept {
+    return parts_->tcp.connect(options);
+}
 
-tcp::Endpoint& Stack::tcp() noexcept { return parts_->tcp; }
-udp::Sockets& Stack::udp() noexcept { return parts_->udp; }
-const Counters& Stack::counters() const noexcept { return parts_->counters; }
+tcp::Endpoint& Stack::tcp() noexcept {
+    return parts_->tcp;
+}
+udp::Sockets& Stack::udp() noexcept {
+    return parts_->udp;
+}
+const Counters& Stack::counters() const noexcept {
+    return parts_->counters;
+}
 
 }  // namespace runnel

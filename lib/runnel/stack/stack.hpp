@@ -25,21 +25,21 @@ struct StackConfig {
     std::uint32_t transmit_queue = 4096;  ///< frames that may wait for `transmit`; a power of two
     std::uint32_t mbuf_stash = 512;       ///< plain mbufs kept at hand
     std::uint32_t mbuf_reserve = 64;      ///< of these, only for control segments
-    /// Keys of every keyed hash, ISN and port choice. By default from the kernel's entropy at construction (RFC 6528:
-    /// never from a clock or a seed). Only a test that replays sets it.
+    /// Keys of every keyed hash, ISN and port choice. By default from the kernel's entropy at construction
+    /// (RFC 6528: never from a clock or a seed). Only a test that replays sets it.
     std::optional<std::array<std::uint64_t, 2>> secret;
 };
 
 /// Octets of EAL memory that a stack of this configuration takes.
 [[nodiscard]] std::size_t memory_needed(const StackConfig& config) noexcept;
 
-/// One core's TCP/IP endpoint. All calls from one thread. No call blocks, reads a clock or touches a device. After
-/// construction nothing is allocated but from pools sized at start.
+/// One core's TCP/IP endpoint. All calls from one thread. No call blocks, reads a clock or touches a device.
+/// After construction nothing is allocated but from pools sized at start.
 class Stack {
   public:
-    /// `mbufs` is not owned, outlives the stack, and may be shared between stacks. Throws `std::invalid_argument` for a
-    /// setting out of range and `std::runtime_error` where EAL memory does not suffice; each message names the setting,
-    /// its value and the mend.
+    /// `mbufs` is not owned, outlives the stack, and may be shared between stacks. Throws
+    /// `std::invalid_argument` for a setting out of range and `std::runtime_error` where EAL memory does not
+    /// suffice; each message names the setting, its value and the mend.
     Stack(const StackConfig& config, rte_mempool* mbufs);
     ~Stack();
     Stack(const Stack&) = delete;
@@ -49,14 +49,15 @@ class Stack {
     void receive(std::span<rte_mbuf* const> burst, Instant now) noexcept;
     /// Runs the timers that are due.
     void advance(Instant now) noexcept;
-    /// Gives up to `out.size()` frames to send; the caller owns them. Returns how many. To be called after `receive`,
-    /// `advance`, and calls on connections, until it returns fewer than asked for.
+    /// Gives up to `out.size()` frames to send; the caller owns them. Returns how many. To be called after
+    /// `receive`, `advance`, and calls on connections, until it returns fewer than asked for.
     [[nodiscard]] std::size_t transmit(std::span<rte_mbuf*> out) noexcept;
-    /// When `advance` has work next, at the latest; `never` where no timer runs. An instant that has passed means: now.
+    /// When `advance` has work next, at the latest; `never` where no timer runs. An instant that has passed
+    /// means: now.
     [[nodiscard]] Instant next_deadline() const noexcept;
 
-    /// Accepts connections on a port. Throws `std::invalid_argument` where the address is not ours, the port is 0 or
-    /// already listened on at that address.
+    /// Accepts connections on a port. Throws `std::invalid_argument` where the address is not ours, the port
+    /// is 0 or already listened on at that address.
     void listen(const tcp::ListenOptions& options);
     /// Stops accepting. Half-open connections of the listener are dropped, established ones go on.
     void unlisten(IpAddress address, std::uint16_t port);

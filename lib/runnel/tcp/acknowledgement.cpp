@@ -32,8 +32,9 @@ void Acknowledgement::advance(std::uint32_t slot, Tcb& tcb, const Segment& segme
                 cold->rtx_nxt = max(cold->rtx_nxt, tcb.snd_una);
                 if (tcb.snd_una >= cold->recover) cold->timeout_recovery = false;
             }
-            with_congestion_control(core_.config.congestion,
-                                    [&](auto control) noexcept { control.acknowledged(tcb, *cold, data, flight); });
+            with_congestion_control(core_.config.congestion, [&](auto control) noexcept {
+                control.acknowledged(tcb, *cold, data, flight);
+            });
         }
     }
     // RFC 6298 sections 5.2 and 5.3. A window probe's octet runs under the persist timer.
@@ -52,8 +53,9 @@ void Acknowledgement::advance(std::uint32_t slot, Tcb& tcb, const Segment& segme
     }
 }
 
-// The round trip: by the octet that was timed, else, where timestamps are on, by what the peer echoes, which serves for
-// retransmitted data too (RFC 7323 section 4.1). A sample ends the backing off (RFC 6298 section 5.7 and Karn).
+// The round trip: by the octet that was timed, else, where timestamps are on, by what the peer echoes, which
+// serves for retransmitted data too (RFC 7323 section 4.1). A sample ends the backing off (RFC 6298
+// section 5.7 and Karn).
 void Acknowledgement::measure(Tcb& tcb, Cold* cold, const Segment& segment) noexcept {
     if (cold != nullptr && cold->timing) {
         if (segment.ack <= cold->timed) return;
@@ -98,12 +100,15 @@ void Acknowledgement::duplicate(std::uint32_t slot, Tcb& tcb) noexcept {
         core_.want_output(slot, tcb);
         return;
     }
-    // The third. `recover` guards against a second reduction for the losses of one window (RFC 6582 section 3.2 step 1).
+    // The third. `recover` guards against a second reduction for the losses of one window (RFC 6582
+    // section 3.2 step 1).
     if (cold->duplicate_acks > 3 || tcb.snd_una <= cold->recover) return;
     // RFC 5681 equation 4: what limited transmit sent does not count.
-    const std::uint32_t flight = tcb.in_flight() - std::min<std::uint32_t>(tcb.in_flight(), cold->limited_transmitted);
-    tcb.ssthresh = with_congestion_control(
-        core_.config.congestion, [&](auto control) noexcept { return control.ssthresh_after_loss(tcb, flight); });
+    const std::uint32_t flight =
+        tcb.in_flight() - std::min<std::uint32_t>(tcb.in_flight(), cold->limited_transmitted);
+    tcb.ssthresh = with_congestion_control(core_.config.congestion, [&](auto control) noexcept {
+        return control.ssthresh_after_loss(tcb, flight);
+    });
     cold->recover = tcb.snd_nxt;
     cold->fast_recovery = true;
     cold->partial_ack_seen = false;
@@ -138,7 +143,8 @@ void Acknowledgement::update_window(std::uint32_t slot, Tcb& tcb, const Segment&
 
 void Acknowledgement::time_out(Tcb& tcb) noexcept {
     if (Cold* const cold = core_.cold_of(tcb)) {
-        // The threshold falls once for one loss, not with each time-out of the same segment (RFC 5681 section 3.1).
+        // The threshold falls once for one loss, not with each time-out of the same segment (RFC 5681
+        // section 3.1).
         if (tcb.backoff == 0)
             tcb.ssthresh = with_congestion_control(core_.config.congestion, [&](auto control) noexcept {
                 return control.ssthresh_after_loss(tcb, tcb.in_flight());

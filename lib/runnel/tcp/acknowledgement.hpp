@@ -1,5 +1,5 @@
-// What an acceptable ACK does to the sending side: data released, round trip measured, congestion window moved, losses
-// detected and repaired (RFC 6298, RFC 5681, RFC 6582, RFC 3042).
+// What an acceptable ACK does to the sending side: data released, round trip measured, congestion window
+// moved, losses detected and repaired (RFC 6298, RFC 5681, RFC 6582, RFC 3042).
 #pragma once
 
 #include <cstdint>
@@ -12,13 +12,15 @@ namespace runnel::tcp {
 
 class Acknowledgement {
   public:
-    Acknowledgement(Core& core, Transmission& transmission) noexcept : core_(core), transmission_(transmission) {}
+    Acknowledgement(Core& core, Transmission& transmission) noexcept
+        : core_(core), transmission_(transmission) {}
 
     /// SND.UNA < SEG.ACK <= SND.NXT: new data (or our FIN) is acknowledged.
     void advance(std::uint32_t slot, Tcb& tcb, const Segment& segment) noexcept;
     /// SEG.ACK = SND.UNA in a segment that brings nothing else: a duplicate ACK (RFC 5681 section 2).
     void duplicate(std::uint32_t slot, Tcb& tcb) noexcept;
-    /// Takes the segment's window (RFC 9293 section 3.10.7.4), once its ordering by SND.WL1 and SND.WL2 has been checked.
+    /// Takes the segment's window (RFC 9293 section 3.10.7.4), once its ordering by SND.WL1 and SND.WL2 has
+    /// been checked.
     void update_window(std::uint32_t slot, Tcb& tcb, const Segment& segment, std::uint32_t window) noexcept;
     /// The retransmission timer has expired (RFC 6298 section 5, RFC 5681 section 3.1).
     void time_out(Tcb& tcb) noexcept;

@@ -1,5 +1,5 @@
-// The limit on challenge ACKs (RFC 5961 section 7), kept for each connection by itself: a global limit would tell one
-// peer what another is being sent (CVE-2016-5696).
+// The limit on challenge ACKs (RFC 5961 section 7), kept for each connection by itself: a global limit would
+// tell one peer what another is being sent (CVE-2016-5696).
 #pragma once
 
 #include <algorithm>

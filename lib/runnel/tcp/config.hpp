@@ -14,25 +14,28 @@ enum class CongestionAlgorithm : std::uint8_t { newreno };
 struct Config {
     // -- capacities: every pool is sized at start and never grows
     std::uint32_t connections = 65536;  ///< connections with a TCB at once
-    std::uint32_t half_open = 4096;     ///< half-open connections at once (SYN received, handshake not complete)
-    std::uint32_t time_wait = 65536;    ///< connections in TIME-WAIT at once; beyond it the oldest is recycled
-    std::uint32_t cold_blocks = 0;      ///< connections with data in flight or queued at once; 0: as many as connections
+    std::uint32_t half_open = 4096;  ///< half-open connections at once (SYN received, handshake not complete)
+    std::uint32_t time_wait = 65536;  ///< connections in TIME-WAIT at once; beyond it the oldest is recycled
+    std::uint32_t cold_blocks =
+        0;  ///< connections with data in flight or queued at once; 0: as many as connections
 
     // -- opening
-    Duration syn_timeout = 1s;         ///< first retransmission of a SYN (RFC 6298 section 2.1); doubles
-    std::uint8_t syn_retries = 7;      ///< SYN retransmissions; with 1 s it gives up after 255 s (R2 of a SYN is at
-                                       ///< least 3 min: RFC 9293 MUST-23)
-    Duration synack_timeout = 1s;      ///< first retransmission of a SYN-ACK; doubles. 3 s gives the classic 3-6-12
-    std::uint8_t synack_retries = 5;   ///< SYN-ACK retransmissions before a half-open connection is dropped
+    Duration syn_timeout = 1s;     ///< first retransmission of a SYN (RFC 6298 section 2.1); doubles
+    std::uint8_t syn_retries = 7;  ///< SYN retransmissions; with 1 s it gives up after 255 s (R2 of a SYN is
+                                   ///< at least 3 min: RFC 9293 MUST-23)
+    Duration synack_timeout =
+        1s;  ///< first retransmission of a SYN-ACK; doubles. 3 s gives the classic 3-6-12
+    std::uint8_t synack_retries = 5;  ///< SYN-ACK retransmissions before a half-open connection is dropped
 
     // -- data
     std::uint32_t receive_buffer = 256 * 1024;  ///< octets a connection may have received and not consumed
-    std::uint32_t send_buffer = 256 * 1024;     ///< octets a connection may hold for sending and retransmission
+    std::uint32_t send_buffer = 256 * 1024;  ///< octets a connection may hold for sending and retransmission
     std::uint32_t out_of_order_limit = 256 * 1024;  ///< octets held out of order, a connection
-    Duration min_rto = 200ms;  ///< RFC 6298 section 2.4 says 1 s SHOULD be the least; 200 ms is what hosts do today
-    Duration max_rto = 120s;   ///< RFC 6298 section 2.5
-    Duration r2 = 924s;        ///< unacknowledged data ends the connection (RFC 9293 SHLD-11: at least 100 s)
-    Duration delayed_ack = 40ms;      ///< RFC 9293 MUST-40: below 500 ms
+    Duration min_rto =
+        200ms;  ///< RFC 6298 section 2.4 says 1 s SHOULD be the least; 200 ms is what hosts do today
+    Duration max_rto = 120s;  ///< RFC 6298 section 2.5
+    Duration r2 = 924s;       ///< unacknowledged data ends the connection (RFC 9293 SHLD-11: at least 100 s)
+    Duration delayed_ack = 40ms;        ///< RFC 9293 MUST-40: below 500 ms
     std::uint16_t initial_window = 10;  ///< segments (RFC 6928)
     std::uint16_t min_peer_mss = 64;    ///< a smaller MSS offered by the peer is taken as this
     bool timestamps = true;             ///< offer and accept RFC 7323 timestamps
@@ -40,15 +43,17 @@ struct Config {
     CongestionAlgorithm congestion = CongestionAlgorithm::newreno;
 
     // -- closing
-    Duration time_wait_duration = 60s;   ///< 2*MSL. RFC 9293 section 3.4.2 names MSL 2 min; hosts use 30 s
-    Duration fin_wait_2_timeout = 60s;   ///< how long a FIN-WAIT-2 whose application has closed waits for the peer's FIN
+    Duration time_wait_duration = 60s;  ///< 2*MSL. RFC 9293 section 3.4.2 names MSL 2 min; hosts use 30 s
+    Duration fin_wait_2_timeout =
+        60s;  ///< how long a FIN-WAIT-2 whose application has closed waits for the peer's FIN
 
     // -- ports
-    std::uint16_t ephemeral_first = 1024;   ///< RFC 6056 section 3.2
+    std::uint16_t ephemeral_first = 1024;  ///< RFC 6056 section 3.2
     std::uint16_t ephemeral_last = 65535;
 
     // -- defence
-    std::uint32_t challenge_acks_per_second = 10;  ///< a connection (RFC 5961 section 7); never a global limit
+    std::uint32_t challenge_acks_per_second =
+        10;  ///< a connection (RFC 5961 section 7); never a global limit
 };
 
 }  // namespace runnel::tcp

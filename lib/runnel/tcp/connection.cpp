@@ -1,5 +1,6 @@
-// The calls of an application on its connection (RFC 9293 section 3.10.1 to 3.10.6). None of them sends or ends anything
-// by itself: they leave word in the TCB, and the next transmission acts on it, so a handler may call them at any time.
+// The calls of an application on its connection (RFC 9293 section 3.10.1 to 3.10.6). None of them sends or
+// ends anything by itself: they leave word in the TCB, and the next transmission acts on it, so a handler may
+// call them at any time.
 #include "runnel/tcp/connection.hpp"
 
 #include <algorithm>
@@ -33,19 +34,18 @@ void queue_fin(Core& core, std::uint32_t slot, Tcb& tcb) noexcept {
 
 // Asks `take(queue, room)` to append to the send queue; it returns how many octets it took of the `wanted`.
 template <class Take>
-SendResult enqueue(Core& core, std::uint32_t slot, Tcb* tcb, std::size_t wanted, Take&& take) noexcept {
-    if (tcb == nullptr || over(*tcb)) return {0, Error::no_connection};
-    if (!open_for_sending(*tcb)) return {0, Error::wrong_state};
+SendResult enqueue(Core& core, std::uint32_t slot, Tcb& tcb, std::size_t wanted, Take&& take) noexcept {
+    if (!open_for_sending(tcb)) return {0, Error::wrong_state};
     if (wanted == 0) return {};
-    Cold* const cold = core.attach_cold(*tcb);
+    Cold* const cold = core.attach_cold(tcb);
     if (cold == nullptr) return {0, Error::no_memory};
     const std::size_t room = core.config.send_buffer - std::min(cold->queue.size(), core.config.send_buffer);
     const std::size_t taken = take(*cold, room);
-    if (taken > 0) core.want_output(slot, *tcb);
-    core.detach_idle_cold(*tcb);
+    if (taken > 0) core.want_output(slot, tcb);
+    core.detach_idle_cold(tcb);
     if (taken == wanted) return {taken, Error::none};
     if (room < wanted) {
-        tcb->send_blocked = true;
+        tcb.send_blocked = true;
         return {taken, Error::buffer_full};
     }
     return {taken, Error::no_memory};
@@ -53,25 +53,29 @@ SendResult enqueue(Core& core, std::uint32_t slot, Tcb* tcb, std::size_t wanted,
 
 }  // namespace
 
+Tcb* Connection::find() const noexcept {
+    return endpoint_ == nullptr ? nullptr : endpoint_->core().tcbs.get(slot_, generation_);
+}
+
 bool Connection::alive() const noexcept {
-    if (endpoint_ == nullptr) return false;
-    const Tcb* const tcb = endpoint_->core().tcbs.get(slot_, generation_);
-    return tcb != nullptr && !over(*tcb);
+    const Tcb* const tcb = find();
+    return tcb != nullptr && !tcb->aborting;
 }
 
 SendResult Connection::send(std::span<const std::byte> octets) noexcept {
-    if (endpoint_ == nullptr) return {0, Error::no_connection};
+    Tcb* const tcb = find();
+    if (tcb == nullptr || over(*tcb)) return {0, Error::no_connection};
     Core& core = endpoint_->core();
-    return enqueue(core, slot_, core.tcbs.get(slot_, generation_), octets.size(),
-                   [&](Cold& cold, std::size_t room) noexcept {
-                       return cold.queue.append_copy(octets.first(std::min(room, octets.size())), core.stash);
-                   });
+    return enqueue(core, slot_, *tcb, octets.size(), [&](Cold& cold, std::size_t room) noexcept {
+        return cold.queue.append_copy(octets.first(std::min(room, octets.size())), core.stash);
+    });
 }
 
 SendResult Connection::send_static(std::span<const std::byte> octets) noexcept {
-    if (endpoint_ == nullptr) return {0, Error::no_connection};
+    Tcb* const tcb = find();
+    if (tcb == nullptr || over(*tcb)) return {0, Error::no_connection};
     Core& core = endpoint_->core();
-    return enqueue(core, slot_, core.tcbs.get(slot_, generation_), octets.size(),
+    return enqueue(core, slot_, *tcb, octets.size(),
                    [&](Cold& cold, std::size_t room) noexcept -> std::size_t {
                        const auto part = octets.first(std::min(room, octets.size()));
                        return !part.empty() && cold.queue.append_static(part, core.stash) ? part.size() : 0;
@@ -79,9 +83,10 @@ SendResult Connection::send_static(std::span<const std::byte> octets) noexcept {
 }
 
 SendResult Connection::send(rte_mbuf* mbuf) noexcept {
-    if (endpoint_ == nullptr) return {0, Error::no_connection};
+    Tcb* const tcb = find();
+    if (tcb == nullptr || over(*tcb)) return {0, Error::no_connection};
     Core& core = endpoint_->core();
-    return enqueue(core, slot_, core.tcbs.get(slot_, generation_), mbuf->pkt_len,
+    return enqueue(core, slot_, *tcb, mbuf->pkt_len,
                    [&](Cold& cold, std::size_t room) noexcept -> std::size_t {
                        if (mbuf->pkt_len > room) return 0;
                        const std::size_t octets = mbuf->pkt_len;
@@ -104,30 +109,27 @@ SendResult Connection::send_urgent(std::span<const std::byte> octets) noexcept {
 }
 
 Error Connection::consume(std::size_t octets) noexcept {
-    if (endpoint_ == nullptr) return Error::no_connection;
-    Core& core = endpoint_->core();
-    Tcb* const tcb = core.tcbs.get(slot_, generation_);
+    Tcb* const tcb = find();
     if (tcb == nullptr || over(*tcb)) return Error::no_connection;
+    Core& core = endpoint_->core();
     tcb->unconsumed -= static_cast<std::uint32_t>(std::min<std::size_t>(octets, tcb->unconsumed));
     if (endpoint_->parts_->transmission.window_update_due(*tcb)) core.want_output(slot_, *tcb);
     return Error::none;
 }
 
 Error Connection::shutdown() noexcept {
-    if (endpoint_ == nullptr) return Error::no_connection;
-    Core& core = endpoint_->core();
-    Tcb* const tcb = core.tcbs.get(slot_, generation_);
+    Tcb* const tcb = find();
     if (tcb == nullptr || over(*tcb)) return Error::no_connection;
+    Core& core = endpoint_->core();
     if (!open_for_sending(*tcb)) return Error::wrong_state;
     queue_fin(core, slot_, *tcb);
     return Error::none;
 }
 
 Error Connection::close() noexcept {
-    if (endpoint_ == nullptr) return Error::no_connection;
-    Core& core = endpoint_->core();
-    Tcb* const tcb = core.tcbs.get(slot_, generation_);
+    Tcb* const tcb = find();
     if (tcb == nullptr || over(*tcb)) return Error::no_connection;
+    Core& core = endpoint_->core();
     if (tcb->closed_by_application) return Error::wrong_state;
     tcb->closed_by_application = true;
     const Cold* const cold = core.cold_of(*tcb);
@@ -143,29 +145,26 @@ Error Connection::close() noexcept {
 }
 
 Error Connection::abort() noexcept {
-    if (endpoint_ == nullptr) return Error::no_connection;
-    Core& core = endpoint_->core();
-    Tcb* const tcb = core.tcbs.get(slot_, generation_);
+    Tcb* const tcb = find();
     if (tcb == nullptr || over(*tcb)) return Error::no_connection;
+    Core& core = endpoint_->core();
     queue_abort(core, slot_, *tcb);
     return Error::none;
 }
 
 Error Connection::set_nagle(bool on) noexcept {
-    if (endpoint_ == nullptr) return Error::no_connection;
-    Core& core = endpoint_->core();
-    Tcb* const tcb = core.tcbs.get(slot_, generation_);
+    Tcb* const tcb = find();
     if (tcb == nullptr || over(*tcb)) return Error::no_connection;
+    Core& core = endpoint_->core();
     tcb->nagle = on;
     core.want_output(slot_, *tcb);
     return Error::none;
 }
 
 Error Connection::set_user_timeout(Duration timeout) noexcept {
-    if (endpoint_ == nullptr) return Error::no_connection;
-    Core& core = endpoint_->core();
-    Tcb* const tcb = core.tcbs.get(slot_, generation_);
+    Tcb* const tcb = find();
     if (tcb == nullptr || over(*tcb)) return Error::no_connection;
+    Core& core = endpoint_->core();
     Cold* const cold = core.attach_cold(*tcb);
     if (cold == nullptr) return Error::no_memory;
     cold->user_timeout = std::max(timeout, Duration{});
@@ -174,25 +173,22 @@ Error Connection::set_user_timeout(Duration timeout) noexcept {
 }
 
 Error Connection::set_context(std::uint64_t context) noexcept {
-    if (endpoint_ == nullptr) return Error::no_connection;
-    Tcb* const tcb = endpoint_->core().tcbs.get(slot_, generation_);
+    Tcb* const tcb = find();
     if (tcb == nullptr) return Error::no_connection;
     tcb->context = context;
     return Error::none;
 }
 
 std::uint64_t Connection::context() const noexcept {
-    if (endpoint_ == nullptr) return 0;
-    const Tcb* const tcb = endpoint_->core().tcbs.get(slot_, generation_);
+    const Tcb* const tcb = find();
     return tcb == nullptr ? 0 : tcb->context;
 }
 
 ConnectionInfo Connection::info() const noexcept {
     ConnectionInfo info;
-    if (endpoint_ == nullptr) return info;
-    Core& core = endpoint_->core();
-    const Tcb* const tcb = core.tcbs.get(slot_, generation_);
+    const Tcb* const tcb = find();
     if (tcb == nullptr) return info;
+    Core& core = endpoint_->core();
     const Cold* const cold = core.cold_of(*tcb);
     const std::size_t queued = cold == nullptr ? 0 : cold->queue.size();
     info.state = tcb->state;

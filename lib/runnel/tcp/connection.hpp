@@ -1,5 +1,5 @@
-// What an application holds of TCP: the handle of a connection, the handler that hears of it, and the options with
-// which it is opened.
+// What an application holds of TCP: the handle of a connection, the handler that hears of it, and the options
+// with which it is opened.
 #pragma once
 
 #include <cstddef>
@@ -15,9 +15,10 @@
 namespace runnel::tcp {
 
 class Endpoint;
+struct Tcb;
 
-/// The state of a connection, named as RFC 9293 section 3.3.2 names it. LISTEN and, for a passive open, SYN-RECEIVED
-/// live in tables of their own and no handle points at them.
+/// The state of a connection, named as RFC 9293 section 3.3.2 names it. LISTEN and, for a passive open,
+/// SYN-RECEIVED live in tables of their own and no handle points at them.
 enum class State : std::uint8_t {
     closed,
     syn_sent,
@@ -36,26 +37,26 @@ enum class State : std::uint8_t {
 /// Why a call was not carried out.
 enum class Error : std::uint8_t {
     none,
-    no_connection,       ///< the handle's connection is over; the slot may serve another by now
-    wrong_state,         ///< the connection is not, or no longer, open in that direction
-    invalid_address,     ///< the address may not be connected to, or sent from (RFC 9293 MUST-46)
-    no_route,            ///< no interface leads to that address
-    address_in_use,      ///< this pair of addresses and ports has a connection
-    no_port_free,        ///< every ephemeral port to that destination is taken
-    connections_full,    ///< the table of connections is full (tcp::Config::connections)
-    no_memory,           ///< no cold block or no mbuf is free
-    buffer_full,         ///< the send buffer is full; `writable` says when to go on
+    no_connection,     ///< the handle's connection is over; the slot may serve another by now
+    wrong_state,       ///< the connection is not, or no longer, open in that direction
+    invalid_address,   ///< the address may not be connected to, or sent from (RFC 9293 MUST-46)
+    no_route,          ///< no interface leads to that address
+    address_in_use,    ///< this pair of addresses and ports has a connection
+    no_port_free,      ///< every ephemeral port to that destination is taken
+    connections_full,  ///< the table of connections is full (tcp::Config::connections)
+    no_memory,         ///< no cold block or no mbuf is free
+    buffer_full,       ///< the send buffer is full; `writable` says when to go on
 };
 [[nodiscard]] std::string_view to_string(Error error) noexcept;
 
 /// How a connection ended.
 enum class CloseReason : std::uint8_t {
-    orderly,        ///< both directions closed with FIN; what follows is TIME-WAIT or nothing
-    reset,          ///< the peer sent an RST (ECONNRESET)
-    refused,        ///< the peer, or ICMP, refused our SYN (ECONNREFUSED)
-    timed_out,      ///< no answer for R2 (ETIMEDOUT)
-    aborted,        ///< this side called `abort()`
-    unreachable,    ///< nobody could be asked: ICMP told so while the connection was opening (EHOSTUNREACH)
+    orderly,      ///< both directions closed with FIN; what follows is TIME-WAIT or nothing
+    reset,        ///< the peer sent an RST (ECONNRESET)
+    refused,      ///< the peer, or ICMP, refused our SYN (ECONNREFUSED)
+    timed_out,    ///< no answer for R2 (ETIMEDOUT)
+    aborted,      ///< this side called `abort()`
+    unreachable,  ///< nobody could be asked: ICMP told so while the connection was opening (EHOSTUNREACH)
 };
 [[nodiscard]] std::string_view to_string(CloseReason reason) noexcept;
 
@@ -66,7 +67,7 @@ enum class Ownership : std::uint8_t {
 };
 
 struct SendResult {
-    std::size_t accepted = 0;  ///< octets taken for sending
+    std::size_t accepted = 0;   ///< octets taken for sending
     Error error = Error::none;  ///< `buffer_full` where not all were taken for want of room
 };
 
@@ -83,9 +84,9 @@ struct ConnectionInfo {
     std::size_t unsent = 0, unacknowledged = 0, unconsumed = 0;
 };
 
-/// The handle of a connection: slot and generation. Cheap to copy, valid for ever: after the connection has ended every
-/// call answers `Error::no_connection`, also when the slot serves another connection. To be used on the thread of its
-/// stack only. Calls made inside a handler take effect when the handler returns.
+/// The handle of a connection: slot and generation. Cheap to copy, valid for ever: after the connection has
+/// ended every call answers `Error::no_connection`, also when the slot serves another connection. To be used
+/// on the thread of its stack only. Calls made inside a handler take effect when the handler returns.
 class Connection {
   public:
     constexpr Connection() noexcept = default;
@@ -99,9 +100,11 @@ class Connection {
     SendResult send(std::span<const std::byte> octets) noexcept;
     /// Sends octets that stay valid and unchanged until the process ends: nothing is copied before the wire.
     SendResult send_static(std::span<const std::byte> octets) noexcept;
-    /// Sends the octets of an mbuf (chain). On `Error::none` the stack owns it; else it stays the caller's. All or nothing.
+    /// Sends the octets of an mbuf (chain). On `Error::none` the stack owns it; else it stays the caller's.
+    /// All or nothing.
     SendResult send(rte_mbuf* mbuf) noexcept;
-    /// Sends octets of which the last is urgent (RFC 9293 section 3.8.5, RFC 6093: the pointer names the octet after it).
+    /// Sends octets of which the last is urgent (RFC 9293 section 3.8.5, RFC 6093: the pointer names the
+    /// octet after it).
     SendResult send_urgent(std::span<const std::byte> octets) noexcept;
 
     /// Tells that `octets` of the data received are used up: the receive window opens by as much.
@@ -109,8 +112,9 @@ class Connection {
 
     /// Closes the sending direction once all data is sent: FIN. Receiving goes on (half-close).
     Error shutdown() noexcept;
-    /// Closes both directions. With unconsumed data received it sends RST, as data is lost (RFC 9293 section 3.6.1,
-    /// RFC 2525 section 2.17); else it is `shutdown()`, and data that still arrives is answered with RST.
+    /// Closes both directions. With unconsumed data received it sends RST, as data is lost (RFC 9293
+    /// section 3.6.1, RFC 2525 section 2.17); else it is `shutdown()`, and data that still arrives is
+    /// answered with RST.
     Error close() noexcept;
     /// Ends the connection now: RST to the peer, `closed(aborted)` to the handler.
     Error abort() noexcept;
@@ -132,34 +136,38 @@ class Connection {
     friend constexpr bool operator==(const Connection&, const Connection&) noexcept = default;
 
   private:
+    [[nodiscard]] Tcb* find() const noexcept;
+
     Endpoint* endpoint_ = nullptr;
     std::uint32_t slot_ = 0;
     std::uint32_t generation_ = 0;
 };
 
-/// Hears what happens to connections. One handler may serve any number of them. Every call comes on the stack's thread,
-/// from `Stack::receive` or `Stack::advance`; any call on any connection may be made from within. It outlives the
-/// connections that it serves.
+/// Hears what happens to connections. One handler may serve any number of them. Every call comes on the
+/// stack's thread, from `Stack::receive`, `advance` or `transmit`; any call on any connection may be made
+/// from within. It outlives the connections that it serves.
 class Handler {
   public:
     virtual ~Handler() = default;
 
     /// The handshake is complete; data may be sent. (Sending earlier is allowed too, after `connect`.)
     virtual void established(Connection) noexcept {}
-    /// Octets in order. `payload` holds exactly these; it may be a chain. They count against the receive window until
-    /// `consume()`.
+    /// Octets in order. `payload` holds exactly these; it may be a chain. They count against the receive
+    /// window until `consume()`.
     virtual Ownership data(Connection connection, rte_mbuf& payload) noexcept = 0;
     /// The send buffer, after having been full, has room again.
     virtual void writable(Connection) noexcept {}
-    /// The peer sent FIN: no more data will come; sending goes on (CLOSE-WAIT) until `shutdown()` or `close()`.
+    /// The peer sent FIN: no more data will come; sending goes on (CLOSE-WAIT) until `shutdown()` or
+    /// `close()`.
     virtual void peer_closed(Connection) noexcept {}
-    /// The peer announced urgent data: `octets` of the stream from the next octet to be delivered on lead up to and
-    /// include the last urgent one (RFC 9293 section 3.8.5, MUST-32 and MUST-33). The data itself comes in line.
+    /// The peer announced urgent data: `octets` of the stream from the next octet to be delivered on lead up
+    /// to and include the last urgent one (RFC 9293 section 3.8.5, MUST-32 and MUST-33). The data itself
+    /// comes in line.
     virtual void urgent(Connection, std::uint32_t /*octets*/) noexcept {}
     /// A soft error told by ICMP (type, code); the connection lives (RFC 9293 MUST-47).
     virtual void soft_error(Connection, std::uint8_t /*icmp_type*/, std::uint8_t /*icmp_code*/) noexcept {}
-    /// The connection is over; the handle is valid until this call returns. Comes once for each connection that was
-    /// established, or asked for with `connect`.
+    /// The connection is over; the handle is valid until this call returns. Comes once for each connection
+    /// that was established, or asked for with `connect`.
     virtual void closed(Connection, CloseReason) noexcept {}
 };
 

@@ -10,7 +10,9 @@ namespace {
 // Room for stale entries before the list of pending connections is compacted.
 constexpr std::size_t pending_slack = 1024;
 
-bool earlier(Tick a, Tick b) noexcept { return static_cast<std::int32_t>(a - b) < 0; }
+bool earlier(Tick a, Tick b) noexcept {
+    return static_cast<std::int32_t>(a - b) < 0;
+}
 
 }  // namespace
 
@@ -54,9 +56,15 @@ void Core::set_time(Instant instant) noexcept {
 void Core::prefetch(std::uint32_t value) const noexcept {
     const Owner owner = Owner::decode(value);
     switch (owner.table) {
-        case Table::connection: tcbs.prefetch(owner.slot); break;
-        case Table::half_open: half_open.prefetch(owner.slot); break;
-        case Table::time_wait: time_wait.prefetch(owner.slot); break;
+        case Table::connection:
+            tcbs.prefetch(owner.slot);
+            break;
+        case Table::half_open:
+            half_open.prefetch(owner.slot);
+            break;
+        case Table::time_wait:
+            time_wait.prefetch(owner.slot);
+            break;
     }
 }
 
@@ -76,8 +84,9 @@ Cold* Core::attach_cold(Tcb& tcb) noexcept {
 void Core::detach_idle_cold(Tcb& tcb) noexcept {
     if (tcb.cold == no_slot) return;
     const Cold& cold = colds[tcb.cold];
-    const bool needed = cold.queue.size() > 0 || !cold.out_of_order.empty() || cold.fin_held || cold.urgent_in ||
-                        cold.fast_recovery || cold.timeout_recovery || cold.user_timeout != Duration{};
+    const bool needed = cold.queue.size() > 0 || !cold.out_of_order.empty() || cold.fin_held ||
+                        cold.urgent_in || cold.fast_recovery || cold.timeout_recovery ||
+                        cold.user_timeout != Duration{};
     if (needed) return;
     colds.free(tcb.cold);
     tcb.cold = no_slot;
@@ -130,8 +139,8 @@ void Core::untake_pending(std::uint32_t slot, Tcb& tcb) noexcept {
     pending_[--pending_head_] = slot;
 }
 
-// At most one entry a live connection says `output_pending` truly; all others go. There are never more of these than
-// connections, so this always makes room.
+// At most one entry a live connection says `output_pending` truly; all others go. There are never more of
+// these than connections, so this always makes room.
 void Core::compact_pending() noexcept {
     std::size_t kept = 0;
     for (std::size_t i = pending_head_; i < pending_.size(); ++i) {
@@ -207,7 +216,8 @@ void Core::enter_time_wait(std::uint32_t slot) noexcept {
     entry.timestamps = tcb.timestamps;
     entry.challenges = tcb.challenges;
     entry.expires = after(config.time_wait_duration);
-    flows.replace(tcb.flow_hash, Owner{Table::connection, slot}.encode(), Owner{Table::time_wait, waiting}.encode());
+    flows.replace(tcb.flow_hash, Owner{Table::connection, slot}.encode(),
+                  Owner{Table::time_wait, waiting}.encode());
     counters.add(Counter::tcp_time_wait_entered);
     counters.add(Counter::tcp_closed);
     tcb.aborting = false;

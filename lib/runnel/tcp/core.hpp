@@ -1,5 +1,5 @@
-// What the parts of one core's TCP share: its tables, its memory, its timers and the present time. Each part (segment
-// arrival, transmission, timers, the handles) works on this and on nothing else.
+// What the parts of one core's TCP share: its tables, its memory, its timers and the present time. Each part
+// (segment arrival, transmission, timers, the handles) works on this and on nothing else.
 #pragma once
 
 #include <cstdint>
@@ -41,9 +41,9 @@ struct Core {
 
     // -- the present call
     Instant now{};
-    Tick tick = 0;                // of now
-    std::uint32_t us = 0;         // of now, modulo 2^32
-    std::uint32_t ts_clock = 0;   // of now in milliseconds, modulo 2^32 (RFC 7323 section 5.4)
+    Tick tick = 0;               // of now
+    std::uint32_t us = 0;        // of now, modulo 2^32
+    std::uint32_t ts_clock = 0;  // of now in milliseconds, modulo 2^32 (RFC 7323 section 5.4)
     void set_time(Instant instant) noexcept;
 
     // -- what it stands on
@@ -74,13 +74,17 @@ struct Core {
 
     /// The owner of a four-tuple as the flow table's value, or FlowTable::none.
     [[nodiscard]] std::uint32_t find(const Flow& flow, std::uint32_t hash) const noexcept {
-        return flows.find(hash, [&](std::uint32_t value) noexcept { return flow_of(Owner::decode(value)) == flow; });
+        return flows.find(
+            hash, [&](std::uint32_t value) noexcept { return flow_of(Owner::decode(value)) == flow; });
     }
     [[nodiscard]] const Flow& flow_of(Owner owner) const noexcept {
         switch (owner.table) {
-            case Table::half_open: return half_open[owner.slot].flow;
-            case Table::time_wait: return time_wait[owner.slot].flow;
-            case Table::connection: break;
+            case Table::half_open:
+                return half_open[owner.slot].flow;
+            case Table::time_wait:
+                return time_wait[owner.slot].flow;
+            case Table::connection:
+                break;
         }
         return tcbs[owner.slot].flow;
     }
@@ -88,15 +92,17 @@ struct Core {
     void prefetch(std::uint32_t value) const noexcept;
 
     // -- cold blocks
-    [[nodiscard]] Cold* cold_of(const Tcb& tcb) noexcept { return tcb.cold == no_slot ? nullptr : &colds[tcb.cold]; }
+    [[nodiscard]] Cold* cold_of(const Tcb& tcb) noexcept {
+        return tcb.cold == no_slot ? nullptr : &colds[tcb.cold];
+    }
     /// The cold block, attached if it was not; null where none is free.
     [[nodiscard]] Cold* attach_cold(Tcb& tcb) noexcept;
     /// Gives the cold block back where nothing needs it any more.
     void detach_idle_cold(Tcb& tcb) noexcept;
 
     // -- timers
-    /// Sees that the wheel wakes the connection no later than its earliest deadline. A deadline that moved back costs
-    /// nothing: the wheel finds out when it fires.
+    /// Sees that the wheel wakes the connection no later than its earliest deadline. A deadline that moved
+    /// back costs nothing: the wheel finds out when it fires.
     void schedule(std::uint32_t slot, Tcb& tcb) noexcept;
     [[nodiscard]] Tick after(Duration delay) const noexcept { return timers.tick_after(now, delay); }
     void start_timer(std::uint32_t slot, Tcb& tcb, TimerKind kind, Duration delay) noexcept;

@@ -1,6 +1,5 @@
 #include "runnel/tcp/endpoint.hpp"
 
-#include <array>
 #include <stdexcept>
 #include <string>
 
@@ -20,13 +19,16 @@ void require(bool holds, const std::string& sentence) {
 
 const Config& checked(const Config& config) {
     const auto entries = std::uint64_t{config.connections} + config.half_open + config.time_wait;
-    require(config.connections > 0, "tcp connections is 0: give the number of connections at once, at least 1");
-    require(entries <= Owner::max_slots, "tcp connections, half_open and time_wait are " + std::to_string(entries) +
-                                             " together: the flow table holds at most " +
-                                             std::to_string(Owner::max_slots));
-    require(config.half_open > 0, "tcp half_open is 0: give the number of half-open connections at once, at least 1");
+    require(config.connections > 0,
+            "tcp connections is 0: give the number of connections at once, at least 1");
+    require(entries <= Owner::max_slots,
+            "tcp connections, half_open and time_wait are " + std::to_string(entries) +
+                " together: the flow table holds at most " + std::to_string(Owner::max_slots));
+    require(config.half_open > 0,
+            "tcp half_open is 0: give the number of half-open connections at once, at least 1");
     require(config.receive_buffer >= 1024 && config.receive_buffer <= 1U << 30,
-            "tcp receive_buffer is " + std::to_string(config.receive_buffer) + ": give 1024 to 1073741824 octets");
+            "tcp receive_buffer is " + std::to_string(config.receive_buffer) +
+                ": give 1024 to 1073741824 octets");
     require(config.send_buffer >= 1024 && config.send_buffer <= 1U << 30,
             "tcp send_buffer is " + std::to_string(config.send_buffer) + ": give 1024 to 1073741824 octets");
     require(config.syn_timeout > Duration{} && config.synack_timeout > Duration{},
@@ -39,9 +41,11 @@ const Config& checked(const Config& config) {
                                            ": give at least 48, so that options leave room for data");
     require(config.ephemeral_first > 0 && config.ephemeral_first <= config.ephemeral_last,
             "tcp ephemeral ports " + std::to_string(config.ephemeral_first) + " to " +
-                std::to_string(config.ephemeral_last) + ": give a range that is not empty and does not hold 0");
+                std::to_string(config.ephemeral_last) +
+                ": give a range that is not empty and does not hold 0");
     require(config.challenge_acks_per_second >= 1 && config.challenge_acks_per_second <= 15,
-            "tcp challenge_acks_per_second is " + std::to_string(config.challenge_acks_per_second) + ": give 1 to 15");
+            "tcp challenge_acks_per_second is " + std::to_string(config.challenge_acks_per_second) +
+                ": give 1 to 15");
     return config;
 }
 
@@ -53,7 +57,9 @@ Endpoint::Endpoint(const Config& config, const Secrets& secrets, ip::InternetLay
 
 Endpoint::~Endpoint() = default;
 
-Core& Endpoint::core() noexcept { return parts_->core; }
+Core& Endpoint::core() noexcept {
+    return parts_->core;
+}
 
 std::size_t Endpoint::memory_needed(const Config& config) noexcept {
     const std::uint32_t cold = config.cold_blocks == 0 ? config.connections : config.cold_blocks;
@@ -62,7 +68,9 @@ std::size_t Endpoint::memory_needed(const Config& config) noexcept {
            HalfOpenPool::bytes(config.half_open) + TimeWaitTable::bytes(config.time_wait);
 }
 
-void Endpoint::set_time(Instant now) noexcept { parts_->core.set_time(now); }
+void Endpoint::set_time(Instant now) noexcept {
+    parts_->core.set_time(now);
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // A burst, in stages
@@ -77,10 +85,15 @@ bool parse(Counters& counters, const ip::Ingress& in, Segment& segment) noexcept
     }
     const std::span<const std::byte> first{rte_pktmbuf_mtod(in.mbuf, const std::byte*), in.mbuf->data_len};
     switch (wire::TcpView::check(first)) {
-        case wire::TcpError::none: break;
-        case wire::TcpError::truncated_header: counters.drop(DropReason::tcp_truncated); return false;
+        case wire::TcpError::none:
+            break;
+        case wire::TcpError::truncated_header:
+            counters.drop(DropReason::tcp_truncated);
+            return false;
         case wire::TcpError::data_offset_small:
-        case wire::TcpError::data_offset_beyond: counters.drop(DropReason::tcp_bad_data_offset); return false;
+        case wire::TcpError::data_offset_beyond:
+            counters.drop(DropReason::tcp_bad_data_offset);
+            return false;
     }
     if (!ip::transport_checksum_holds(in)) [[unlikely]] {
         counters.drop(DropReason::tcp_bad_checksum);
@@ -114,7 +127,7 @@ bool parse(Counters& counters, const ip::Ingress& in, Segment& segment) noexcept
 
 void Endpoint::receive(std::span<const ip::Ingress> burst) noexcept {
     Core& core = parts_->core;
-    std::array<Segment, max_burst> segments;
+    std::array<Segment, max_burst>& segments = parts_->burst;
     std::size_t n = 0;
     for (const ip::Ingress& in : burst) {
         Segment& segment = segments[n];
@@ -136,8 +149,8 @@ void Endpoint::receive(std::span<const ip::Ingress> burst) noexcept {
     }
 }
 
-// Nothing that ICMP says ends a connection that is established; in SYN-SENT only what names our very SYN and refuses it
-// does (RFC 9293 section 3.9.2.2, RFC 5927 sections 4.1 and 5.2).
+// Nothing that ICMP says ends a connection that is established; in SYN-SENT only what names our very SYN and
+// refuses it does (RFC 9293 section 3.9.2.2, RFC 5927 sections 4.1 and 5.2).
 void Endpoint::receive_error(const ip::IcmpError& error) noexcept {
     Core& core = parts_->core;
     const Flow flow{error.destination, error.source, error.destination_port, error.source_port};
@@ -163,7 +176,9 @@ void Endpoint::receive_error(const ip::IcmpError& error) noexcept {
     core.handler_of(tcb).soft_error(core.handle(owner.slot), error.type, error.code);
 }
 
-void Endpoint::advance() noexcept { parts_->timers.advance(); }
+void Endpoint::advance() noexcept {
+    parts_->timers.advance();
+}
 
 bool Endpoint::send_pending(std::size_t frames) noexcept {
     Core& core = parts_->core;
@@ -172,8 +187,10 @@ bool Endpoint::send_pending(std::size_t frames) noexcept {
         if (slot == no_slot) return false;
         Tcb& tcb = core.tcbs[slot];
         if (tcb.aborting) [[unlikely]] {
-            // RFC 9293 section 3.10.5: where the peer knows of no connection, or both have closed, no RST is due.
-            const bool tell = tcb.state != State::syn_sent && tcb.state != State::closing && tcb.state != State::last_ack;
+            // RFC 9293 section 3.10.5: where the peer knows of no connection, or both have closed, no RST is
+            // due.
+            const bool tell =
+                tcb.state != State::syn_sent && tcb.state != State::closing && tcb.state != State::last_ack;
             if (tell) parts_->transmission.send_reset(tcb);
             core.end(slot, CloseReason::aborted);
             continue;
@@ -189,7 +206,8 @@ bool Endpoint::send_pending(std::size_t frames) noexcept {
 Instant Endpoint::next_deadline() const noexcept {
     const Core& core = parts_->core;
     if (core.output_wanted()) return core.now;
-    return std::min({core.timers.next_deadline(), core.half_open_timers.next_deadline(), core.time_wait_deadline()});
+    return std::min(
+        {core.timers.next_deadline(), core.half_open_timers.next_deadline(), core.time_wait_deadline()});
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -199,7 +217,8 @@ void Endpoint::listen(const ListenOptions& options) {
     Core& core = parts_->core;
     const std::string where = to_string(options.address) + " port " + std::to_string(options.port);
     require(options.port != 0, "listen: the port is 0; give one from 1 to 65535");
-    require(options.handler != nullptr, "listen on " + where + ": the handler is null; give one that outlives the stack");
+    require(options.handler != nullptr,
+            "listen on " + where + ": the handler is null; give one that outlives the stack");
     require(options.address.is_v4() || options.address.is_unspecified(),
             "listen on " + where + ": this stack speaks IPv4; give one of its IPv4 addresses or 0.0.0.0");
     const Ipv4Address address = options.address.is_v4() ? options.address.v4() : Ipv4Address{};
@@ -208,8 +227,10 @@ void Endpoint::listen(const ListenOptions& options) {
     require(core.listeners.exact(address, options.port) == no_listener,
             "listen on " + where + ": somebody listens there already; unlisten first, or take another port");
     const std::uint16_t handler = core.handlers.acquire(options.handler);
-    require(handler != HandlerTable::none, "listen on " + where + ": 65535 handlers are in use; share handlers");
-    Listeners::Listener listener{.address = address, .port = options.port, .handler = handler, .nagle = options.nagle};
+    require(handler != HandlerTable::none,
+            "listen on " + where + ": 65535 handlers are in use; share handlers");
+    Listeners::Listener listener{
+        .address = address, .port = options.port, .handler = handler, .nagle = options.nagle};
     if (core.listeners.add(listener) == no_listener) {
         core.handlers.release(handler);
         require(false, "listen on " + where + ": 65535 listeners exist; unlisten one first");
@@ -221,7 +242,8 @@ void Endpoint::unlisten(IpAddress address, std::uint16_t port) {
     const std::uint16_t index = core.listeners.exact(address.is_v4() ? address.v4() : Ipv4Address{}, port);
     if (index == no_listener) return;
     for (std::uint32_t slot = 0; slot < core.half_open.capacity(); ++slot)
-        if (core.half_open_timers.armed(slot) && core.half_open[slot].listener == index) core.forget_half_open(slot);
+        if (core.half_open_timers.armed(slot) && core.half_open[slot].listener == index)
+            core.forget_half_open(slot);
     core.handlers.release(core.listeners[index].handler);
     core.listeners.remove(index);
 }
@@ -286,8 +308,14 @@ ConnectResult Endpoint::connect(const ConnectOptions& options) noexcept {
     return {core.handle(slot), Error::none};
 }
 
-std::uint32_t Endpoint::connections() const noexcept { return parts_->core.tcbs.size(); }
-std::uint32_t Endpoint::half_open() const noexcept { return parts_->core.half_open.size(); }
-std::uint32_t Endpoint::time_wait() const noexcept { return parts_->core.time_wait.size(); }
+std::uint32_t Endpoint::connections() const noexcept {
+    return parts_->core.tcbs.size();
+}
+std::uint32_t Endpoint::half_open() const noexcept {
+    return parts_->core.half_open.size();
+}
+std::uint32_t Endpoint::time_wait() const noexcept {
+    return parts_->core.time_wait.size();
+}
 
 }  // namespace runnel::tcp

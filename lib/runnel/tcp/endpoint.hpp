@@ -1,4 +1,5 @@
-// Endpoint: one core's TCP. It finds out whose each segment is, a burst at a time, and holds the parts together.
+// Endpoint: one core's TCP. It finds out whose each segment is, a burst at a time, and holds the parts
+// together.
 #pragma once
 
 #include <cstdint>
@@ -25,10 +26,10 @@ class Endpoint {
     /// Segments that one call of `receive` takes.
     static constexpr std::size_t max_burst = 64;
 
-    /// What it refers to is not owned and outlives it. Throws `std::invalid_argument` naming a setting out of range and
-    /// `std::runtime_error` where EAL memory does not suffice.
-    Endpoint(const Config& config, const Secrets& secrets, ip::InternetLayer& ip, Counters& counters, MbufStash& stash,
-             TransmitQueue& queue);
+    /// What it refers to is not owned and outlives it. Throws `std::invalid_argument` naming a setting out of
+    /// range and `std::runtime_error` where EAL memory does not suffice.
+    Endpoint(const Config& config, const Secrets& secrets, ip::InternetLayer& ip, Counters& counters,
+             MbufStash& stash, TransmitQueue& queue);
     ~Endpoint();
     Endpoint(const Endpoint&) = delete;
     Endpoint& operator=(const Endpoint&) = delete;
@@ -38,12 +39,13 @@ class Endpoint {
 
     /// The instant at which what follows happens.
     void set_time(Instant now) noexcept;
-    /// Processes TCP segments, at most `max_burst`: all are parsed and checked, then all looked up, then each processed
-    /// (DESIGN.md, rule 4). Takes the mbufs.
+    /// Processes TCP segments, at most `max_burst`: all are parsed and checked, then all looked up, then each
+    /// processed (DESIGN.md, rule 4). Takes the mbufs.
     void receive(std::span<const ip::Ingress> burst) noexcept;
     void receive_error(const ip::IcmpError& error) noexcept;
     void advance() noexcept;
-    /// Lets connections send while the transmit queue holds fewer than `frames`. False where nothing more can be sent now.
+    /// Lets connections send while the transmit queue holds fewer than `frames`. False where nothing more can
+    /// be sent now.
     bool send_pending(std::size_t frames) noexcept;
     [[nodiscard]] Instant next_deadline() const noexcept;
 

@@ -1,5 +1,5 @@
-// Ephemeral ports (RFC 6056): the double-hash algorithm of section 3.3.4, with the successive ports of a destination
-// passed through a keyed permutation so that they do not follow one another either.
+// Ephemeral ports (RFC 6056): the double-hash algorithm of section 3.3.4, with the successive ports of a
+// destination passed through a keyed permutation so that they do not follow one another either.
 #pragma once
 
 #include <array>
@@ -10,19 +10,20 @@
 
 namespace runnel::tcp {
 
-/// Proposes local ports for active opens. Each port of the range comes once in a round, so the time until a port is
-/// used again towards the same destination is as long as it can be.
+/// Proposes local ports for active opens. Each port of the range comes once in a round, so the time until a
+/// port is used again towards the same destination is as long as it can be.
 class EphemeralPorts {
   public:
     EphemeralPorts(HashKey key, std::uint16_t first, std::uint16_t last) noexcept
         : key_(key), first_(first), last_(last) {}
 
-    /// Calls `try_port(port)` with one port after the other until it returns true, through at most one whole round.
-    /// Returns the port, or 0 where none was free.
+    /// Calls `try_port(port)` with one port after the other until it returns true, through at most one whole
+    /// round. Returns the port, or 0 where none was free.
     template <class TryPort>
-    std::uint16_t choose(Ipv4Address remote, std::uint16_t remote_port, Ipv4Address local, TryPort&& try_port) noexcept {
-        const std::uint64_t f =
-            siphash_1_3(key_, std::uint64_t{remote.value} << 32 | local.value, std::uint64_t{remote_port} << 48);
+    std::uint16_t choose(Ipv4Address remote, std::uint16_t remote_port, Ipv4Address local,
+                         TryPort&& try_port) noexcept {
+        const std::uint64_t f = siphash_1_3(key_, std::uint64_t{remote.value} << 32 | local.value,
+                                            std::uint64_t{remote_port} << 48);
         std::uint32_t& counter = counters_[f % counters_.size()];
         const auto round_key = static_cast<std::uint32_t>(f >> 32);
         for (std::uint32_t i = 0; i < 65536; ++i) {

@@ -1,4 +1,5 @@
-// Which connection a segment belongs to: the four-tuple, its keyed hash, and what the flow table's values say.
+// Which connection a segment belongs to: the four-tuple, its keyed hash, and what the flow table's values
+// say.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,8 @@ struct Flow {
     }
 };
 
-/// The hash under which the flow table files a connection. Its key is secret, so that nobody can aim collisions.
+/// The hash under which the flow table files a connection. Its key is secret, so that nobody can aim
+/// collisions.
 [[nodiscard]] constexpr std::uint32_t flow_hash(HashKey key, const Flow& flow) noexcept {
     const std::uint64_t h = siphash_1_3(key, flow.addresses(), flow.ports());
     return static_cast<std::uint32_t>(h ^ h >> 32);
@@ -33,8 +35,8 @@ struct Flow {
 /// The tables a flow table's value can point into.
 enum class Table : std::uint32_t { connection = 0, half_open = 1, time_wait = 2 };
 
-/// A value of the flow table: which table, and which slot in it. One lookup finds the owner of a segment, whichever of
-/// the three it is, and the passage from one to the next rewrites the value in place.
+/// A value of the flow table: which table, and which slot in it. One lookup finds the owner of a segment,
+/// whichever of the three it is, and the passage from one to the next rewrites the value in place.
 struct Owner {
     static constexpr std::uint32_t slot_bits = 30;
     static constexpr std::uint32_t max_slots = (1U << slot_bits) - 1;

@@ -1,5 +1,5 @@
-// Half-open connections: a SYN has come, the SYN-ACK is on its way, the third segment is awaited. They cost 64 octets,
-// live in a pool of their own and cannot crowd out what is established (RFC 4987 section 3).
+// Half-open connections: a SYN has come, the SYN-ACK is on its way, the third segment is awaited. They cost
+// 64 octets, live in a pool of their own and cannot crowd out what is established (RFC 4987 section 3).
 #pragma once
 
 #include <cstdint>

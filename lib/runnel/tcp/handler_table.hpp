@@ -14,8 +14,8 @@ class HandlerTable {
   public:
     static constexpr std::uint16_t none = 0xffff;
 
-    /// The index of the handler, with one more user; `none` where the table is full. Allocates only where the handler is
-    /// new: a process with a bounded number of handlers allocates at start alone.
+    /// The index of the handler, with one more user; `none` where the table is full. Allocates only where the
+    /// handler is new: a process with a bounded number of handlers allocates at start alone.
     std::uint16_t acquire(Handler* handler) {
         if (last_ < entries_.size() && entries_[last_].handler == handler) [[likely]] {
             ++entries_[last_].users;

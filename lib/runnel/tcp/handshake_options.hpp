@@ -45,8 +45,8 @@ struct PeerOffer {
     return offer;
 }
 
-/// Most octets of data a segment to this peer carries: what it and the path take, less the options that each segment
-/// really has (RFC 9293 MUST-16, RFC 6691).
+/// Most octets of data a segment to this peer carries: what it and the path take, less the options that each
+/// segment really has (RFC 9293 MUST-16, RFC 6691).
 [[nodiscard]] constexpr std::uint16_t segment_data_size(std::uint16_t peer_mss, std::uint16_t path_mtu,
                                                         bool timestamps) noexcept {
     const auto path_mss = static_cast<std::uint16_t>(path_mtu - headers_ipv4);

@@ -13,13 +13,13 @@ namespace runnel::tcp {
 /// What a new incarnation of a connection starts with.
 struct InitialNumbers {
     SeqNum iss{};
-    /// Added to the timestamp clock. The same for each incarnation of a four-tuple, so that timestamps grow from one to
-    /// the next (RFC 6191) and tell nothing of how long the host is up.
+    /// Added to the timestamp clock. The same for each incarnation of a four-tuple, so that timestamps grow
+    /// from one to the next (RFC 6191) and tell nothing of how long the host is up.
     std::uint32_t timestamp_offset = 0;
 };
 
-/// ISN = M + F(four-tuple, secret): M ticks each 4 microseconds, F is SipHash-2-4 under a per-start secret (RFC 6528
-/// section 3). ISNs of one four-tuple grow, ISNs of different ones are unrelated.
+/// ISN = M + F(four-tuple, secret): M ticks each 4 microseconds, F is SipHash-2-4 under a per-start secret
+/// (RFC 6528 section 3). ISNs of one four-tuple grow, ISNs of different ones are unrelated.
 [[nodiscard]] constexpr InitialNumbers initial_numbers(HashKey key, const Flow& flow, Instant now) noexcept {
     const std::uint64_t f = siphash_2_4(key, flow.addresses(), flow.ports());
     const auto m = static_cast<std::uint64_t>(now.time_since_epoch().count()) / 4000;

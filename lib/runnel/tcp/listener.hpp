@@ -31,7 +31,8 @@ class Listeners {
             if (listeners_[i].address == address) return i;
         return no_listener;
     }
-    /// The listener that a SYN to `address` and `port` belongs to: one bound to the address before one bound to all.
+    /// The listener that a SYN to `address` and `port` belongs to: one bound to the address before one bound
+    /// to all.
     [[nodiscard]] std::uint16_t find(Ipv4Address address, std::uint16_t port) const noexcept {
         std::uint16_t any = no_listener;
         for (std::uint16_t i = first_of_port_[port]; i != no_listener; i = listeners_[i].next) {

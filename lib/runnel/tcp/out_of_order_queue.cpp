@@ -6,16 +6,22 @@ namespace runnel::tcp {
 
 namespace {
 
-// What the queue writes at the start of a held mbuf's buffer. The head room of a received packet is at least the 54
-// octets of its headers, and nothing reads them any more.
+// What the queue writes at the start of a held mbuf's buffer. The head room of a received packet is at least
+// the 54 octets of its headers, and nothing reads them any more.
 struct Link {
     rte_mbuf* next;
     SeqNum first;
 };
 
-Link& link_of(rte_mbuf* mbuf) noexcept { return *static_cast<Link*>(mbuf->buf_addr); }
-SeqNum first_of(rte_mbuf* mbuf) noexcept { return link_of(mbuf).first; }
-SeqNum end_of(rte_mbuf* mbuf) noexcept { return link_of(mbuf).first + mbuf->pkt_len; }
+Link& link_of(rte_mbuf* mbuf) noexcept {
+    return *static_cast<Link*>(mbuf->buf_addr);
+}
+SeqNum first_of(rte_mbuf* mbuf) noexcept {
+    return link_of(mbuf).first;
+}
+SeqNum end_of(rte_mbuf* mbuf) noexcept {
+    return link_of(mbuf).first + mbuf->pkt_len;
+}
 
 }  // namespace
 

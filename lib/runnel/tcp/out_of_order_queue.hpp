@@ -10,9 +10,9 @@
 
 namespace runnel::tcp {
 
-/// A sorted list of mbufs without overlaps; each holds only octets that no other holds. Belongs to a cold block; a
-/// zeroed queue is an empty one. A packet's chain hangs on `next`, the list on a pointer in the first mbuf's head room,
-/// where the headers were.
+/// A sorted list of mbufs without overlaps; each holds only octets that no other holds. Belongs to a cold
+/// block; a zeroed queue is an empty one. A packet's chain hangs on `next`, the list on a pointer in the
+/// first mbuf's head room, where the headers were.
 class OutOfOrderQueue {
   public:
     /// Segments held at most: bounds the work of one insertion.
@@ -24,12 +24,12 @@ class OutOfOrderQueue {
         full,       ///< the budget is spent; the mbuf stays the caller's
     };
 
-    /// Takes a segment of `payload.pkt_len` octets that starts at `sequence`, if it brings anything new. What others hold
-    /// already is cut off it; held segments that it covers wholly are let go. `limit` in octets.
+    /// Takes a segment of `payload.pkt_len` octets that starts at `sequence`, if it brings anything new. What
+    /// others hold already is cut off it; held segments that it covers wholly are let go. `limit` in octets.
     Outcome insert(rte_mbuf* payload, SeqNum sequence, std::uint32_t limit, MbufStash& stash) noexcept;
 
-    /// Removes the first segment if it starts at or before `next`, with what precedes `next` cut off; the caller owns it.
-    /// Null where there is a gap, or nothing. Segments wholly before `next` are let go.
+    /// Removes the first segment if it starts at or before `next`, with what precedes `next` cut off; the
+    /// caller owns it. Null where there is a gap, or nothing. Segments wholly before `next` are let go.
     [[nodiscard]] rte_mbuf* pop(SeqNum next, MbufStash& stash) noexcept;
 
     [[nodiscard]] bool empty() const noexcept { return head_ == nullptr; }

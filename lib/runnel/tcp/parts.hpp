@@ -1,9 +1,12 @@
 // The parts of an endpoint, in the order in which they stand on one another.
 #pragma once
 
+#include <array>
+
 #include "runnel/tcp/acknowledgement.hpp"
 #include "runnel/tcp/core.hpp"
 #include "runnel/tcp/endpoint.hpp"
+#include "runnel/tcp/segment.hpp"
 #include "runnel/tcp/segment_arrival.hpp"
 #include "runnel/tcp/timers.hpp"
 #include "runnel/tcp/transmission.hpp"
@@ -11,8 +14,8 @@
 namespace runnel::tcp {
 
 struct Endpoint::Parts {
-    Parts(Endpoint& endpoint, const Config& config, const Secrets& secrets, ip::InternetLayer& ip, Counters& counters,
-          MbufStash& stash, TransmitQueue& queue)
+    Parts(Endpoint& endpoint, const Config& config, const Secrets& secrets, ip::InternetLayer& ip,
+          Counters& counters, MbufStash& stash, TransmitQueue& queue)
         : core(endpoint, config, secrets, ip, counters, stash, queue),
           transmission(core),
           acknowledgement(core, transmission),
@@ -24,6 +27,7 @@ struct Endpoint::Parts {
     Acknowledgement acknowledgement;
     SegmentArrival arrival;
     Timers timers;
+    std::array<Segment, max_burst> burst;  // of the present call: not made anew for each
 };
 
 }  // namespace runnel::tcp

@@ -9,8 +9,8 @@
 
 namespace runnel::tcp {
 
-/// Smoothed round-trip time and its variation, in microseconds scaled by 8 and 4, so that the gains of 1/8 and 1/4 are
-/// shifts. Zero `srtt_8`: no sample yet.
+/// Smoothed round-trip time and its variation, in microseconds scaled by 8 and 4, so that the gains of 1/8
+/// and 1/4 are shifts. Zero `srtt_8`: no sample yet.
 struct RoundTrip {
     std::uint32_t srtt_8 = 0;
     std::uint32_t rttvar_4 = 0;
@@ -34,9 +34,10 @@ struct RoundTrip {
     }
 };
 
-/// The time-out for `estimate`, doubled `backoff` times (RFC 6298 sections 2 and 5.5). Without a sample it is 1 s, or 3 s
-/// where the handshake needed a retransmission (section 5.7).
-[[nodiscard]] constexpr Duration retransmission_timeout(const Config& config, RoundTrip estimate, std::uint8_t backoff,
+/// The time-out for `estimate`, doubled `backoff` times (RFC 6298 sections 2 and 5.5). Without a sample it is
+/// 1 s, or 3 s where the handshake needed a retransmission (section 5.7).
+[[nodiscard]] constexpr Duration retransmission_timeout(const Config& config, RoundTrip estimate,
+                                                        std::uint8_t backoff,
                                                         bool handshake_retransmitted) noexcept {
     Duration rto = handshake_retransmitted ? Duration{3s} : Duration{1s};
     if (estimate.has_sample()) {

@@ -14,7 +14,8 @@
 namespace runnel::tcp {
 
 struct Segment {
-    rte_mbuf* mbuf = nullptr;  ///< data starts at the TCP header until the text is delivered; null: somebody took it
+    rte_mbuf* mbuf =
+        nullptr;  ///< data starts at the TCP header until the text is delivered; null: somebody took it
     Flow flow{};
     std::uint32_t hash = 0;
     SeqNum seq{};
@@ -36,8 +37,7 @@ struct Segment {
     /// The options again, all of them: a SYN's are read so.
     [[nodiscard]] wire::TcpOptions options() const noexcept {
         const auto* header = rte_pktmbuf_mtod(mbuf, const std::byte*);
-        return wire::parse_tcp_options(
-            {header + wire::tcp_header_size, header_size - wire::tcp_header_size});
+        return wire::parse_tcp_options({header + wire::tcp_header_size, header_size - wire::tcp_header_size});
     }
 };
 

@@ -17,7 +17,9 @@ std::uint16_t age_clock(Instant now) noexcept {
 // TS.Recent is no longer to be believed after 24 days (RFC 7323 section 5.5).
 constexpr std::uint16_t outdated = std::chrono::nanoseconds{24h * 24}.count() >> 36;
 
-bool older_timestamp(std::uint32_t a, std::uint32_t b) noexcept { return static_cast<std::int32_t>(a - b) < 0; }
+bool older_timestamp(std::uint32_t a, std::uint32_t b) noexcept {
+    return static_cast<std::int32_t>(a - b) < 0;
+}
 
 }  // namespace
 
@@ -35,8 +37,12 @@ void SegmentArrival::process(Segment& segment) noexcept {
                     synchronized_state(owner.slot, segment);
                 }
                 return;
-            case Table::half_open: half_open_state(owner.slot, segment); return;
-            case Table::time_wait: time_wait_state(owner.slot, segment); return;
+            case Table::half_open:
+                half_open_state(owner.slot, segment);
+                return;
+            case Table::time_wait:
+                time_wait_state(owner.slot, segment);
+                return;
         }
     }
     const std::uint16_t listener = core_.listeners.find(segment.flow.local_address, segment.flow.local_port);
@@ -57,7 +63,8 @@ void SegmentArrival::closed_state(const Segment& segment) noexcept {
 // ---------------------------------------------------------------------------------------------------------------------
 // 3.10.7.2 LISTEN
 
-// `above`: where the four-tuple was in TIME-WAIT, the ISN must lie beyond this (RFC 6191 section 2); else zero.
+// `above`: where the four-tuple was in TIME-WAIT, the ISN must lie beyond this (RFC 6191 section 2); else
+// zero.
 void SegmentArrival::listen_state(Segment& segment, std::uint16_t listener, SeqNum above) noexcept {
     if (segment.has(flag::rst)) {
         core_.counters.drop(DropReason::tcp_listen_unexpected);
@@ -137,7 +144,8 @@ void SegmentArrival::syn_sent_state(std::uint32_t slot, Segment& segment) noexce
     syn_sent_synchronize(slot, tcb, segment, has_ack);
 }
 
-void SegmentArrival::syn_sent_synchronize(std::uint32_t slot, Tcb& tcb, Segment& segment, bool acknowledged) noexcept {
+void SegmentArrival::syn_sent_synchronize(std::uint32_t slot, Tcb& tcb, Segment& segment,
+                                          bool acknowledged) noexcept {
     const wire::TcpOptions options = segment.options();
     const PeerOffer offer = peer_offer(core_.config, options);
     tcb.rcv_nxt = segment.seq + 1;
@@ -175,7 +183,8 @@ void SegmentArrival::syn_sent_synchronize(std::uint32_t slot, Tcb& tcb, Segment&
     process_text(slot, tcb, segment);
 }
 
-// Both sides of the handshake end here: the round trip is known, the window opens, the application hears of it.
+// Both sides of the handshake end here: the round trip is known, the window opens, the application hears of
+// it.
 void SegmentArrival::established(std::uint32_t slot, Tcb& tcb) noexcept {
     const std::uint32_t sent_at = tcb.round_trip.rttvar_4;
     tcb.round_trip = {};
@@ -197,8 +206,8 @@ void SegmentArrival::established(std::uint32_t slot, Tcb& tcb) noexcept {
 
 void SegmentArrival::half_open_state(std::uint32_t slot, Segment& segment) noexcept {
     HalfOpen& half_open = core_.half_open[slot];
-    // The peer's SYN again: our SYN-ACK was lost. (By the letter it would get an empty ACK, which a peer in SYN-SENT
-    // cannot use.)
+    // The peer's SYN again: our SYN-ACK was lost. (By the letter it would get an empty ACK, which a peer in
+    // SYN-SENT cannot use.)
     if ((segment.flags & (flag::syn | flag::ack | flag::rst)) == flag::syn && segment.seq == half_open.irs) {
         if (half_open.challenges.allow(core_.now, core_.config.challenge_acks_per_second)) {
             core_.counters.add(Counter::tcp_synack_retransmits);
@@ -210,15 +219,18 @@ void SegmentArrival::half_open_state(std::uint32_t slot, Segment& segment) noexc
     const bool paws = half_open.timestamps && segment.timestamps && !segment.has(flag::rst) &&
                       older_timestamp(segment.ts_value, half_open.ts_recent);
     const SeqNum edge = half_open.rcv_nxt() + half_open.rcv_wnd;
-    const bool acceptable = segment.length() == 0 ? segment.seq.in_window(half_open.rcv_nxt(), half_open.rcv_wnd)
-                                                  : segment.seq < edge && segment.seq + segment.length() > half_open.rcv_nxt();
+    const bool acceptable = segment.length() == 0
+                                ? segment.seq.in_window(half_open.rcv_nxt(), half_open.rcv_wnd)
+                                : segment.seq < edge && segment.seq + segment.length() > half_open.rcv_nxt();
     if (paws || !acceptable) {
         core_.counters.drop(segment.has(flag::rst) ? DropReason::tcp_reset_out_of_window
                             : paws                 ? DropReason::tcp_paws
                                                    : DropReason::tcp_out_of_window);
-        if (!segment.has(flag::rst) && half_open.challenges.allow(core_.now, core_.config.challenge_acks_per_second))
-            transmission_.send_bare_ack(half_open.flow, {half_open.iss + 1, half_open.rcv_nxt(), half_open.rcv_wnd,
-                                                         half_open.timestamps, half_open.ts_offset, half_open.ts_recent});
+        if (!segment.has(flag::rst) &&
+            half_open.challenges.allow(core_.now, core_.config.challenge_acks_per_second))
+            transmission_.send_bare_ack(half_open.flow,
+                                        {half_open.iss + 1, half_open.rcv_nxt(), half_open.rcv_wnd,
+                                         half_open.timestamps, half_open.ts_offset, half_open.ts_recent});
         return;
     }
     // Second: the RST bit. The listener stays and the application hears nothing (RFC 9293 MUST-11).
@@ -231,8 +243,9 @@ void SegmentArrival::half_open_state(std::uint32_t slot, Segment& segment) noexc
         core_.counters.drop(DropReason::tcp_reset_challenged);
         if (half_open.challenges.allow(core_.now, core_.config.challenge_acks_per_second)) {
             core_.counters.add(Counter::tcp_challenge_acks);
-            transmission_.send_bare_ack(half_open.flow, {half_open.iss + 1, half_open.rcv_nxt(), half_open.rcv_wnd,
-                                                         half_open.timestamps, half_open.ts_offset, half_open.ts_recent});
+            transmission_.send_bare_ack(half_open.flow,
+                                        {half_open.iss + 1, half_open.rcv_nxt(), half_open.rcv_wnd,
+                                         half_open.timestamps, half_open.ts_offset, half_open.ts_recent});
         }
         return;
     }
@@ -289,7 +302,8 @@ void SegmentArrival::complete_handshake(std::uint32_t slot, Segment& segment) no
     tcb.rcv_nxt = half_open.rcv_nxt();
     tcb.rcv_adv = tcb.rcv_nxt + half_open.rcv_wnd;
     tcb.last_ack_sent = tcb.rcv_nxt;
-    tcb.mss = segment_data_size(half_open.peer_mss, core_.ip.mtu_for(half_open.flow.remote_address), half_open.timestamps);
+    tcb.mss = segment_data_size(half_open.peer_mss, core_.ip.mtu_for(half_open.flow.remote_address),
+                                half_open.timestamps);
     tcb.handshake_retransmitted = half_open.retransmissions > 0;
     tcb.round_trip.rttvar_4 = half_open.sent_at;
     tcb.snd_wnd = std::uint32_t{segment.window} << half_open.snd_wscale;
@@ -317,10 +331,12 @@ void SegmentArrival::time_wait_state(std::uint32_t slot, Segment& segment) noexc
     const bool both_stamped = entry.timestamps && segment.timestamps;
     if ((segment.flags & (flag::syn | flag::ack)) == flag::syn) {
         // A new incarnation, if it is certainly newer than all of the old one (RFC 6191 section 2).
-        const bool newer = both_stamped ? older_timestamp(entry.ts_recent, segment.ts_value) ||
-                                              (entry.ts_recent == segment.ts_value && segment.seq >= entry.rcv_nxt)
-                                        : segment.seq >= entry.rcv_nxt;
-        const std::uint16_t listener = core_.listeners.find(segment.flow.local_address, segment.flow.local_port);
+        const bool newer = both_stamped
+                               ? older_timestamp(entry.ts_recent, segment.ts_value) ||
+                                     (entry.ts_recent == segment.ts_value && segment.seq >= entry.rcv_nxt)
+                               : segment.seq >= entry.rcv_nxt;
+        const std::uint16_t listener =
+            core_.listeners.find(segment.flow.local_address, segment.flow.local_port);
         if (newer && listener != no_listener) {
             const SeqNum above = entry.snd_nxt;
             core_.counters.add(Counter::tcp_time_wait_reopened);
@@ -336,8 +352,8 @@ void SegmentArrival::time_wait_state(std::uint32_t slot, Segment& segment) noexc
     if (!paws && segment.has(flag::fin) && segment.seq + segment.length() == entry.rcv_nxt)
         core_.time_wait.restart(slot, core_.after(core_.config.time_wait_duration));  // our ACK was lost
     if (!entry.challenges.allow(core_.now, core_.config.challenge_acks_per_second)) return;
-    transmission_.send_bare_ack(entry.flow, {entry.snd_nxt, entry.rcv_nxt, syn_window(core_.config), entry.timestamps,
-                                             entry.ts_offset, entry.ts_recent});
+    transmission_.send_bare_ack(entry.flow, {entry.snd_nxt, entry.rcv_nxt, syn_window(core_.config),
+                                             entry.timestamps, entry.ts_offset, entry.ts_recent});
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -345,16 +361,18 @@ void SegmentArrival::time_wait_state(std::uint32_t slot, Segment& segment) noexc
 
 void SegmentArrival::synchronized_state(std::uint32_t slot, Segment& segment) noexcept {
     Tcb& tcb = core_.tcbs[slot];
-    if (tcb.state == State::syn_received && segment.has(flag::syn) && segment.seq + 1 == tcb.rcv_nxt) [[unlikely]] {
-        // The peer's SYN of a simultaneous open again. With an ACK of ours it completes the open; without, our SYN-ACK was
-        // lost.
+    if (tcb.state == State::syn_received && segment.has(flag::syn) && segment.seq + 1 == tcb.rcv_nxt)
+        [[unlikely]] {
+        // The peer's SYN of a simultaneous open again. With an ACK of ours it completes the open; without,
+        // our SYN-ACK was lost.
         if (!segment.has(flag::ack)) {
             transmission_.send_syn(tcb);
             return;
         }
         segment.seq += 1;
         segment.flags &= static_cast<std::uint8_t>(~flag::syn);
-        segment.window = static_cast<std::uint16_t>(segment.window >> tcb.snd_wscale);  // a SYN's is not scaled
+        segment.window =
+            static_cast<std::uint16_t>(segment.window >> tcb.snd_wscale);  // a SYN's is not scaled
         tcb.ack_now = true;
         core_.want_output(slot, tcb);
     }
@@ -391,7 +409,8 @@ bool SegmentArrival::check_timestamp(Tcb& tcb, const Segment& segment) noexcept 
     return false;
 }
 
-// First: is any of it in the window? (The RFC's four cases; a segment that covers the whole window counts too.)
+// First: is any of it in the window? (The RFC's four cases; a segment that covers the whole window counts
+// too.)
 bool SegmentArrival::check_sequence(std::uint32_t slot, Tcb& tcb, Segment& segment) noexcept {
     const std::uint32_t length = segment.length();
     const std::uint32_t window = tcb.rcv_wnd();
@@ -411,7 +430,8 @@ bool SegmentArrival::check_sequence(std::uint32_t slot, Tcb& tcb, Segment& segme
         return false;
     }
     if (window == 0 && at_next) {
-        // A closed window takes no text but the ACK, RST and URG of a segment in its place (RFC 9293 MUST-66).
+        // A closed window takes no text but the ACK, RST and URG of a segment in its place (RFC 9293
+        // MUST-66).
         core_.counters.drop(DropReason::tcp_receive_buffer_full);
         segment.text = 0;
         segment.flags &= static_cast<std::uint8_t>(~flag::fin);
@@ -420,8 +440,9 @@ bool SegmentArrival::check_sequence(std::uint32_t slot, Tcb& tcb, Segment& segme
         return true;
     }
     core_.counters.drop(segment.seq + length <= tcb.rcv_nxt && length > 0 ? DropReason::tcp_duplicate_data
-                                                                         : DropReason::tcp_out_of_window);
-    // Two sides that each find the other's empty ACKs unacceptable would answer for ever: those count as challenges.
+                                                                          : DropReason::tcp_out_of_window);
+    // Two sides that each find the other's empty ACKs unacceptable would answer for ever: those count as
+    // challenges.
     if (length == 0)
         transmission_.send_challenge_ack(tcb);
     else
@@ -503,9 +524,14 @@ bool SegmentArrival::our_fin_acknowledged(std::uint32_t slot, Tcb& tcb) noexcept
             if (tcb.closed_by_application)
                 core_.start_timer(slot, tcb, TimerKind::fin_wait_2, core_.config.fin_wait_2_timeout);
             return true;
-        case State::closing: core_.enter_time_wait(slot); return false;
-        case State::last_ack: core_.end(slot, CloseReason::orderly); return false;
-        default: return true;
+        case State::closing:
+            core_.enter_time_wait(slot);
+            return false;
+        case State::last_ack:
+            core_.end(slot, CloseReason::orderly);
+            return false;
+        default:
+            return true;
     }
 }
 
@@ -548,14 +574,16 @@ bool SegmentArrival::trim(Tcb& tcb, Segment& segment) noexcept {
 
 void SegmentArrival::deliver(std::uint32_t slot, Tcb& tcb, rte_mbuf* payload) noexcept {
     tcb.unconsumed += payload->pkt_len;
-    if (core_.handler_of(tcb).data(core_.handle(slot), *payload) == Ownership::returned) core_.stash.put(payload);
+    if (core_.handler_of(tcb).data(core_.handle(slot), *payload) == Ownership::returned)
+        core_.stash.put(payload);
 }
 
 // Seventh: the segment text; and the FIN, once all before it is there (eighth).
 void SegmentArrival::process_text(std::uint32_t slot, Tcb& tcb, Segment& segment) noexcept {
     if (segment.text == 0 && !segment.has(flag::fin)) return;
     if (!tcb.can_receive()) {
-        core_.counters.drop(DropReason::tcp_data_after_close);  // the peer has sent its FIN: there can be no more
+        core_.counters.drop(
+            DropReason::tcp_data_after_close);  // the peer has sent its FIN: there can be no more
         return;
     }
     if (tcb.closed_by_application && segment.text > 0) {
@@ -606,16 +634,22 @@ void SegmentArrival::process_text(std::uint32_t slot, Tcb& tcb, Segment& segment
     if ((fin && fin_at == tcb.rcv_nxt) || held_fin_is_due) check_fin(slot, tcb);
 }
 
-// A segment before its turn is held, and answered at once: the peer counts these answers (RFC 5681 section 4.2).
+// A segment before its turn is held, and answered at once: the peer counts these answers (RFC 5681
+// section 4.2).
 void SegmentArrival::hold_out_of_order(Tcb& tcb, Segment& segment, bool fin) noexcept {
     core_.counters.add(Counter::tcp_out_of_order_in);
     if (Cold* const cold = core_.attach_cold(tcb)) {
         bool held = true;
         if (segment.text > 0) {
             const SeqNum start = segment.seq;
-            switch (cold->out_of_order.insert(segment.mbuf, start, core_.config.out_of_order_limit, core_.stash)) {
-                case OutOfOrderQueue::Outcome::held: segment.mbuf = nullptr; break;
-                case OutOfOrderQueue::Outcome::duplicate: core_.counters.drop(DropReason::tcp_duplicate_data); break;
+            switch (cold->out_of_order.insert(segment.mbuf, start, core_.config.out_of_order_limit,
+                                              core_.stash)) {
+                case OutOfOrderQueue::Outcome::held:
+                    segment.mbuf = nullptr;
+                    break;
+                case OutOfOrderQueue::Outcome::duplicate:
+                    core_.counters.drop(DropReason::tcp_duplicate_data);
+                    break;
                 case OutOfOrderQueue::Outcome::full:
                     core_.counters.drop(DropReason::tcp_out_of_order_full);
                     held = false;
@@ -631,8 +665,8 @@ void SegmentArrival::hold_out_of_order(Tcb& tcb, Segment& segment, bool fin) noe
     transmission_.send_ack(tcb);
 }
 
-// ACKs wait a little for company: at most 500 ms (RFC 9293 MUST-40) and at most for a second segment (SHLD-19). What a
-// burst brings is acknowledged once, when all of it has been processed (MUST-59).
+// ACKs wait a little for company: at most 500 ms (RFC 9293 MUST-40) and at most for a second segment
+// (SHLD-19). What a burst brings is acknowledged once, when all of it has been processed (MUST-59).
 void SegmentArrival::acknowledge_text(std::uint32_t slot, Tcb& tcb, bool at_once) noexcept {
     if (at_once || tcb.ack_delayed) {
         tcb.ack_now = true;
@@ -660,7 +694,8 @@ void SegmentArrival::check_fin(std::uint32_t slot, Tcb& tcb) noexcept {
 }
 
 void SegmentArrival::remember_timestamp(Tcb& tcb, const Segment& segment) noexcept {
-    // RFC 7323 section 4.3: the timestamp that an ACK echoes is that of the segment which the last ACK left unacknowledged.
+    // RFC 7323 section 4.3: the timestamp that an ACK echoes is that of the segment which the last ACK left
+    // unacknowledged.
     if (!tcb.timestamps || !segment.timestamps) return;
     if (older_timestamp(segment.ts_value, tcb.ts_recent) || segment.seq > tcb.last_ack_sent) return;
     tcb.ts_recent = segment.ts_value;

@@ -1,5 +1,5 @@
-// SEGMENT ARRIVES (RFC 9293 section 3.10.7): what the RFC says to do with a segment, in its order, each step a function
-// of its own.
+// SEGMENT ARRIVES (RFC 9293 section 3.10.7): what the RFC says to do with a segment, in its order, each step
+// a function of its own.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ class SegmentArrival {
     SegmentArrival(Core& core, Transmission& transmission, Acknowledgement& acknowledgement) noexcept
         : core_(core), transmission_(transmission), acknowledgement_(acknowledgement) {}
 
-    /// Processes one segment of whatever owner. Takes `segment.mbuf`: it is null afterwards where somebody keeps the mbuf,
-    /// else the caller's to put back.
+    /// Processes one segment of whatever owner. Takes `segment.mbuf`: it is null afterwards where somebody
+    /// keeps the mbuf, else the caller's to put back.
     void process(Segment& segment) noexcept;
 
   private:
@@ -34,8 +34,8 @@ class SegmentArrival {
     void time_wait_state(std::uint32_t slot, Segment& segment) noexcept;
     // 3.10.7.4, for all others, step by step; false: the segment goes no further
     void synchronized_state(std::uint32_t slot, Segment& segment) noexcept;
-    bool check_timestamp(Tcb& tcb, const Segment& segment) noexcept;               // RFC 7323 section 5.3
-    bool check_sequence(std::uint32_t slot, Tcb& tcb, Segment& segment) noexcept;  // first
+    bool check_timestamp(Tcb& tcb, const Segment& segment) noexcept;                // RFC 7323 section 5.3
+    bool check_sequence(std::uint32_t slot, Tcb& tcb, Segment& segment) noexcept;   // first
     bool check_rst(std::uint32_t slot, Tcb& tcb, const Segment& segment) noexcept;  // second
     bool check_syn(Tcb& tcb, Segment& segment) noexcept;                            // fourth
     bool check_ack(std::uint32_t slot, Tcb& tcb, const Segment& segment) noexcept;  // fifth

@@ -1,5 +1,5 @@
-// What the application has sent and the peer has not yet acknowledged: a list of mbufs, held until the cumulative ACK
-// passes them (RFC 9293 section 3.8.1).
+// What the application has sent and the peer has not yet acknowledged: a list of mbufs, held until the
+// cumulative ACK passes them (RFC 9293 section 3.8.1).
 #pragma once
 
 #include <cstddef>
@@ -12,9 +12,9 @@
 
 namespace runnel::tcp {
 
-/// A stream of octets in mbufs linked by `next`. An mbuf with `data_len` 0 stands for octets elsewhere that never
-/// change (`send_static`): its data room holds the pointer, its `pkt_len` the length. Position 0 is the oldest octet
-/// kept. Belongs to a cold block; a zeroed queue is an empty one.
+/// A stream of octets in mbufs linked by `next`. An mbuf with `data_len` 0 stands for octets elsewhere that
+/// never change (`send_static`): its data room holds the pointer, its `pkt_len` the length. Position 0 is the
+/// oldest octet kept. Belongs to a cold block; a zeroed queue is an empty one.
 class SendQueue {
   public:
     [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
@@ -26,7 +26,8 @@ class SendQueue {
     /// Takes over an mbuf chain. Segments without data go to the stash.
     void append_mbuf(rte_mbuf* chain, MbufStash& stash) noexcept;
 
-    /// Copies `length` octets from `position` on to `out`; they must be there. Quick where it follows the last read.
+    /// Copies `length` octets from `position` on to `out`; they must be there. Quick where it follows the
+    /// last read.
     void read(std::uint32_t position, std::uint32_t length, std::byte* out) noexcept;
 
     /// Lets go of the `octets` oldest, at most `size()`.

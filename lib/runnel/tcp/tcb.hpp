@@ -1,5 +1,5 @@
-// The transmission control block (RFC 9293 section 3.3.1): the hot part that each connection has, and the cold block
-// that it has only while data is in flight, queued or out of order (DESIGN.md, rule 5).
+// The transmission control block (RFC 9293 section 3.3.1): the hot part that each connection has, and the
+// cold block that it has only while data is in flight, queued or out of order (DESIGN.md, rule 5).
 #pragma once
 
 #include <cstdint>
@@ -24,30 +24,32 @@ enum class TimerKind : std::uint8_t {
     fin_wait_2,      ///< the application has closed and waits for the peer's FIN
 };
 
-/// The hot part: two cache lines. A connection over IPv6 keeps its addresses in an array beside this one, filed under the
-/// same slot; what SACK, RACK and the other congestion controls add while data is in flight goes to the cold block.
+/// The hot part: two cache lines. A connection over IPv6 keeps its addresses in an array beside this one,
+/// filed under the same slot; what SACK, RACK and the other congestion controls add while data is in flight
+/// goes to the cold block.
 struct alignas(64) Tcb {
     // -- first line: whose segment, is it acceptable, what does it acknowledge
-    Flow flow;                 // 12 octets
+    Flow flow;  // 12 octets
     std::uint32_t flow_hash;
     std::uint32_t generation;  // kept by the pool: odd while the slot is live
     State state;
     std::uint8_t snd_wscale : 4;
     std::uint8_t rcv_wscale : 4;
-    bool timestamps : 1;               // RFC 7323 timestamps are on
+    bool timestamps : 1;  // RFC 7323 timestamps are on
     bool nagle : 1;
     bool passive : 1;                  // opened by a listener (RFC 9293 MUST-11)
     bool handshake_retransmitted : 1;  // RFC 6298 section 5.7, RFC 5681 section 3.1
     bool fin_queued : 1;               // `shutdown` was called
     bool fin_sent : 1;
-    bool closed_by_application : 1;    // `close` was called: data that arrives is answered with RST
-    bool aborting : 1;                 // `abort` was called and waits for its turn
-    bool ack_now : 1;                  // an ACK is due with the next transmission
-    bool ack_delayed : 1;              // an ACK is due at `ack_deadline`
-    bool output_pending : 1;           // listed for transmission
-    bool send_blocked : 1;             // the application was refused octets and waits for `writable`
-    bool unreachable : 1;              // ICMP said so while the connection was opening
-    bool timer_cancels_silly : 1;      // the persist timer has fired: a small segment may go (RFC 9293 section 3.8.6.2.1)
+    bool closed_by_application : 1;  // `close` was called: data that arrives is answered with RST
+    bool aborting : 1;               // `abort` was called and waits for its turn
+    bool ack_now : 1;                // an ACK is due with the next transmission
+    bool ack_delayed : 1;            // an ACK is due at `ack_deadline`
+    bool output_pending : 1;         // listed for transmission
+    bool send_blocked : 1;           // the application was refused octets and waits for `writable`
+    bool unreachable : 1;            // ICMP said so while the connection was opening
+    bool timer_cancels_silly : 1;    // the persist timer has fired: a small segment may go (RFC 9293
+                                     // section 3.8.6.2.1)
     TimerKind timer_kind : 2;
     SeqNum snd_una;
     SeqNum snd_nxt;  // in RFC 9293's sense: after the highest octet ever sent
@@ -61,19 +63,21 @@ struct alignas(64) Tcb {
 
     // -- second line: timers, congestion, the application
     TimerLink timer;
-    Tick deadline;        // of the timer that `timer_kind` names; where none runs, when data was last sent
+    Tick deadline;  // of the timer that `timer_kind` names; where none runs, when data was last sent
     Tick ack_deadline;
-    RoundTrip round_trip;  // SYN-SENT and an active SYN-RECEIVED: `rttvar_4` holds when the SYN left, in microseconds
+    RoundTrip round_trip;  // SYN-SENT and an active SYN-RECEIVED: `rttvar_4` holds when the SYN left, in
+                           // microseconds
     std::uint32_t cwnd;
     std::uint32_t ssthresh;
     std::uint32_t unconsumed;  // octets delivered and not consumed: the receive window is smaller by as much
     std::uint32_t ts_offset;
     std::uint32_t cold;  // slot of the cold block, or no_slot
-    std::uint16_t ts_recent_age;   // when ts_recent was set, in units of 2^36 ns (69 s; it wraps after 52 days)
-    std::uint16_t mss;             // most octets of data a segment carries: options are taken off
-    std::uint16_t max_snd_wnd;     // the largest window the peer has offered, unscaled
-    std::uint16_t handler;         // index in the handler table
-    std::uint8_t backoff;          // how often the running retransmission or persist timer has doubled
+    std::uint16_t
+        ts_recent_age;          // when ts_recent was set, in units of 2^36 ns (69 s; it wraps after 52 days)
+    std::uint16_t mss;          // most octets of data a segment carries: options are taken off
+    std::uint16_t max_snd_wnd;  // the largest window the peer has offered, unscaled
+    std::uint16_t handler;      // index in the handler table
+    std::uint8_t backoff;       // how often the running retransmission or persist timer has doubled
     ChallengeThrottle challenges;
     std::uint16_t spare;
     std::uint64_t context;
@@ -92,22 +96,23 @@ struct alignas(64) Tcb {
 };
 static_assert(sizeof(Tcb) == 128, "an IPv4 connection costs two cache lines");
 
-/// The cold block: everything that concerns data on its way. SACK's scoreboard and RACK's times will stand here too.
+/// The cold block: everything that concerns data on its way. SACK's scoreboard and RACK's times will stand
+/// here too.
 struct alignas(64) Cold {
     SendQueue queue;  // from snd_una on
 
     // retransmission (RFC 6298, RFC 5681, RFC 6582)
-    SeqNum rtx_nxt;   // in a time-out's recovery: what goes out next, below snd_nxt
-    SeqNum recover;   // RFC 6582 section 3.2
+    SeqNum rtx_nxt;  // in a time-out's recovery: what goes out next, below snd_nxt
+    SeqNum recover;  // RFC 6582 section 3.2
     bool fast_recovery;
     bool timeout_recovery;
-    bool partial_ack_seen;      // in this fast recovery: only the first restarts the timer
-    bool timing;                // an RTT measurement is under way
+    bool partial_ack_seen;  // in this fast recovery: only the first restarts the timer
+    bool timing;            // an RTT measurement is under way
     std::uint8_t duplicate_acks;
     std::uint32_t acked_in_avoidance;   // octets, RFC 3465
     std::uint32_t limited_transmitted;  // octets that duplicate ACKs released before the third (RFC 3042)
-    SeqNum timed;               // the octet whose ACK ends the measurement
-    std::uint32_t timed_since;  // microseconds
+    SeqNum timed;                       // the octet whose ACK ends the measurement
+    std::uint32_t timed_since;          // microseconds
 
     // window probes
     bool probe_unanswered;

@@ -1,5 +1,6 @@
-// TIME-WAIT (RFC 9293 section 3.6.1): for 2 MSL after the close the four-tuple is remembered, so that the last ACK can be
-// repeated and no old duplicate enters a new connection. 48 octets each, so that a real 2 MSL is affordable.
+// TIME-WAIT (RFC 9293 section 3.6.1): for 2 MSL after the close the four-tuple is remembered, so that the
+// last ACK can be repeated and no old duplicate enters a new connection. 48 octets each, so that a real 2 MSL
+// is affordable.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +41,8 @@ class TimeWaitTable {
     /// The entry that expires first, or no_slot.
     [[nodiscard]] std::uint32_t oldest() const noexcept { return oldest_; }
 
-    /// A new entry, last to expire; no_slot where the table is full. The caller fills all but `older` and `newer`.
+    /// A new entry, last to expire; no_slot where the table is full. The caller fills all but `older` and
+    /// `newer`.
     [[nodiscard]] std::uint32_t add() noexcept {
         const std::uint32_t slot = entries_.allocate();
         if (slot != no_slot) append(slot);

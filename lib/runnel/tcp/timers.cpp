@@ -4,7 +4,9 @@ namespace runnel::tcp {
 
 namespace {
 
-bool due(Tick deadline, Tick now) noexcept { return static_cast<std::int32_t>(deadline - now) <= 0; }
+bool due(Tick deadline, Tick now) noexcept {
+    return static_cast<std::int32_t>(deadline - now) <= 0;
+}
 
 Duration doubled(Duration first, std::uint8_t times, Duration most) noexcept {
     for (; times > 0 && first < most; --times) first *= 2;
@@ -15,7 +17,8 @@ Duration doubled(Duration first, std::uint8_t times, Duration most) noexcept {
 
 void Timers::advance() noexcept {
     core_.timers.advance(core_.now, [this](std::uint32_t slot) noexcept { fire(slot); });
-    core_.half_open_timers.advance(core_.now, [this](std::uint32_t slot) noexcept { half_open_expired(slot); });
+    core_.half_open_timers.advance(core_.now,
+                                   [this](std::uint32_t slot) noexcept { half_open_expired(slot); });
     core_.expire_time_wait();
 }
 
@@ -41,7 +44,8 @@ void Timers::fire(std::uint32_t slot) noexcept {
                 // The application has gone and the peer does not close: later data will be answered with RST.
                 core_.end(slot, CloseReason::orderly);
                 return;
-            case TimerKind::none: break;
+            case TimerKind::none:
+                break;
         }
     }
     core_.schedule(slot, tcb);
@@ -137,8 +141,8 @@ void Timers::half_open_expired(std::uint32_t slot) noexcept {
     ++half_open.retransmissions;
     core_.counters.add(Counter::tcp_synack_retransmits);
     transmission_.send_syn_ack(half_open);
-    core_.half_open_timers.arm(
-        slot, core_.after(doubled(core_.config.synack_timeout, half_open.retransmissions, core_.config.max_rto)));
+    core_.half_open_timers.arm(slot, core_.after(doubled(core_.config.synack_timeout,
+                                                         half_open.retransmissions, core_.config.max_rto)));
 }
 
 }  // namespace runnel::tcp

@@ -1,5 +1,5 @@
-// What happens when a timer expires (RFC 9293 section 3.10.8): retransmission, window probes, the delayed ACK, SYN-ACKs
-// again, and the end of waiting.
+// What happens when a timer expires (RFC 9293 section 3.10.8): retransmission, window probes, the delayed
+// ACK, SYN-ACKs again, and the end of waiting.
 #pragma once
 
 #include <cstdint>

@@ -36,8 +36,8 @@ SeqNum Transmission::new_right_edge(const Tcb& tcb) const noexcept {
     return max(tcb.rcv_nxt + std::min(free, nameable), tcb.rcv_adv);
 }
 
-// The window field. The right edge moves on only by a step worth telling (RFC 9293 MUST-39) and never left, not even by
-// the rounding of the window scale (SHLD-14): the field is rounded up.
+// The window field. The right edge moves on only by a step worth telling (RFC 9293 MUST-39) and never left,
+// not even by the rounding of the window scale (SHLD-14): the field is rounded up.
 std::uint16_t Transmission::advertise_window(Tcb& tcb) const noexcept {
     const SeqNum edge = new_right_edge(tcb);
     const std::uint32_t step = std::min<std::uint32_t>(tcb.mss, core_.config.receive_buffer / 2);
@@ -75,9 +75,9 @@ void Transmission::restart_after_idle(Tcb& tcb) const noexcept {
 // ---------------------------------------------------------------------------------------------------------------------
 // Data
 
-// A segment below full size goes where it holds all that waits and nothing is outstanding or Nagle is off (RFC 9293
-// section 3.7.4), where it fills half of the largest window that the peer ever offered, or where the override timer has
-// fired (section 3.8.6.2.1).
+// A segment below full size goes where it holds all that waits and nothing is outstanding or Nagle is off
+// (RFC 9293 section 3.7.4), where it fills half of the largest window that the peer ever offered, or where
+// the override timer has fired (section 3.8.6.2.1).
 bool Transmission::may_send_short(const Tcb& tcb, std::uint32_t octets, bool all_that_waits) const noexcept {
     if (all_that_waits && (!tcb.nagle || tcb.in_flight() == 0)) return true;
     if (2 * octets >= tcb.largest_snd_wnd()) return true;
@@ -114,7 +114,8 @@ bool Transmission::output(std::uint32_t slot, Tcb& tcb) noexcept {
         const std::uint32_t usable = window > position ? window - position : 0;
         std::uint32_t octets = std::min({waiting, std::uint32_t{tcb.mss}, usable});
 
-        // A FIN goes whatever the window says: it needs no buffer, and a peer that does not want it yet drops it.
+        // A FIN goes whatever the window says: it needs no buffer, and a peer that does not want it yet drops
+        // it.
         const bool with_fin = wants_fin && octets == waiting;
         if (octets < tcb.mss && !with_fin && !again &&
             (octets == 0 || !may_send_short(tcb, octets, octets == waiting))) {
@@ -163,7 +164,8 @@ bool Transmission::output(std::uint32_t slot, Tcb& tcb) noexcept {
     return true;
 }
 
-// Data waits, nothing is in flight and the window is too small: the persist timer sees to it that this does not last.
+// Data waits, nothing is in flight and the window is too small: the persist timer sees to it that this does
+// not last.
 void Transmission::wait_for_window(std::uint32_t slot, Tcb& tcb) noexcept {
     if (tcb.timer_kind == TimerKind::persist) return;
     core_.start_timer(slot, tcb, TimerKind::persist, core_.rto(tcb));
@@ -205,7 +207,8 @@ bool Transmission::retransmit_first(Tcb& tcb) noexcept {
 bool Transmission::hand_over(rte_mbuf* mbuf, const Flow& flow) noexcept {
     core_.counters.add(Counter::tcp_out);
     return core_.ip.output(
-        mbuf, {.source = flow.local_address, .destination = flow.remote_address, .protocol = IPPROTO_TCP}, core_.now);
+        mbuf, {.source = flow.local_address, .destination = flow.remote_address, .protocol = IPPROTO_TCP},
+        core_.now);
 }
 
 bool Transmission::emit(Tcb& tcb, const Piece& piece) noexcept {
@@ -243,7 +246,9 @@ bool Transmission::emit(Tcb& tcb, const Piece& piece) noexcept {
     return true;
 }
 
-bool Transmission::send_ack(Tcb& tcb) noexcept { return emit(tcb, {tcb.snd_nxt, 0, 0, flag::ack}); }
+bool Transmission::send_ack(Tcb& tcb) noexcept {
+    return emit(tcb, {tcb.snd_nxt, 0, 0, flag::ack});
+}
 
 void Transmission::send_challenge_ack(Tcb& tcb) noexcept {
     if (!tcb.challenges.allow(core_.now, core_.config.challenge_acks_per_second)) return;
@@ -257,14 +262,15 @@ void Transmission::send_reset(Tcb& tcb) noexcept {
     emit(tcb, {tcb.snd_nxt, 0, 0, synchronized ? std::uint8_t{flag::rst | flag::ack} : flag::rst});
 }
 
-bool Transmission::emit_syn(const Flow& flow, SeqNum seq, SeqNum ack, std::uint8_t flags, std::uint16_t window,
-                            const wire::SynOptions& options) noexcept {
+bool Transmission::emit_syn(const Flow& flow, SeqNum seq, SeqNum ack, std::uint8_t flags,
+                            std::uint16_t window, const wire::SynOptions& options) noexcept {
     rte_mbuf* const mbuf = core_.stash.take_control();
     if (mbuf == nullptr) [[unlikely]] {
         core_.counters.drop(DropReason::no_mbuf);
         return false;
     }
-    const auto header_size = static_cast<std::uint8_t>(wire::tcp_header_size + wire::syn_options_size(options));
+    const auto header_size =
+        static_cast<std::uint8_t>(wire::tcp_header_size + wire::syn_options_size(options));
     std::byte* const header = put_header(mbuf,
                                          {.source_port = flow.local_port,
                                           .destination_port = flow.remote_port,
@@ -300,13 +306,14 @@ bool Transmission::send_syn(Tcb& tcb) noexcept {
 
 bool Transmission::send_syn_ack(HalfOpen& half_open) noexcept {
     const std::uint16_t mtu = core_.ip.mtu_for(half_open.flow.remote_address);
-    return emit_syn(half_open.flow, half_open.iss, half_open.rcv_nxt(), flag::syn | flag::ack, half_open.rcv_wnd,
-                    {.mss = static_cast<std::uint16_t>(mtu - headers_ipv4),
-                     .timestamps = half_open.timestamps,
-                     .ts_value = core_.ts_clock + half_open.ts_offset,
-                     .ts_echo = half_open.ts_recent,
-                     .window_scale = half_open.window_scaling ? std::optional{receive_window_shift(core_.config)}
-                                                              : std::nullopt});
+    return emit_syn(
+        half_open.flow, half_open.iss, half_open.rcv_nxt(), flag::syn | flag::ack, half_open.rcv_wnd,
+        {.mss = static_cast<std::uint16_t>(mtu - headers_ipv4),
+         .timestamps = half_open.timestamps,
+         .ts_value = core_.ts_clock + half_open.ts_offset,
+         .ts_echo = half_open.ts_recent,
+         .window_scale =
+             half_open.window_scaling ? std::optional{receive_window_shift(core_.config)} : std::nullopt});
 }
 
 bool Transmission::send_bare_ack(const Flow& flow, const Bare& bare) noexcept {
@@ -327,7 +334,8 @@ bool Transmission::send_bare_ack(const Flow& flow, const Bare& bare) noexcept {
                                           .header_size = header_size},
                                          0);
     if (bare.timestamps)
-        wire::write_timestamps(header + wire::tcp_header_size, core_.ts_clock + bare.ts_offset, bare.ts_recent);
+        wire::write_timestamps(header + wire::tcp_header_size, core_.ts_clock + bare.ts_offset,
+                               bare.ts_recent);
     return hand_over(mbuf, flow);
 }
 

@@ -1,5 +1,5 @@
-// What may go out now (RFC 9293 sections 3.7.4, 3.8.5, 3.8.6): Nagle, windows, silly-window avoidance, and the making of
-// each segment.
+// What may go out now (RFC 9293 sections 3.7.4, 3.8.5, 3.8.6): Nagle, windows, silly-window avoidance, and
+// the making of each segment.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,12 @@ class Transmission {
   public:
     explicit Transmission(Core& core) noexcept : core_(core) {}
 
-    /// Sends all that a connection may send now: data, FIN, and an ACK if one is due. False where it could not go on for
-    /// want of an mbuf or of room in the transmit queue: the connection's turn is not over.
+    /// Sends all that a connection may send now: data, FIN, and an ACK if one is due. False where it could
+    /// not go on for want of an mbuf or of room in the transmit queue: the connection's turn is not over.
     bool output(std::uint32_t slot, Tcb& tcb) noexcept;
 
-    /// An ACK without data, at once: for segments out of order and those that RFC 9293 answers with an empty ACK.
+    /// An ACK without data, at once: for segments out of order and those that RFC 9293 answers with an empty
+    /// ACK.
     bool send_ack(Tcb& tcb) noexcept;
     /// An empty ACK within the limit on challenge ACKs (RFC 5961 section 7).
     void send_challenge_ack(Tcb& tcb) noexcept;
@@ -60,7 +61,8 @@ class Transmission {
                   const wire::SynOptions& options) noexcept;
     [[nodiscard]] SeqNum new_right_edge(const Tcb& tcb) const noexcept;
     [[nodiscard]] std::uint16_t advertise_window(Tcb& tcb) const noexcept;
-    [[nodiscard]] bool may_send_short(const Tcb& tcb, std::uint32_t octets, bool all_that_waits) const noexcept;
+    [[nodiscard]] bool may_send_short(const Tcb& tcb, std::uint32_t octets,
+                                      bool all_that_waits) const noexcept;
     void restart_after_idle(Tcb& tcb) const noexcept;
     void wait_for_window(std::uint32_t slot, Tcb& tcb) noexcept;
     bool hand_over(rte_mbuf* mbuf, const Flow& flow) noexcept;

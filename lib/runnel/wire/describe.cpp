@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -35,7 +34,7 @@ unsigned octet(Octets octets, std::size_t at) {
 
 template <typename... Arguments>
 void append(std::string& line, fmt::format_string<Arguments...> format, Arguments&&... arguments) {
-    fmt::format_to(std::back_inserter(line), format, std::forward<Arguments>(arguments)...);
+    line += fmt::format(format, std::forward<Arguments>(arguments)...);
 }
 
 // `digits` hexadecimal digits. By hand: a width in a format string makes g++ 12 warn inside fmt under a

@@ -93,6 +93,8 @@ class Client final : public CoreInstance, private tcp::Handler, private Task {
 
 class RuntimeOnLcores : public testing::Test {
   protected:
+    static void SetUpTestSuite() { (void)eal(); }
+
     template <class Condition>
     static void wait_for(Condition&& condition) {
         while (!condition()) std::this_thread::sleep_for(std::chrono::milliseconds{1});
@@ -150,8 +152,8 @@ TEST_F(RuntimeOnLcores, RunsBothRolesOnOneCore) {
 }
 
 TEST_F(RuntimeOnLcores, ThrowsWhatAFactoryThrowsAndCanStartAgain) {
-    Runtime runtime{eal(), shared_cpus};
     std::atomic<int> alive{0};
+    Runtime runtime{eal(), shared_cpus};
     struct Counted final : CoreInstance {
         explicit Counted(std::atomic<int>& count) : alive(count) { ++alive; }
         ~Counted() override { --alive; }
@@ -174,6 +176,18 @@ TEST_F(RuntimeOnLcores, ThrowsWhatAFactoryThrowsAndCanStartAgain) {
     runtime.stop();
     runtime.stop();
     EXPECT_EQ(alive.load(), 2);  // what was measured can be read after the stop
+}
+
+TEST_F(RuntimeOnLcores, StopsATaskThatNeverDrainsWhenItsTimeIsOver) {
+    struct Endless final : CoreInstance, Task {
+        explicit Endless(Core& core) { core.loop.add(static_cast<Task&>(*this)); }
+        bool poll(Instant) noexcept override { return false; }
+        [[nodiscard]] bool drained() const noexcept override { return false; }
+    };
+    Runtime runtime{eal(), {.idle = Idle::yield, .drain = 5ms}};
+    runtime.start([](Core& core) { return std::make_unique<Endless>(core); });
+    runtime.stop();
+    EXPECT_FALSE(runtime.running());
 }
 
 TEST_F(RuntimeOnLcores, RunsACallOnItsCoreAndWaitsForIt) {
@@ -201,7 +215,11 @@ TEST_F(RuntimeOnLcores, RefusesALcoreThatIsNotAWaitingWorker) {
 
 TEST(EalOnThisMachine, TellsTheCauseWhenItIsStartedASecondTime) {
     (void)eal();
-    EXPECT_THAT([] { Eal{{.memory_mb = 64, .hugepages = Choice::no}}; },
+    const auto start_again = [] {
+        const EalOptions options{.memory_mb = 64, .hugepages = Choice::no};
+        const Eal second{options};
+    };
+    EXPECT_THAT(start_again,
                 ThrowsMessage<std::runtime_error>(HasSubstr("has been started in this process before")));
 }
 

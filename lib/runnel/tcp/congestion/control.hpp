@@ -1,5 +1,5 @@
-// The small interface behind which congestion controls stand: which one a stack uses is a setting, chosen by a switch
-// that the compiler sees through.
+// The small interface behind which congestion controls stand: which one a stack uses is a setting, chosen by
+// a switch that the compiler sees through.
 #pragma once
 
 #include <concepts>
@@ -10,11 +10,14 @@
 
 namespace runnel::tcp {
 
-/// What a congestion control answers. The mechanics of recovery (what is lost, what goes out again) are not its business.
+/// What a congestion control answers. The mechanics of recovery (what is lost, what goes out again) are not
+/// its business.
 template <class T>
 concept CongestionControl = requires(Tcb& tcb, Cold& cold, std::uint32_t octets) {
-    { T::ssthresh_after_loss(tcb, octets) } noexcept -> std::same_as<std::uint32_t>;
-    { T::acknowledged(tcb, cold, octets, octets) } noexcept;
+    { T::ssthresh_after_loss(tcb, octets) }
+    noexcept->std::same_as<std::uint32_t>;
+    { T::acknowledged(tcb, cold, octets, octets) }
+    noexcept;
 };
 static_assert(CongestionControl<NewReno>);
 
@@ -22,7 +25,8 @@ static_assert(CongestionControl<NewReno>);
 template <class Use>
 decltype(auto) with_congestion_control(CongestionAlgorithm algorithm, Use&& use) noexcept {
     switch (algorithm) {
-        case CongestionAlgorithm::newreno: break;
+        case CongestionAlgorithm::newreno:
+            break;
     }
     return use(NewReno{});
 }

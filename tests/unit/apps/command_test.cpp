@@ -1,0 +1,103 @@
+// A line that is wrong names what is wrong and the mend, on standard error, and nothing starts.
+#include "command.hpp"
+
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace runnel::app {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+struct Answer {
+    int status;
+    std::string out, error;
+};
+
+Answer answer(std::vector<const char*> words) {
+    words.insert(words.begin(), "runnel");
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    const int status = run_command(static_cast<int>(words.size()), words.data());
+    std::fflush(stdout);
+    std::fflush(stderr);
+    Answer result{status, testing::internal::GetCapturedStdout(), testing::internal::GetCapturedStderr()};
+    return result;
+}
+
+TEST(Command, UnknownOptionNamesItselfAndTheOneMeant) {
+    const Answer a = answer({"handshake", "--recipie", "crr"});
+    EXPECT_EQ(a.status, 1);
+    EXPECT_THAT(a.error, AllOf(HasSubstr("runnel handshake: --recipie"), HasSubstr("did you mean --recipe?")));
+}
+
+TEST(Command, UnknownSubcommandNamesTheOneMeant) {
+    const Answer a = answer({"handshak"});
+    EXPECT_EQ(a.status, 1);
+    EXPECT_THAT(a.error, HasSubstr("did you mean handshake?"));
+}
+
+TEST(Command, WrongValueNamesItsOptionAndTheMend) {
+    struct Case {
+        std::vector<const char*> words;
+        std::vector<const char*> said;
+    };
+    const std::vector<Case> cases{
+        {{"handshake", "--rate", "12x"}, {"--rate", "12x", "k, M, G"}},
+        {{"handshake", "--rate", "0"}, {"--rate", "at least 1"}},
+        {{"handshake", "--duration", "5"}, {"--duration", "no unit", "5s"}},
+        {{"handshake", "--recipe", "get"}, {"--recipe", "get", "hold, rst, fin or crr"}},
+        {{"handshake", "--window", "2M"}, {"--window", "2M", "1048576"}},
+        {{"handshake", "--checksum", "none"}, {"--checksum", "software or offload"}},
+        {{"handshake", "--huge", "maybe"}, {"--huge", "auto, yes or no"}},
+        {{"handshake", "--msl", "1h"}, {"--msl", "10m"}},
+        {{"handshake", "--wire", "memif"}, {"--wire", "memif", "ring"}},
+        {{"handshake", "--cores", "3"}, {"--cores", "3", "even"}},
+        {{"handshake", "--recipe", "hold"}, {"--recipe hold", "--connections"}},
+        {{"handshake", "--recipe", "hold", "--connections", "100M", "--client-addresses", "1"}, {"100000000", "client addresses"}},
+        {{"handshake", "--json"}, {"--json"}},
+        {{"serve", "--port", "net_null0", "--address", "192.0.2.1"}, {"--address", "192.0.2.1/24"}},
+        {{"serve", "--port", "net_null0", "--address", "192.0.2.1/24", "--listen", "80:ftp"}, {"--listen", "80:echo"}},
+        {{"serve", "--port", "net_null0", "--address", "192.0.2.1/24", "--listen", "80", "--listen", "80:echo"},
+         {"--listen", "80", "twice"}},
+        {{"serve", "--address", "192.0.2.1/24"}, {"--port"}},
+        {{"load", "--port", "net_null0", "--address", "192.0.2.1/24", "--target", "192.0.2.2"}, {"--target", "192.0.2.1:80"}},
+        {{"load", "--port", "net_null0", "--address", "192.0.2.1/24", "--target", "8.8.8.8:80"}, {"--target", "8.8.8.8", "--allow-target"}},
+    };
+    for (const Case& one : cases) {
+        const Answer a = answer(one.words);
+        EXPECT_EQ(a.status, 1) << a.error;
+        EXPECT_THAT(a.error, testing::StartsWith(std::string{"runnel "} + one.words[0] + ": "));
+        for (const char* said : one.said) EXPECT_THAT(a.error, HasSubstr(said));
+        EXPECT_EQ(a.out, "");
+    }
+}
+
+TEST(Command, TooLittleMemoryIsSaidBeforeTheStartWithTheFigureNeeded) {
+    const Answer a = answer({"handshake", "--recipe", "hold", "--connections", "250M", "--cores", "2"});
+    EXPECT_EQ(a.status, 1);
+    EXPECT_THAT(a.error, AllOf(HasSubstr("250000000 connections"), HasSubstr("GiB of memory are needed"), HasSubstr("available")));
+}
+
+TEST(Command, HelpTeachesByExample) {
+    for (const char* subcommand : {"handshake", "load", "serve"}) {
+        const Answer a = answer({subcommand, "--help"});
+        EXPECT_EQ(a.status, 0);
+        EXPECT_THAT(a.out, AllOf(HasSubstr("Example"), HasSubstr(std::string{"runnel "} + subcommand), HasSubstr("--msl")));
+    }
+    const Answer a = answer({"--help"});
+    EXPECT_EQ(a.status, 0);
+    EXPECT_THAT(a.out, AllOf(HasSubstr("handshake"), HasSubstr("load"), HasSubstr("serve"), HasSubstr("Exit status")));
+}
+
+TEST(Command, NothingNearGivesNoAdvice) {
+    EXPECT_EQ(nearest("--recipy", {"--recipe", "--rate"}), "--recipe");
+    EXPECT_EQ(nearest("--xyzzyplugh", {"--recipe", "--rate"}), "");
+}
+
+}  // namespace
+}  // namespace runnel::app

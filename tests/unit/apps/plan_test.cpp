@@ -1,0 +1,76 @@
+// The arithmetic before the start: ports, tables, memory.
+#include "engine/plan.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace runnel::load {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+TEST(Plan, SharesAddUpToWhatWasAsked) {
+    Traffic traffic{.rate = 1000, .connections = 10};
+    std::uint64_t connections = 0;
+    double rate = 0;
+    for (unsigned i = 0; i < 3; ++i) {
+        const CorePlan plan = plan_core(traffic, 3, i);
+        connections += plan.client.connections;
+        rate += *plan.client.rate;
+    }
+    EXPECT_EQ(connections, 10U);
+    EXPECT_DOUBLE_EQ(rate, 1000.0);
+}
+
+TEST(Plan, HoldNeedsToKnowHowMany) {
+    EXPECT_THAT([] { (void)plan_core({.recipe = Recipe::hold}, 1, 0); },
+                ThrowsMessage<BadPlan>(HasSubstr("--connections")));
+}
+
+TEST(Plan, HoldHasRoomAndPortsForAllItKeeps) {
+    const Traffic traffic{.recipe = Recipe::hold, .connections = 1'000'000};
+    const CorePlan plan = plan_core(traffic, 1, 0);
+    EXPECT_GE(plan.client_tcp.connections, 1'000'000U);
+    EXPECT_GE(plan.server_tcp.connections, 1'000'000U);
+    EXPECT_GE(std::uint64_t{plan.client_addresses} * ports_per_address(traffic.tcp), 1'000'000U);
+    EXPECT_NO_THROW(check_addresses(traffic, plan, plan.client_addresses));
+    EXPECT_THAT([&] { check_addresses(traffic, plan, 1); },
+                ThrowsMessage<BadPlan>(AllOf(HasSubstr("1000000"), HasSubstr("16 client addresses"))));
+}
+
+TEST(Plan, WhereTheServerWaitsOneAddressSufficesAndItsTableHoldsEveryPair) {
+    const CorePlan plan = plan_core({.recipe = Recipe::crr}, 1, 0);
+    EXPECT_EQ(plan.client_addresses, 1U);
+    EXPECT_EQ(plan.server_tcp.time_wait, 64512U);
+    EXPECT_EQ(plan.server_tcp.time_wait_duration, 60s);
+}
+
+TEST(Plan, WhereTheClientWaitsThereAreAddressesForTheTimeOfTimeWait) {
+    Traffic traffic{.recipe = Recipe::fin, .rate = 10'000, .duration = 1h};
+    const CorePlan plan = plan_core(traffic, 1, 0);
+    // 10,000 a second for 60 s.
+    EXPECT_GE(std::uint64_t{plan.client_addresses} * 64512, 600'000U);
+    EXPECT_THAT([&] { check_addresses(traffic, plan, 2); },
+                ThrowsMessage<BadPlan>(AllOf(HasSubstr("60s"), HasSubstr("10 addresses are needed"), HasSubstr("--msl"))));
+    traffic.tcp.time_wait_duration = 2s;
+    EXPECT_NO_THROW(check_addresses(traffic, plan, 2));
+}
+
+TEST(Plan, TooLittleMemoryIsSaidWithTheFigureNeeded) {
+    const Traffic traffic{.recipe = Recipe::hold, .connections = 50'000'000};
+    EXPECT_THAT([&] { (void)eal_memory_mb(std::size_t{20} << 30, 4096, traffic); },
+                ThrowsMessage<BadPlan>(AllOf(HasSubstr("for 50000000 connections"), HasSubstr("21 GiB"), HasSubstr("4.0 GiB"))));
+    EXPECT_GE(eal_memory_mb(std::size_t{1} << 30, 4096, traffic), 1024U + 64);
+    EXPECT_GT(eal_memory_mb(std::size_t{1} << 30, 0, traffic), 0U);
+}
+
+TEST(Plan, WhatCannotBeSharedAmongTheCoresIsRefused) {
+    EXPECT_THROW((void)plan_core({.connections = 1}, 2, 0), BadPlan);
+    EXPECT_THROW((void)plan_core({.rate = 1}, 2, 0), BadPlan);
+    EXPECT_THROW((void)plan_core({.duration = 1ms}, 1, 0), BadPlan);
+}
+
+}  // namespace
+}  // namespace runnel::load

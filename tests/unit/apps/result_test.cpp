@@ -1,0 +1,176 @@
+// Accounting, line rate, verdict, and the result document of MEASURE.md.
+#include "engine/result.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "engine/target.hpp"
+
+namespace runnel::load {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr Accounting clean{.attempted = 1000, .unsent = 0, .established = 1000, .completed = 1000};
+
+TEST(Accounting, ResidualIsZeroExactlyWhereEachAttemptHasOneOutcome) {
+    constexpr Accounting all{.attempted = 100,
+                             .unsent = 10,
+                             .established = 80,
+                             .completed = 70,
+                             .refused = 5,
+                             .reset = 6,
+                             .timed_out = 4,
+                             .in_flight = 5};
+    EXPECT_EQ(all.residual(), 0);
+    Accounting lost = all;
+    lost.completed -= 1;
+    EXPECT_EQ(lost.residual(), 1);
+    Accounting twice = all;
+    twice.reset += 2;
+    EXPECT_EQ(twice.residual(), -2);
+}
+
+TEST(LineRate, MinimalFrameCosts84OctetsOnTheWire) {
+    // 14.88 M frames of 64 octets, FCS included, fill 10 Gbit/s (MEASURE.md).
+    const FrameCount one{.frames = 14'880'952, .octets = 14'880'952ULL * 60};
+    EXPECT_NEAR(percent_of_line_rate(one, {}, 1.0, 10e9), 100.0, 0.001);
+    EXPECT_NEAR(percent_of_line_rate({}, one, 2.0, 25e9), 20.0, 0.001);
+}
+
+TEST(LineRate, ShorterFramesArePaddedAndLongerOnesCostWhatTheyAre) {
+    EXPECT_EQ(wire_octets({.frames = 1, .octets = 54}), 84U);
+    EXPECT_EQ(wire_octets({.frames = 1, .octets = 1514}), 1538U);
+}
+
+TEST(Verdict, CleanRunIsValid) {
+    EXPECT_EQ(judge(clean, std::nullopt).exit_status(), ExitStatus::good);
+    EXPECT_EQ(judge(clean, 500.0).exit_status(), ExitStatus::good);
+}
+
+TEST(Verdict, RateThatWasNotOfferedIsGeneratorLimited) {
+    Accounting short_of = clean;
+    short_of.attempted += 500;
+    short_of.unsent = 500;
+    const Judgement judgement = judge(short_of, 750.0);
+    EXPECT_EQ(judgement.verdict, Verdict::generator_limited);
+    EXPECT_EQ(judgement.exit_status(), ExitStatus::generator_limited);
+    EXPECT_THAT(judgement.reason, HasSubstr("500 of 1500"));
+}
+
+TEST(Verdict, AFewLateConnectionsAreNotALimit) {
+    Accounting almost = clean;
+    almost.attempted += 1;
+    almost.unsent = 1;
+    EXPECT_EQ(judge(almost, 750.0).verdict, Verdict::valid);
+}
+
+TEST(Verdict, FailureOutweighsTheGeneratorsLimit) {
+    Accounting failed = clean;
+    failed.attempted += 501;
+    failed.unsent = 500;
+    failed.timed_out = 1;
+    EXPECT_EQ(judge(failed, 750.0).exit_status(), ExitStatus::goal_missed);
+}
+
+TEST(Verdict, ResidualIsAFailure) {
+    Accounting open = clean;
+    open.attempted += 1;
+    EXPECT_THAT(judge(open, std::nullopt).reason, HasSubstr("residual 1"));
+    EXPECT_EQ(judge(open, std::nullopt).exit_status(), ExitStatus::goal_missed);
+}
+
+TEST(Verdict, RunWithoutAConnectionHasNotMeasuredAnything) {
+    EXPECT_EQ(judge({}, std::nullopt).exit_status(), ExitStatus::goal_missed);
+}
+
+Result example() {
+    Result result;
+    result.command = "handshake";
+    result.started = "2026-01-31T12:00:00Z";
+    result.host = this_host();
+    result.config["rate"] = "max";
+    result.recipe = Recipe::crr;
+    result.wire = "ring";
+    result.client_cores = 2;
+    result.server_cores = 2;
+    result.duration_s = 2;
+    result.connections = clean;
+    result.cps = 500;
+    result.client_tx = {.frames = 3000, .octets = 210'000};
+    result.client_rx = {.frames = 3000, .octets = 300'000};
+    result.server_tx = result.client_rx;
+    result.server_rx = result.client_tx;
+    result.connections_counted = 1000;
+    for (std::uint64_t i = 1; i <= 1000; ++i) result.latency.actual.handshake.record(i * 1000);
+    result.latency.intended = result.latency.actual;
+    result.counters.drops[static_cast<std::size_t>(DropReason::tcp_paws)] = 3;
+    result.busy_percent = {12.5, 99.0};
+    result.judgement = judge(result.connections, result.asked_cps);
+    result.intervals.push_back({.t_s = 1, .cps = 500, .established = 500, .in_flight = 7});
+    return result;
+}
+
+TEST(ResultDocument, HasEveryFieldOfTheSchema) {
+    const auto json = to_json(example());
+    const std::vector<std::string> pointers{
+        "/schema",     "/command",      "/version",     "/started",      "/host/cpu",     "/host/cores",
+        "/host/kernel", "/host/dpdk",   "/host/hugepages", "/config",    "/seed",         "/recipe",
+        "/wire",       "/client_cores", "/server_cores", "/duration_s",
+        "/connections/attempted", "/connections/unsent", "/connections/established", "/connections/completed",
+        "/connections/refused", "/connections/reset", "/connections/timed_out", "/connections/in_flight",
+        "/connections/residual", "/rate/offered_cps", "/rate/cps", "/rate/cps_per_core", "/rate/tps",
+        "/rate/goodput_bps", "/rate/percent_of_line_rate/10G", "/rate/percent_of_line_rate/25G",
+        "/rate/percent_of_line_rate/100G", "/packets/client_tx", "/packets/client_rx", "/packets/server_tx",
+        "/packets/server_rx", "/packets/per_connection", "/packets/bytes_per_connection",
+        "/retransmissions/syn", "/retransmissions/synack", "/retransmissions/data", "/retransmissions/fin",
+        "/retransmissions/tlp", "/retransmissions/rto", "/retransmissions/fast", "/drops", "/generator/busy_percent",
+        "/generator/schedule_lag_us/p50", "/generator/schedule_lag_us/p99", "/generator/schedule_lag_us/max",
+        "/generator/tx_full", "/verdict", "/reason", "/intervals/0/t_s", "/intervals/0/cps",
+        "/intervals/0/established", "/intervals/0/in_flight", "/intervals/0/retransmissions", "/intervals/0/drops",
+        "/intervals/0/handshake_p99_us"};
+    for (const std::string& pointer : pointers)
+        EXPECT_TRUE(json.contains(nlohmann::ordered_json::json_pointer(pointer))) << pointer;
+    for (const char* latency : {"handshake", "ttfb", "ttlb", "close"})
+        for (const char* from : {"intended", "actual"})
+            for (const char* figure : {"count", "min", "p50", "p90", "p99", "p999", "p9999", "max", "mean"})
+                EXPECT_TRUE(json.at("latency_us").at(latency).at(from).contains(figure)) << latency << from << figure;
+}
+
+TEST(ResultDocument, CarriesWhatWasMeasured) {
+    const auto json = to_json(example());
+    EXPECT_EQ(json["schema"], "runnel.result/1");
+    EXPECT_EQ(json["connections"]["completed"], 1000);
+    EXPECT_EQ(json["connections"]["residual"], 0);
+    EXPECT_EQ(json["rate"]["offered_cps"], 500.0);
+    EXPECT_EQ(json["rate"]["cps_per_core"], 250.0);
+    EXPECT_EQ(json["packets"]["per_connection"], 6.0);
+    EXPECT_EQ(json["packets"]["bytes_per_connection"], 510.0);
+    EXPECT_NEAR(json["latency_us"]["handshake"]["actual"]["p50"].get<double>(), 500, 8);
+    EXPECT_EQ(json["latency_us"]["handshake"]["actual"]["max"], 1000.0);
+    EXPECT_EQ(json["drops"].size(), 1U);
+    EXPECT_EQ(json["drops"]["tcp_paws"], 3);
+    EXPECT_EQ(json["verdict"], "valid");
+    EXPECT_TRUE(json["seed"].is_null());
+}
+
+TEST(ResultText, ShowsResidualPacketsAndDropsWithTheirReason) {
+    const std::string text = to_text(example());
+    EXPECT_THAT(text, HasSubstr("500 connections/s"));
+    EXPECT_THAT(text, testing::ContainsRegex("residual +0"));
+    EXPECT_THAT(text, HasSubstr("6.000 a connection"));
+    EXPECT_THAT(text, HasSubstr("3 tcp_paws"));
+    EXPECT_THAT(text, HasSubstr("valid"));
+}
+
+TEST(Target, OnlyTestNetworksAreAimedAtUnasked) {
+    for (const Ipv4Address safe : {Ipv4Address{10, 255, 0, 1}, Ipv4Address{172, 31, 255, 255}, Ipv4Address{192, 168, 0, 1},
+                                   Ipv4Address{198, 19, 255, 1}, Ipv4Address{203, 0, 113, 9}, Ipv4Address{127, 0, 0, 1}})
+        EXPECT_TRUE(is_test_address(safe)) << to_string(safe);
+    for (const Ipv4Address other : {Ipv4Address{8, 8, 8, 8}, Ipv4Address{172, 32, 0, 1}, Ipv4Address{198, 20, 0, 1},
+                                    Ipv4Address{192, 0, 3, 1}, Ipv4Address{11, 0, 0, 1}})
+        EXPECT_FALSE(is_test_address(other)) << to_string(other);
+}
+
+}  // namespace
+}  // namespace runnel::load

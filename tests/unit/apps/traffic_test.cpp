@@ -1,0 +1,344 @@
+// Client and responders over two stacks joined in memory, in virtual time: packets a connection, accounting, responders.
+#include <array>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "runnel/port/mbuf_pool.hpp"
+#include "runnel/stack/stack.hpp"
+
+#include "engine/client.hpp"
+#include "engine/http.hpp"
+#include "engine/server.hpp"
+
+namespace runnel::load {
+namespace {
+
+constexpr Ipv4Address client_address{198, 18, 0, 1};
+constexpr Ipv4Address server_address{198, 18, 0, 200};
+constexpr MacAddress client_mac{{2, 0, 0, 0, 0, 1}};
+constexpr MacAddress server_mac{{2, 0, 0, 0, 0, 2}};
+
+StackConfig config_of(bool server) {
+    StackConfig config;
+    config.ip.interfaces.push_back(
+        {.mac = server ? server_mac : client_mac, .address = server ? server_address : client_address});
+    config.ip.neighbours.push_back(
+        {.address = server ? client_address : server_address, .mac = server ? client_mac : server_mac});
+    config.tcp.connections = 4096;
+    config.tcp.half_open = 1024;
+    config.tcp.time_wait = 65536;
+    config.mbuf_stash = 128;
+    config.secret = std::array<std::uint64_t, 2>{server ? 1U : 2U, 3U};
+    return config;
+}
+
+rte_mempool* pool() {
+    static const port::MbufPool mbufs = port::make_mbuf_pool({.mbufs = 8191, .lcore_cache = 0});
+    return mbufs.get();
+}
+
+// Both ends of a wire with a delay of one step of the clock.
+class Traffic : public testing::Test {
+  protected:
+    static constexpr Duration step = 100us;
+
+    void run_until(Instant end, const std::function<bool()>& done = [] { return false; }) {
+        for (; now < end && !done(); now += step) {
+            if (paused) continue;
+            const Bursts bursts = take();
+            give(client_stack, bursts.to_client, true);
+            give(server_stack, bursts.to_server, false);
+        }
+    }
+
+    struct Bursts {
+        std::vector<rte_mbuf*> to_client, to_server;
+    };
+    Bursts take() {
+        Bursts bursts;
+        collect(client_stack, bursts.to_server);
+        collect(server_stack, bursts.to_client);
+        return bursts;
+    }
+    static void collect(Stack& stack, std::vector<rte_mbuf*>& out) {
+        std::array<rte_mbuf*, 64> burst;
+        for (std::size_t n; (n = stack.transmit(burst)) > 0;) out.insert(out.end(), burst.begin(), burst.begin() + static_cast<std::ptrdiff_t>(n));
+    }
+    void give(Stack& stack, const std::vector<rte_mbuf*>& burst, bool is_client) {
+        if (is_client && client) client->arrived(now);
+        if (unplugged) {
+            for (rte_mbuf* frame : burst) rte_pktmbuf_free(frame);
+        } else {
+            stack.receive(burst, now);
+        }
+        stack.advance(now);
+        if (is_client && client) client->poll(now);
+    }
+
+    void start(ClientOptions options) {
+        options.first_local_address = client_address;
+        options.remote_address = server_address;
+        options.slots = 4096;
+        options.request = std::as_bytes(std::span{request});
+        client = std::make_unique<Client>(client_stack, options);
+    }
+    void serve(Responder& responder, std::uint16_t port = 80) { server_stack.listen({.port = port, .handler = &responder}); }
+
+    [[nodiscard]] double packets_per_connection() const {
+        const auto frames = client_stack.counters().get(Counter::frames_out) + client_stack.counters().get(Counter::frames_in);
+        return static_cast<double>(frames) / static_cast<double>(client->measurement().all.started);
+    }
+    [[nodiscard]] bool finished() const { return client->phase() == Client::Phase::finished; }
+
+    static inline const std::string request = http_request(server_address);
+    static inline const HttpResponse response{64, false};
+    OneShotResponder one_shot{response.all(), static_cast<std::uint32_t>(request.size())};
+    Instant now{1s};
+    bool paused = false, unplugged = false;
+    Stack client_stack{config_of(false), pool()};
+    Stack server_stack{config_of(true), pool()};
+    std::unique_ptr<Client> client;
+};
+
+struct RecipePackets {
+    Recipe recipe;
+    double packets;
+};
+
+class EachRecipe : public Traffic, public testing::WithParamInterface<RecipePackets> {};
+
+TEST_P(EachRecipe, SendsExactlyItsPacketsAndItsAccountingCloses) {
+    const auto [recipe, packets] = GetParam();
+    serve(one_shot);
+    start({.recipe = recipe, .connections = 1000, .window = 64, .duration = 30s});
+    run_until(now + 60s, [&] { return finished() || client->phase() == Client::Phase::held; });
+    EXPECT_DOUBLE_EQ(packets_per_connection(), packets);
+    if (recipe == Recipe::hold) {
+        EXPECT_EQ(client->open(), 1000U);
+        client->release();
+        run_until(now + 60s, [&] { return finished(); });
+    }
+    ASSERT_TRUE(finished());
+    const Client::Measurement& m = client->measurement();
+    EXPECT_EQ(m.accounting, (Accounting{.attempted = 1000, .established = 1000, .completed = 1000}));
+    EXPECT_EQ(m.accounting.residual(), 0);
+    EXPECT_EQ(client->open(), 0U);
+    EXPECT_EQ(m.local_errors, 0U);
+    EXPECT_EQ(one_shot.totals().connections, 1000U);
+    EXPECT_EQ(m.latency.actual.handshake.count(), 1000U);
+    // A step there, a step back.
+    EXPECT_EQ(m.latency.actual.handshake.min(), static_cast<std::uint64_t>((2 * step).count()));
+    if (recipe == Recipe::crr) {
+        EXPECT_EQ(one_shot.totals().requests, 1000U);
+        EXPECT_EQ(m.all.octets_received, 1000 * response.all().size());
+        EXPECT_EQ(m.latency.actual.ttfb.count(), 1000U);
+        EXPECT_EQ(m.latency.intended.ttlb.count(), 1000U);
+        EXPECT_EQ(m.latency.actual.close.count(), 1000U);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Measure, EachRecipe,
+                         testing::Values(RecipePackets{Recipe::hold, 3}, RecipePackets{Recipe::rst, 4},
+                                         RecipePackets{Recipe::fin, 6}, RecipePackets{Recipe::crr, 6}),
+                         [](const auto& info) { return std::string{to_string(info.param.recipe)}; });
+
+TEST_F(Traffic, OpenLoopRateIsKeptAndMeasuredWithoutTheRamp) {
+    serve(one_shot);
+    start({.recipe = Recipe::crr, .rate = 2000.0, .ramp = 500ms, .duration = 2s});
+    run_until(now + 10s, [&] { return finished(); });
+    const Client::Measurement& m = client->measurement();
+    EXPECT_EQ(m.accounting.attempted, 4000U);
+    EXPECT_EQ(m.accounting.completed, 4000U);
+    EXPECT_EQ(m.all.completed, 5000U);
+    EXPECT_EQ(m.window_length, 2s);
+    EXPECT_NEAR(static_cast<double>(m.window.completed), 4000, 4);
+    EXPECT_LE(m.lag.max(), static_cast<std::uint64_t>(step.count()));
+}
+
+TEST_F(Traffic, StallOfTheGeneratorShowsFromTheIntendedTimeAndAsUnsent) {
+    serve(one_shot);
+    start({.recipe = Recipe::crr, .rate = 1000.0, .max_lag = 100ms, .duration = 2s});
+    run_until(now + 500ms);
+    paused = true;
+    run_until(now + 500ms);
+    paused = false;
+    run_until(now + 10s, [&] { return finished(); });
+    const Client::Measurement& m = client->measurement();
+    EXPECT_EQ(m.accounting.attempted, 2000U);
+    EXPECT_NEAR(static_cast<double>(m.accounting.unsent), 400, 3);
+    EXPECT_EQ(m.accounting.completed + m.accounting.unsent, 2000U);
+    EXPECT_EQ(m.accounting.residual(), 0);
+    EXPECT_GE(m.latency.intended.handshake.max(), 95'000'000U);
+    EXPECT_GE(m.lag.max(), 95'000'000U);
+    // Those that were sent late were answered at once: one that was on its way waited for the stall itself.
+    EXPECT_LE(m.latency.actual.handshake.percentile(99), 1'000'000U);
+}
+
+TEST_F(Traffic, ServerThatRefusesIsCountedAsRefused) {
+    start({.recipe = Recipe::crr, .connections = 50, .window = 8, .duration = 5s});
+    run_until(now + 10s, [&] { return finished(); });
+    EXPECT_EQ(client->measurement().accounting, (Accounting{.attempted = 50, .refused = 50}));
+}
+
+TEST_F(Traffic, SilentServerIsATimeOutOrInFlightAndTheSumCloses) {
+    unplugged = true;
+    start({.recipe = Recipe::crr, .rate = 100.0, .window = 16, .duration = 1s, .drain = 1s});
+    run_until(now + 10s, [&] { return finished(); });
+    const Accounting& a = client->measurement().accounting;
+    EXPECT_EQ(a.in_flight, 16U);
+    EXPECT_EQ(a.unsent, 84U);
+    EXPECT_EQ(a.residual(), 0);
+    EXPECT_EQ(client->open(), 0U) << "what was in flight is aborted at the end";
+}
+
+TEST_F(Traffic, WindowIsTheMostThatIsOnItsWay) {
+    serve(one_shot);
+    start({.recipe = Recipe::fin, .connections = 500, .window = 5, .duration = 10s});
+    std::uint64_t most = 0;
+    run_until(now + 10s, [&] {
+        most = std::max(most, client->open());
+        return finished();
+    });
+    EXPECT_EQ(most, 5U);
+    EXPECT_EQ(client->measurement().accounting.completed, 500U);
+}
+
+TEST_F(Traffic, HeldConnectionThatTheServerEndsIsNotCompleted) {
+    // It answers nothing and holds nothing: a service that closes at once.
+    struct Closer final : Responder {
+        void established(tcp::Connection connection) noexcept override { (void)connection.close(); }
+        tcp::Ownership data(tcp::Connection, rte_mbuf&) noexcept override { return tcp::Ownership::returned; }
+    } closer;
+    serve(closer);
+    start({.recipe = Recipe::hold, .connections = 20, .window = 20, .duration = 1s});
+    run_until(now + 10s, [&] { return client->phase() == Client::Phase::held; });
+    client->release();
+    run_until(now + 10s, [&] { return finished(); });
+    EXPECT_EQ(client->measurement().accounting, (Accounting{.attempted = 20, .established = 20, .reset = 20}));
+}
+
+// An application of the test's own on the client's stack.
+struct Peer final : tcp::Handler {
+    std::string received;
+    bool peer_has_closed = false, is_closed = false, is_established = false;
+    void established(tcp::Connection) noexcept override { is_established = true; }
+    tcp::Ownership data(tcp::Connection connection, rte_mbuf& payload) noexcept override {
+        for (const rte_mbuf* segment = &payload; segment != nullptr; segment = segment->next)
+            received.append(rte_pktmbuf_mtod(segment, const char*), segment->data_len);
+        (void)connection.consume(rte_pktmbuf_pkt_len(&payload));
+        return tcp::Ownership::returned;
+    }
+    void peer_closed(tcp::Connection connection) noexcept override {
+        peer_has_closed = true;
+        (void)connection.close();
+    }
+    void closed(tcp::Connection, tcp::CloseReason) noexcept override { is_closed = true; }
+};
+
+std::span<const std::byte> octets(std::string_view text) { return std::as_bytes(std::span{text}); }
+
+TEST_F(Traffic, HttpResponderKeepsAliveAnswersPipelinedRequestsAndClosesWhenAsked) {
+    const HttpResponse body(10'000, true);
+    HttpResponder http(body, 4096);
+    serve(http);
+    Peer peer;
+    tcp::Connection connection =
+        client_stack.connect({.remote_address = server_address, .remote_port = 80, .handler = &peer}).connection;
+    run_until(now + 10ms);
+    ASSERT_TRUE(peer.is_established);
+    (void)connection.send(octets("GET / HTTP/1.1\r\n\r\nHEAD / HTTP/1.1\r\n\r\nGET / HT"));
+    run_until(now + 500ms);
+    EXPECT_EQ(peer.received.size(), body.all().size() + body.head().size());
+    (void)connection.send(octets("TP/1.1\r\nConnection: close\r\n\r\n"));
+    run_until(now + 500ms);
+    EXPECT_EQ(peer.received.size(), 2 * body.all().size() + body.head().size());
+    EXPECT_TRUE(peer.peer_has_closed);
+    EXPECT_TRUE(peer.is_closed);
+    EXPECT_EQ(http.totals().requests, 3U);
+    EXPECT_EQ(http.totals().bad_requests, 0U);
+}
+
+TEST_F(Traffic, HttpResponderSendsABodyLargerThanTheSendBuffer) {
+    const HttpResponse body(2'000'000, true);
+    HttpResponder http(body, 4096);
+    serve(http);
+    Peer peer;
+    tcp::Connection connection =
+        client_stack.connect({.remote_address = server_address, .remote_port = 80, .handler = &peer}).connection;
+    run_until(now + 10ms);
+    (void)connection.send(octets("GET / HTTP/1.0\r\n\r\n"));
+    run_until(now + 30s, [&] { return peer.is_closed; });
+    ASSERT_EQ(peer.received.size(), body.all().size());
+    EXPECT_TRUE(std::ranges::equal(octets(peer.received), body.all()));
+}
+
+TEST_F(Traffic, HttpResponderAnswers400AndClosesOnWhatIsNotHttp) {
+    const HttpResponse body(10, true);
+    HttpResponder http(body, 4096);
+    serve(http);
+    Peer peer;
+    tcp::Connection connection =
+        client_stack.connect({.remote_address = server_address, .remote_port = 80, .handler = &peer}).connection;
+    run_until(now + 10ms);
+    (void)connection.send(octets("\x16\x03\x01 hello"));
+    run_until(now + 500ms);
+    EXPECT_THAT(peer.received, testing::StartsWith("HTTP/1.1 400"));
+    EXPECT_TRUE(peer.is_closed);
+    EXPECT_EQ(http.totals().bad_requests, 1U);
+}
+
+TEST_F(Traffic, EchoResponderReturnsEveryOctetAlsoToAPeerThatReadsLate) {
+    // Reads nothing until told to: the echo finds no window and must keep what it has.
+    struct LatePeer final : tcp::Handler {
+        std::string received;
+        std::size_t unread = 0;
+        bool reading = false, is_closed = false;
+        tcp::Ownership data(tcp::Connection connection, rte_mbuf& payload) noexcept override {
+            for (const rte_mbuf* segment = &payload; segment != nullptr; segment = segment->next)
+                received.append(rte_pktmbuf_mtod(segment, const char*), segment->data_len);
+            unread += rte_pktmbuf_pkt_len(&payload);
+            if (reading) read(connection);
+            return tcp::Ownership::returned;
+        }
+        void read(tcp::Connection connection) noexcept {
+            reading = true;
+            (void)connection.consume(unread);
+            unread = 0;
+        }
+        void peer_closed(tcp::Connection connection) noexcept override { (void)connection.close(); }
+        void closed(tcp::Connection, tcp::CloseReason) noexcept override { is_closed = true; }
+    } peer;
+    EchoResponder echo(4096);
+    serve(echo, 7);
+    tcp::Connection connection =
+        client_stack.connect({.remote_address = server_address, .remote_port = 7, .handler = &peer}).connection;
+    run_until(now + 10ms);
+    std::string sent(1'500'000, ' ');
+    for (std::size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<char>('a' + i * 7919 / 13 % 26);
+    std::size_t done = 0;
+    const auto push = [&] { done += connection.send(octets(std::string_view{sent}.substr(done))).accepted; };
+    run_until(now + 5s, [&] {
+        push();
+        return false;
+    });
+    ASSERT_LT(done, sent.size()) << "the peer that does not read stops the echo, and the echo stops the sender";
+    peer.read(connection);
+    run_until(now + 60s, [&] {
+        push();
+        return peer.received.size() == sent.size();
+    });
+    (void)connection.shutdown();
+    run_until(now + 5s, [&] { return peer.is_closed; });
+    EXPECT_EQ(peer.received, sent);
+    EXPECT_EQ(echo.totals().octets_out, sent.size());
+    EXPECT_TRUE(peer.is_closed);
+}
+
+}  // namespace
+}  // namespace runnel::load

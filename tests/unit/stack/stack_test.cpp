@@ -1,0 +1,256 @@
+// Setting a stack up: what it refuses and how it says so, what memory it takes, and that an idle one wants nothing.
+#include "runnel/stack/stack.hpp"
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <rte_malloc.h>
+#include <rte_mempool.h>
+
+#include "runnel/tcp/endpoint.hpp"
+
+#include "seed.hpp"
+
+namespace runnel {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr Ipv4Address us{10, 0, 0, 1};
+constexpr Ipv4Address peer{10, 0, 0, 2};
+
+/// A small stack at 10.0.0.1/24 that knows its only neighbour.
+StackConfig small_config() {
+    StackConfig config;
+    config.ip.interfaces = {{.mac = {{2, 0, 0, 0, 0, 1}}, .address = us}};
+    config.ip.neighbours = {{peer, {{2, 0, 0, 0, 0, 2}}, 0}};
+    config.tcp.connections = 64;
+    config.tcp.half_open = 64;
+    config.tcp.time_wait = 64;
+    config.secret = std::array<std::uint64_t, 2>{test::seed(), 1};
+    return config;
+}
+
+/// Octets that EAL has given out.
+std::size_t eal_memory_in_use() {
+    std::size_t octets = 0;
+    for (unsigned i = 0; i < rte_socket_count(); ++i) {
+        rte_malloc_socket_stats stats{};
+        if (rte_malloc_get_socket_stats(rte_socket_id_by_idx(i), &stats) == 0) octets += stats.heap_allocsz_bytes;
+    }
+    return octets;
+}
+
+class Deaf : public tcp::Handler {
+  public:
+    tcp::Ownership data(tcp::Connection, rte_mbuf&) noexcept override { return tcp::Ownership::returned; }
+};
+
+class StackTest : public testing::Test {
+  protected:
+    StackTest() : pool_(rte_pktmbuf_pool_create("stack_test", 1023, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY)) {}
+    ~StackTest() override {
+        EXPECT_EQ(rte_mempool_avail_count(pool_), 1023U) << "an mbuf was lost";
+        rte_mempool_free(pool_);
+    }
+
+    /// What the constructor says of a configuration that it refuses as invalid.
+    std::string complaint(const StackConfig& config) const {
+        try {
+            const Stack stack{config, pool_};
+        } catch (const std::invalid_argument& error) {
+            return error.what();
+        }
+        return "it was taken";
+    }
+    /// What `call` says where it refuses its argument.
+    static std::string complaint(const std::function<void()>& call) {
+        try {
+            call();
+        } catch (const std::invalid_argument& error) {
+            return error.what();
+        }
+        return "it was taken";
+    }
+    /// Sends what waits, to nowhere; returns how much it was.
+    static std::size_t flush(Stack& stack) {
+        std::array<rte_mbuf*, 32> burst{};
+        const std::size_t n = stack.transmit(burst);
+        for (std::size_t i = 0; i < n; ++i) rte_pktmbuf_free(burst[i]);
+        return n;
+    }
+
+    rte_mempool* pool_;
+    Deaf handler_;
+};
+
+TEST_F(StackTest, SettingOutOfRangeIsRefusedByNameValueAndMend) {
+    struct Case {
+        std::function<void(StackConfig&)> spoil;
+        std::vector<std::string> said;
+    };
+    const std::vector<Case> cases{
+        {[](StackConfig& c) { c.transmit_queue = 1000; }, {"transmit_queue", "1000", "power of two"}},
+        {[](StackConfig& c) { c.transmit_queue = 32; }, {"transmit_queue", "32", "at least 64"}},
+        {[](StackConfig& c) { c.mbuf_stash = 63; }, {"capacity", "63", "at least 64"}},
+        {[](StackConfig& c) { c.mbuf_reserve = 512; }, {"reserve", "512", "below the capacity"}},
+        {[](StackConfig& c) { c.ip.interfaces.clear(); }, {"interfaces", "0", "1 to 255"}},
+        {[](StackConfig& c) { c.ip.interfaces[0].mtu = 100; }, {"interfaces[0].mtu", "100", "576"}},
+        {[](StackConfig& c) { c.udp.sockets = 0; }, {"sockets", "0", "1"}},
+        {[](StackConfig& c) { c.tcp.connections = 0; }, {"connections", "0", "at least 1"}},
+        {[](StackConfig& c) { c.tcp.half_open = 0; }, {"half_open", "0", "at least 1"}},
+        {[](StackConfig& c) { c.tcp.time_wait = 1U << 30; }, {"time_wait", "1073741952", "1073741823"}},
+        {[](StackConfig& c) { c.tcp.connections = c.tcp.half_open = c.tcp.time_wait = 0x8000'0000U; },
+         {"connections", "6442450944", "1073741823"}},
+        {[](StackConfig& c) { c.tcp.receive_buffer = 1000; }, {"receive_buffer", "1000", "1024 to 1073741824"}},
+        {[](StackConfig& c) { c.tcp.send_buffer = 0x8000'0000U; }, {"send_buffer", "2147483648", "1024 to 1073741824"}},
+        {[](StackConfig& c) { c.tcp.initial_window = 0; }, {"initial_window", "0", "at least 1"}},
+        {[](StackConfig& c) { c.tcp.min_peer_mss = 47; }, {"min_peer_mss", "47", "at least 48"}},
+        {[](StackConfig& c) { c.tcp.ephemeral_first = 0; }, {"ephemeral", "0 to 65535", "not empty"}},
+        {[](StackConfig& c) { c.tcp.ephemeral_first = 6000, c.tcp.ephemeral_last = 5000; },
+         {"ephemeral", "6000 to 5000", "not empty"}},
+        {[](StackConfig& c) { c.tcp.challenge_acks_per_second = 16; }, {"challenge_acks_per_second", "16", "1 to 15"}},
+        {[](StackConfig& c) { c.tcp.delayed_ack = 500ms; }, {"delayed_ack", "below 500 ms", "MUST-40"}},
+        {[](StackConfig& c) { c.tcp.syn_timeout = 0s; }, {"syn_timeout", "above 0"}},
+        {[](StackConfig& c) { c.tcp.min_rto = 121s; }, {"min_rto", "not above max_rto"}},
+    };
+    ASSERT_EQ(complaint(small_config()), "it was taken");
+    for (const Case& each : cases) {
+        StackConfig config = small_config();
+        each.spoil(config);
+        const std::string said = complaint(config);
+        for (const std::string& part : each.said) EXPECT_THAT(said, HasSubstr(part));
+    }
+}
+
+TEST_F(StackTest, WithoutAMempoolItSaysHowToMakeOne) {
+    EXPECT_THAT(complaint([] { const Stack stack{small_config(), nullptr}; }), HasSubstr("rte_pktmbuf_pool_create"));
+}
+
+TEST_F(StackTest, MemoryNeededIsWhatEalLosesAndGetsBack) {
+    StackConfig config = small_config();
+    config.tcp.connections = 20'000;
+    config.tcp.half_open = 3'000;
+    config.tcp.time_wait = 50'000;
+    for (const std::uint32_t cold_blocks : {0U, 100U}) {
+        config.tcp.cold_blocks = cold_blocks;
+        const std::size_t before = eal_memory_in_use();
+        {
+            const Stack stack{config, pool_};
+            const std::size_t taken = eal_memory_in_use() - before;
+            EXPECT_GE(taken, memory_needed(config));
+            EXPECT_LE(taken, memory_needed(config) + 16 * 1024) << "beside it only EAL's own bookkeeping";
+        }
+        EXPECT_EQ(eal_memory_in_use(), before);
+    }
+}
+
+TEST_F(StackTest, TooLittleMemoryIsToldWithTheFigureAndTheMend) {
+    StackConfig config = small_config();
+    config.tcp.connections = 6'000'000;  // 733 MB of TCBs, and EAL has 512
+    config.tcp.cold_blocks = 64;
+    const std::size_t before = eal_memory_in_use();
+    try {
+        const Stack stack{config, pool_};
+        FAIL() << "733 MB fitted into 512";
+    } catch (const std::runtime_error& error) {
+        for (const char* part : {"connections", "6000000", "733 MB", "-m MB"}) EXPECT_THAT(error.what(), HasSubstr(part));
+    }
+    EXPECT_EQ(eal_memory_in_use(), before) << "what it had got is given back";
+}
+
+TEST_F(StackTest, ListenRefusesWhatItCannotAcceptAt) {
+    Stack stack{small_config(), pool_};
+    const auto listen = [&](tcp::ListenOptions options) { return complaint([&] { stack.listen(options); }); };
+    EXPECT_THAT(listen({.port = 0, .handler = &handler_}), HasSubstr("give one from 1 to 65535"));
+    EXPECT_THAT(listen({.port = 80}), HasSubstr("handler is null"));
+    EXPECT_THAT(listen({.address = peer, .port = 80, .handler = &handler_}), HasSubstr("10.0.0.2 port 80"));
+    EXPECT_THAT(listen({.address = Ipv6Address{{0x20, 1}}, .port = 80, .handler = &handler_}), HasSubstr("IPv4"));
+    EXPECT_EQ(listen({.address = us, .port = 80, .handler = &handler_}), "it was taken");
+    EXPECT_THAT(listen({.address = us, .port = 80, .handler = &handler_}), HasSubstr("10.0.0.1 port 80"));
+    EXPECT_EQ(listen({.port = 80, .handler = &handler_}), "it was taken") << "all addresses beside one of them";
+    stack.unlisten(us, 80);
+    EXPECT_EQ(listen({.address = us, .port = 80, .handler = &handler_}), "it was taken");
+    stack.unlisten(us, 9999);  // nobody listens there: nothing happens
+}
+
+TEST_F(StackTest, ConnectAnswersWhyNot) {
+    StackConfig config = small_config();
+    config.tcp.connections = 3;
+    config.tcp.ephemeral_first = 7000;
+    config.tcp.ephemeral_last = 7000;
+    Stack stack{config, pool_};
+    const auto connect = [&](tcp::ConnectOptions options) { return stack.connect(options).error; };
+    using tcp::Error;
+    for (const Ipv4Address nobody : {Ipv4Address{}, Ipv4Address{127, 0, 0, 1}, Ipv4Address{224, 0, 0, 1},
+                                     Ipv4Address{255, 255, 255, 255}, Ipv4Address{10, 0, 0, 255}, us})
+        EXPECT_EQ(connect({.remote_address = nobody, .remote_port = 80, .handler = &handler_}), Error::invalid_address)
+            << to_string(nobody);
+    EXPECT_EQ(connect({.remote_address = peer, .remote_port = 0, .handler = &handler_}), Error::invalid_address);
+    EXPECT_EQ(connect({.remote_address = peer, .remote_port = 80, .local_address = peer, .handler = &handler_}),
+              Error::invalid_address);
+    EXPECT_EQ(connect({.remote_address = Ipv4Address{192, 0, 2, 1}, .remote_port = 80, .handler = &handler_}), Error::no_route);
+    EXPECT_NE(connect({.remote_address = peer, .remote_port = 80}), Error::none) << "nobody would hear of it";
+
+    EXPECT_EQ(connect({.remote_address = peer, .remote_port = 80, .handler = &handler_}), Error::none);
+    EXPECT_EQ(connect({.remote_address = peer, .remote_port = 80, .handler = &handler_}), Error::no_port_free);
+    EXPECT_EQ(connect({.remote_address = peer, .remote_port = 80, .local_port = 7000, .handler = &handler_}),
+              Error::address_in_use);
+    EXPECT_EQ(connect({.remote_address = peer, .remote_port = 81, .handler = &handler_}), Error::none)
+        << "the port is free towards another";
+    EXPECT_EQ(connect({.remote_address = peer, .remote_port = 80, .local_port = 80, .handler = &handler_}), Error::none);
+    EXPECT_EQ(connect({.remote_address = peer, .remote_port = 82, .handler = &handler_}), Error::connections_full);
+    EXPECT_EQ(stack.tcp().connections(), 3U);
+}
+
+TEST_F(StackTest, IdleStackHasNoDeadline) {
+    Stack stack{small_config(), pool_};
+    EXPECT_EQ(stack.next_deadline(), never);
+    stack.listen({.port = 80, .handler = &handler_});
+    EXPECT_EQ(stack.next_deadline(), never);
+
+    Instant now{1h};
+    stack.advance(now);
+    EXPECT_EQ(stack.next_deadline(), never);
+    EXPECT_EQ(flush(stack), 0U);
+
+    tcp::ConnectResult result = stack.connect({.remote_address = peer, .remote_port = 80, .handler = &handler_});
+    ASSERT_EQ(result.error, tcp::Error::none);
+    EXPECT_LE(stack.next_deadline(), now) << "a SYN waits";
+    EXPECT_EQ(flush(stack), 1U);
+    EXPECT_GT(stack.next_deadline(), now);
+    EXPECT_LE(stack.next_deadline(), now + small_config().tcp.syn_timeout + 1ms);
+
+    EXPECT_EQ(result.connection.abort(), tcp::Error::none);
+    EXPECT_EQ(flush(stack), 0U) << "no RST leaves SYN-SENT";
+    EXPECT_FALSE(result.connection.alive());
+    EXPECT_EQ(stack.next_deadline(), never) << "with its last connection it is idle again";
+}
+
+TEST_F(StackTest, DeadlinesLeadToTheEndOfAConnectionThatNobodyAnswers) {
+    Stack stack{small_config(), pool_};
+    const tcp::ConnectResult result = stack.connect({.remote_address = peer, .remote_port = 80, .handler = &handler_});
+    ASSERT_EQ(result.error, tcp::Error::none);
+    Instant now{};
+    std::size_t frames = flush(stack);
+    int steps = 0;
+    while (stack.next_deadline() != never && ++steps < 1000) {
+        now = std::max(now, stack.next_deadline());
+        stack.advance(now);
+        frames += flush(stack);
+    }
+    EXPECT_EQ(frames, 1U + small_config().tcp.syn_retries);
+    EXPECT_FALSE(result.connection.alive());
+    EXPECT_GE(now, Instant{3min}) << "RFC 9293 MUST-23";
+    EXPECT_LT(steps, 100) << "a deadline leads to work, or to a later deadline";
+}
+
+}  // namespace
+}  // namespace runnel
