@@ -38,6 +38,9 @@ def existing_tests(build):
         if test["protocol"] != "gtest" or test["cmd"][0].endswith(".py"):
             continue
         command = [*test["cmd"], "--gtest_list_tests"]
+        if not pathlib.Path(command[0]).exists():
+            print(f"{command[0]} is not built: its cases count as missing")
+            continue
         suite = ""
         output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
         for line in output.splitlines():

@@ -40,19 +40,22 @@ std::string explain_extra(const CLI::App& command) {
     const std::vector<std::string> extras = command.remaining(true);
     if (extras.empty()) return "the line has a word too many";
     const std::string& word = extras.front();
-    const std::string help = fmt::format("{} --help lists what there is", chosen.empty() ? "runnel" : "runnel " + where.get_name());
+    const std::string help = fmt::format("{} --help lists what there is",
+                                         chosen.empty() ? "runnel" : "runnel " + where.get_name());
     if (word.starts_with("-")) {
         const std::string near = nearest(word.substr(0, word.find('=')), option_names(where));
-        return near.empty() ? fmt::format("{}: there is no such option; {}", word, help)
-                            : fmt::format("{}: there is no such option; did you mean {}? {}", word, near, help);
+        return near.empty()
+                   ? fmt::format("{}: there is no such option; {}", word, help)
+                   : fmt::format("{}: there is no such option; did you mean {}? {}", word, near, help);
     }
     if (chosen.empty()) {
         std::vector<std::string> names;
         for (const CLI::App* sub : command.get_subcommands([](const CLI::App*) { return true; }))
             names.push_back(sub->get_name());
         const std::string near = nearest(word, names);
-        return near.empty() ? fmt::format("{}: there is no such subcommand; {}", word, help)
-                            : fmt::format("{}: there is no such subcommand; did you mean {}? {}", word, near, help);
+        return near.empty()
+                   ? fmt::format("{}: there is no such subcommand; {}", word, help)
+                   : fmt::format("{}: there is no such subcommand; did you mean {}? {}", word, near, help);
     }
     return fmt::format("{}: belongs to no option; {}", word, help);
 }
@@ -81,7 +84,8 @@ int run_command(int argc, const char* const* argv) {
     command.footer(
         "Each subcommand has its own help: runnel handshake --help\n"
         "Numbers take k, M, G (1.5M); times take ns, us, ms, s, m, h (200ms).\n"
-        "Exit status: 0 measured and within its goals, 1 the set-up is wrong, 2 a goal was missed (connections failed),\n"
+        "Exit status: 0 measured and within its goals, 1 the set-up is wrong, 2 a goal was missed "
+        "(connections failed),\n"
         "3 the generator was the limit.");
     command.set_version_flag("--version", std::string{"runnel "} + RUNNEL_VERSION);
     command.require_subcommand(0, 1);
@@ -95,7 +99,8 @@ int run_command(int argc, const char* const* argv) {
         CLI::App* app = command.add_subcommand(name, description);
         entries.push_back({app, declare(*app)});
     };
-    add("handshake", "How many connections a second two endpoints make over a virtual wire in this process", add_handshake);
+    add("handshake", "How many connections a second two endpoints make over a virtual wire in this process",
+        add_handshake);
     add("load", "The client side of a measurement, towards any server", add_load);
     add("serve", "An HTTP/1.1-shaped and an echo server on a port with an address", add_serve);
 
@@ -110,7 +115,8 @@ int run_command(int argc, const char* const* argv) {
     try {
         command.parse(argc, argv);
     } catch (const CLI::CallForHelp&) {
-        fmt::print("{}", (command.get_subcommands().empty() ? command : *command.get_subcommands().front()).help());
+        fmt::print("{}",
+                   (command.get_subcommands().empty() ? command : *command.get_subcommands().front()).help());
         return static_cast<int>(ExitStatus::good);
     } catch (const CLI::CallForVersion& version) {
         fmt::print("{}\n", version.what());

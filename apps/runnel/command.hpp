@@ -14,8 +14,8 @@ namespace runnel::app {
 
 using load::ExitStatus;
 
-/// What runs when a subcommand was given. It may throw `std::exception`: the message is printed behind the name of the
-/// subcommand, and the status is `wrong_setup`.
+/// What runs when a subcommand was given. It may throw `std::exception`: the message is printed behind the
+/// name of the subcommand, and the status is `wrong_setup`.
 using Action = std::function<ExitStatus()>;
 
 /// Each declares a subcommand with its options, in a file of its own.
@@ -23,8 +23,8 @@ using Action = std::function<ExitStatus()>;
 [[nodiscard]] Action add_load(CLI::App& command);
 [[nodiscard]] Action add_serve(CLI::App& command);
 
-/// Reads the line and runs what it says; the exit status of the process. Text for a person that went wrong goes to
-/// standard error.
+/// Reads the line and runs what it says; the exit status of the process. Text for a person that went wrong
+/// goes to standard error.
 [[nodiscard]] int run_command(int argc, const char* const* argv);
 
 /// Of `known`, the word that `given` was probably meant to be; empty where none is near.

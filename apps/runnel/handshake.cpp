@@ -1,4 +1,5 @@
-// `runnel handshake`: both endpoints in this process, on a virtual wire. How many connections a second do they make?
+// `runnel handshake`: both endpoints in this process, on a virtual wire. How many connections a second do
+// they make?
 #include <algorithm>
 #include <memory>
 #include <stdexcept>
@@ -21,8 +22,8 @@
 namespace runnel::app {
 namespace {
 
-// The networks of RFC 2544 appendix C.2.2, one a side, as if a router stood between them: its address is each side's only
-// neighbour, so that any number of addresses needs one entry.
+// The networks of RFC 2544 appendix C.2.2, one a side, as if a router stood between them: its address is each
+// side's only neighbour, so that any number of addresses needs one entry.
 constexpr Ipv4Address client_network{198, 18, 0, 0};
 constexpr Ipv4Address server_network{198, 19, 0, 0};
 constexpr std::uint8_t prefix_length = 16;
@@ -49,7 +50,8 @@ MacAddress mac_of(bool server, unsigned pair) {
              static_cast<std::uint8_t>(pair)}};
 }
 
-ip::Config side(bool server, unsigned pair, std::uint32_t first_host, std::uint32_t addresses, const ip::Offloads& offloads) {
+ip::Config side(bool server, unsigned pair, std::uint32_t first_host, std::uint32_t addresses,
+                const ip::Offloads& offloads) {
     const Ipv4Address here = server ? server_network : client_network;
     const Ipv4Address there = server ? client_network : server_network;
     const Ipv4Address router{here.value + router_host};
@@ -59,7 +61,8 @@ ip::Config side(bool server, unsigned pair, std::uint32_t first_host, std::uint3
                                  .address_count = addresses,
                                  .prefix_length = prefix_length,
                                  .offloads = offloads});
-    config.routes.push_back({.network = there, .prefix_length = prefix_length, .gateway = router, .interface = 0});
+    config.routes.push_back(
+        {.network = there, .prefix_length = prefix_length, .gateway = router, .interface = 0});
     config.neighbours.push_back({.address = router, .mac = mac_of(!server, pair), .interface = 0});
     return config;
 }
@@ -79,8 +82,10 @@ ip::Offloads all_checksums() {
             .tx_udp_checksum = true};
 }
 
-// A seed makes addresses, ports and sequence numbers the same again; without one the keys are the kernel's entropy.
-std::optional<std::array<std::uint64_t, 2>> secret_from(const std::optional<std::uint64_t>& seed, std::uint64_t stack) {
+// A seed makes addresses, ports and sequence numbers the same again; without one the keys are the kernel's
+// entropy.
+std::optional<std::array<std::uint64_t, 2>> secret_from(const std::optional<std::uint64_t>& seed,
+                                                        std::uint64_t stack) {
     if (!seed) return std::nullopt;
     const auto mixed = [](std::uint64_t x) {  // splitmix64's finalizer
         x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9U;
@@ -101,10 +106,11 @@ std::vector<Pair> make_pairs(const Settings& settings, unsigned count) {
         const std::uint32_t addresses =
             settings.client_addresses != 0 ? settings.client_addresses : pair.plan.client_addresses;
         if (addresses > most_addresses - next_host)
-            throw load::BadPlan(fmt::format("{} client addresses a core are needed, and {} of the network {}/{} are left; "
-                                            "ask for fewer --connections, a lower --rate, a shorter --msl or a smaller "
-                                            "--time-wait-table",
-                                            addresses, most_addresses - next_host, to_string(client_network), prefix_length));
+            throw load::BadPlan(
+                fmt::format("{} client addresses a core are needed, and {} of the network {}/{} are left; "
+                            "ask for fewer --connections, a lower --rate, a shorter --msl or a smaller "
+                            "--time-wait-table",
+                            addresses, most_addresses - next_host, to_string(client_network), prefix_length));
         load::check_addresses(settings.traffic, pair.plan, addresses);
         pair.plan.client_addresses = addresses;
         pair.client.ip = side(false, i, next_host, addresses, offloads);
@@ -122,8 +128,8 @@ std::vector<Pair> make_pairs(const Settings& settings, unsigned count) {
     return pairs;
 }
 
-nlohmann::ordered_json describe(const Settings& settings, const std::vector<Pair>& pairs, const port::MbufPoolOptions& pool,
-                                std::size_t memory_mb) {
+nlohmann::ordered_json describe(const Settings& settings, const std::vector<Pair>& pairs,
+                                const port::MbufPoolOptions& pool, std::size_t memory_mb) {
     nlohmann::ordered_json config;
     config["wire"] = settings.wire;
     config["ring_frames"] = ring_frames;
@@ -143,12 +149,14 @@ ExitStatus run(Settings& settings) {
     const Signals signals;
     const runtime::HostFacts machine = runtime::host_facts();
     if (settings.wire != "ring")
-        throw std::invalid_argument(fmt::format("--wire: \"{}\" is no wire of this command; write ring", settings.wire));
+        throw std::invalid_argument(
+            fmt::format("--wire: \"{}\" is no wire of this command; write ring", settings.wire));
     if (settings.cores == 0) settings.cores = machine.cpus.size() >= 2 ? 2 : 1;
     if (settings.cores > 1 && settings.cores % 2 != 0)
-        throw std::invalid_argument(fmt::format("--cores: {} cannot be shared between clients and servers; write 1, or an "
-                                                "even number",
-                                                settings.cores));
+        throw std::invalid_argument(
+            fmt::format("--cores: {} cannot be shared between clients and servers; write 1, or an "
+                        "even number",
+                        settings.cores));
     const unsigned count = std::max(1U, settings.cores / 2);
     std::vector<Pair> pairs = make_pairs(settings, count);
 
@@ -160,7 +168,8 @@ ExitStatus run(Settings& settings) {
         records += std::size_t{pair.plan.client.slots} * 32;
     }
     octets += port::memory_needed(pool);
-    const std::size_t available = machine.available_memory_mb - std::min(machine.available_memory_mb, records >> 20);
+    const std::size_t available =
+        machine.available_memory_mb - std::min(machine.available_memory_mb, records >> 20);
     const std::size_t memory_mb = load::eal_memory_mb(octets, available, settings.traffic);
 
     // What is sent without a copy lives until the end of the process.
@@ -193,12 +202,13 @@ ExitStatus run(Settings& settings) {
     if (settings.cores == 1) result.notes.emplace_back("client and server share one core");
     if (settings.cores > machine.cpus.size())
         result.notes.push_back(fmt::format("{} loops share {} CPUs", settings.cores, machine.cpus.size()));
-    if (!settings.traffic.rate) result.notes.push_back(fmt::format("rate max: {} connections on their way for each client core",
-                                                                   pairs[0].plan.client.window));
+    if (!settings.traffic.rate)
+        result.notes.push_back(fmt::format("rate max: {} connections on their way for each client core",
+                                           pairs[0].plan.client.window));
 
     fmt::print(text, "runnel handshake: recipe {}, rate {}, wire {}, {} core{}\n", to_string(result.recipe),
-               settings.traffic.rate ? human_count(*result.asked_cps) + "/s" : "max", result.wire, settings.cores,
-               settings.cores == 1 ? "" : "s");
+               settings.traffic.rate ? human_count(*result.asked_cps) + "/s" : "max", result.wire,
+               settings.cores, settings.cores == 1 ? "" : "s");
 
     runtime::PollLoopOptions loop;
     if (settings.cores > machine.cpus.size()) loop.idle = runtime::Idle::yield;
@@ -208,18 +218,20 @@ ExitStatus run(Settings& settings) {
         Pair& pair = pairs[shared ? 0 : core.index / 2];
         auto instance = std::make_unique<load::TrafficCore>();
         if (shared || core.index % 2 == 1) {
-            instance->server = std::make_unique<load::ServerSide>(pair.server, server_port, response.all(),
-                                                                  static_cast<std::uint32_t>(request.size()), mbufs.get());
+            instance->server =
+                std::make_unique<load::ServerSide>(pair.server, server_port, response.all(),
+                                                   static_cast<std::uint32_t>(request.size()), mbufs.get());
             core.loop.add(instance->server->stack, pair.wire->b());
         }
         if (shared || core.index % 2 == 0) {
-            instance->client = std::make_unique<load::ClientSide>(pair.client, pair.plan.client, pair.wire->a(),
-                                                                  mbufs.get(), runtime.clock(), trace);
+            instance->client = std::make_unique<load::ClientSide>(
+                pair.client, pair.plan.client, pair.wire->a(), mbufs.get(), runtime.clock(), trace);
             instance->client->attach(core.loop);
         }
         return instance;
     };
-    load::measure(runtime, factory, make_progress(text), [&] { return signals.arrived(); }, result);
+    load::measure(
+        runtime, factory, make_progress(text), [&] { return signals.arrived(); }, result);
     report(result, settings.output);
     return result.judgement.exit_status();
 }
@@ -228,7 +240,9 @@ ExitStatus run(Settings& settings) {
 
 Action add_handshake(CLI::App& command) {
     const auto settings = std::make_shared<Settings>();
-    command.add_option("--wire", settings->wire, "What joins the two endpoints: ring, two rings of mbufs in this process")
+    command
+        .add_option("--wire", settings->wire,
+                    "What joins the two endpoints: ring, two rings of mbufs in this process")
         ->type_name("WIRE")
         ->default_str("ring");
     add_traffic_options(command, settings->traffic);
@@ -241,30 +255,36 @@ Action add_handshake(CLI::App& command) {
             "--checksum",
             [settings](const std::string& choice) {
                 if (choice != "software" && choice != "offload")
-                    throw CLI::ValidationError("--checksum", "\"" + choice + "\" is no choice; write software or offload");
+                    throw CLI::ValidationError("--checksum",
+                                               "\"" + choice + "\" is no choice; write software or offload");
                 settings->offload = choice == "offload";
             },
-            "software: every checksum made and checked; offload: the wire is declared to do it, as a NIC would")
+            "software: every checksum made and checked; offload: the wire is declared to do it, as a NIC "
+            "would")
         ->type_name("WHERE")
         ->default_str("software");
     add_count(command, "--client-addresses", settings->client_addresses, 0, most_addresses,
               "Client addresses a client core, from 198.18.0.1 on; 0: as many as the ports need");
     add_tcp_options(command, settings->traffic.tcp);
-    command.add_option_function<std::uint64_t>(
-               "--seed", [settings](const std::uint64_t& seed) { settings->seed = seed; },
-               "Keys of ports and sequence numbers from this number instead of entropy, to see the same again")
+    command
+        .add_option_function<std::uint64_t>(
+            "--seed", [settings](const std::uint64_t& seed) { settings->seed = seed; },
+            "Keys of ports and sequence numbers from this number instead of entropy, to see the same again")
         ->type_name("N");
     add_huge_option(command, settings->huge);
     add_json_option(command, settings->output);
     add_trace_option(command, settings->output);
     command.footer(
         "Examples:\n"
-        "  runnel handshake                                       connect, request, response, close: as fast as it goes\n"
+        "  runnel handshake                                       connect, request, response, close: as fast "
+        "as it goes\n"
         "  runnel handshake --recipe rst --duration 10s           the tester's classic: handshake and RST\n"
-        "  runnel handshake --rate 200k --json result.json        an even 200,000 a second, and its latencies\n"
+        "  runnel handshake --rate 200k --json result.json        an even 200,000 a second, and its "
+        "latencies\n"
         "  runnel handshake --recipe hold --connections 1M        one million connections at once\n"
         "  runnel handshake --connections 1 --trace               see one connection, segment by segment\n"
-        "With --rate max the window of open connections is the limit by intention, and the result valid; with a rate that\n"
+        "With --rate max the window of open connections is the limit by intention, and the result valid; "
+        "with a rate that\n"
         "was not reached the exit status is 3.");
     return [settings] { return run(*settings); };
 }

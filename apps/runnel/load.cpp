@@ -35,18 +35,20 @@ ExitStatus run(Settings& settings) {
     const Signals signals;
     const SocketAddress target = *settings.target;
     if (!settings.allow_target && !load::is_test_address(target.address))
-        throw std::invalid_argument(fmt::format("--target: {} is not a private, benchmark, documentation or link-local address; "
-                                                "if you may load it, add --allow-target",
-                                                to_string(target.address)));
+        throw std::invalid_argument(
+            fmt::format("--target: {} is not a private, benchmark, documentation or link-local address; "
+                        "if you may load it, add --allow-target",
+                        to_string(target.address)));
     load::CorePlan plan = load::plan_core(settings.traffic, 1, 0);
     load::check_addresses(settings.traffic, plan, settings.port.addresses);
 
     StackConfig config;
     config.tcp = plan.client_tcp;
     // Descriptors of the port besides what the plan counts for two sides of a wire.
-    port::MbufPoolOptions pool{.mbufs = plan.mbufs + 4096,
-                               .data_room = static_cast<std::uint16_t>(std::max(2048U, settings.port.mtu + 64)),
-                               .lcores = 2};
+    port::MbufPoolOptions pool{
+        .mbufs = plan.mbufs + 4096,
+        .data_room = static_cast<std::uint16_t>(std::max(2048U, settings.port.mtu + 64)),
+        .lcores = 2};
     const std::size_t records = std::size_t{plan.client.slots} * 32;
     const std::size_t available = runtime::host_facts().available_memory_mb;
     const std::size_t memory_mb =
@@ -58,7 +60,8 @@ ExitStatus run(Settings& settings) {
 
     runtime::Eal eal(eal_options(settings.port, memory_mb));
     const port::MbufPool mbufs = port::make_mbuf_pool(pool);
-    port::Port port({.device = settings.port.device, .mtu = static_cast<std::uint16_t>(settings.port.mtu)}, mbufs.get());
+    port::Port port({.device = settings.port.device, .mtu = static_cast<std::uint16_t>(settings.port.mtu)},
+                    mbufs.get());
     config.ip = ip_config(settings.port, port);
     plan.client.first_local_address = settings.port.address->address;
     plan.client.local_addresses = settings.port.addresses;
@@ -81,11 +84,12 @@ ExitStatus run(Settings& settings) {
     result.client_cores = 1;
     if (settings.traffic.rate) result.asked_cps = static_cast<double>(*settings.traffic.rate);
     result.config["port"] = settings.port.device;
-    result.config["address"] = fmt::format("{}/{}", to_string(settings.port.address->address),
-                                           settings.port.address->prefix_length);
+    result.config["address"] =
+        fmt::format("{}/{}", to_string(settings.port.address->address), settings.port.address->prefix_length);
     result.config["addresses"] = settings.port.addresses;
-    result.config["gateway"] = settings.port.gateway ? nlohmann::ordered_json(to_string(*settings.port.gateway))
-                                                     : nlohmann::ordered_json(nullptr);
+    result.config["gateway"] = settings.port.gateway
+                                   ? nlohmann::ordered_json(to_string(*settings.port.gateway))
+                                   : nlohmann::ordered_json(nullptr);
     result.config["mtu"] = port.mtu();
     result.config["target"] = fmt::format("{}:{}", to_string(target.address), target.port);
     result.config["path"] = settings.path;
@@ -94,9 +98,10 @@ ExitStatus run(Settings& settings) {
     result.config["mbufs"] = pool.mbufs;
     result.config["memory_mb"] = memory_mb;
 
-    fmt::print(text, "runnel load: recipe {}, rate {}, towards {}:{} from {} on {}\n", to_string(result.recipe),
-               settings.traffic.rate ? human_count(*result.asked_cps) + "/s" : "max", to_string(target.address),
-               target.port, to_string(settings.port.address->address), result.wire);
+    fmt::print(
+        text, "runnel load: recipe {}, rate {}, towards {}:{} from {} on {}\n", to_string(result.recipe),
+        settings.traffic.rate ? human_count(*result.asked_cps) + "/s" : "max", to_string(target.address),
+        target.port, to_string(settings.port.address->address), result.wire);
 
     runtime::Runtime runtime(eal, loop_options(settings.port));
     const auto factory = [&](runtime::Core& core) -> std::unique_ptr<runtime::CoreInstance> {
@@ -106,7 +111,8 @@ ExitStatus run(Settings& settings) {
         instance->client->attach(core.loop);
         return instance;
     };
-    load::measure(runtime, factory, make_progress(text), [&] { return signals.arrived(); }, result);
+    load::measure(
+        runtime, factory, make_progress(text), [&] { return signals.arrived(); }, result);
     report(result, settings.output);
     return result.judgement.exit_status();
 }
@@ -131,9 +137,12 @@ Action add_load(CLI::App& command) {
             "The server")
         ->type_name("A.B.C.D:PORT")
         ->required();
-    command.add_option("--path", settings->path, "What the request of crr asks for")->type_name("PATH")->default_str("/");
-    command.add_flag("--allow-target", settings->allow_target,
-                     "Aim at a --target that is not in a private, benchmark, documentation or link-local network");
+    command.add_option("--path", settings->path, "What the request of crr asks for")
+        ->type_name("PATH")
+        ->default_str("/");
+    command.add_flag(
+        "--allow-target", settings->allow_target,
+        "Aim at a --target that is not in a private, benchmark, documentation or link-local network");
     add_traffic_options(command, settings->traffic);
     add_tcp_options(command, settings->traffic.tcp);
     add_json_option(command, settings->output);
@@ -141,7 +150,8 @@ Action add_load(CLI::App& command) {
     command.footer(
         "Examples, with a tap device towards this machine's kernel (as root):\n"
         "  runnel load --port net_tap0,iface=run0 --address 192.0.2.2/24 --target 192.0.2.1:80 --rate 5k\n"
-        "  ip address add 192.0.2.1/24 dev run0                   meanwhile, in another shell: the server's end\n"
+        "  ip address add 192.0.2.1/24 dev run0                   meanwhile, in another shell: the server's "
+        "end\n"
         "crr sends GET with Connection: close, so any HTTP server will do.");
     return [settings] { return run(*settings); };
 }

@@ -31,22 +31,26 @@ CLI::Option* add_read(CLI::App& app, const std::string& name, const char* type, 
 
 CLI::Option* add_count(CLI::App& app, const std::string& name, std::uint32_t& target, std::uint32_t least,
                        std::uint32_t most, const std::string& description) {
-    return add_read(app, name, "N", fmt::format("{}", target), description, [&target, least, most](const std::string& text) {
-        const std::uint64_t value = parse_count(text);
-        if (value < least || value > most)
-            throw BadQuantity(fmt::format("\"{}\" is out of range; write a number from {} to {}", text, least, most));
-        target = static_cast<std::uint32_t>(value);
-    });
+    return add_read(app, name, "N", fmt::format("{}", target), description,
+                    [&target, least, most](const std::string& text) {
+                        const std::uint64_t value = parse_count(text);
+                        if (value < least || value > most)
+                            throw BadQuantity(fmt::format(
+                                "\"{}\" is out of range; write a number from {} to {}", text, least, most));
+                        target = static_cast<std::uint32_t>(value);
+                    });
 }
 
 CLI::Option* add_duration(CLI::App& app, const std::string& name, Duration& target, Duration least,
                           const std::string& description) {
-    return add_read(app, name, "TIME", human_duration(target), description, [&target, least](const std::string& text) {
-        const Duration value = parse_duration(text);
-        if (value < least)
-            throw BadQuantity(fmt::format("\"{}\" is too short; write at least {}", text, human_duration(least)));
-        target = value;
-    });
+    return add_read(
+        app, name, "TIME", human_duration(target), description, [&target, least](const std::string& text) {
+            const Duration value = parse_duration(text);
+            if (value < least)
+                throw BadQuantity(
+                    fmt::format("\"{}\" is too short; write at least {}", text, human_duration(least)));
+            target = value;
+        });
 }
 
 CLI::Option* add_address(CLI::App& app, const std::string& name, std::optional<InterfaceAddress>& target,
@@ -62,79 +66,96 @@ CLI::Option* add_ipv4(CLI::App& app, const std::string& name, std::optional<Ipv4
 }
 
 void add_traffic_options(CLI::App& app, load::Traffic& traffic) {
-    add_read(app, "--recipe", "RECIPE", std::string{to_string(traffic.recipe)},
-             "What each connection does:\n"
-             "hold  SYN, SYN-ACK, ACK; stays open until the end (needs --connections)\n"
-             "rst   SYN, SYN-ACK, ACK, RST\n"
-             "fin   SYN, SYN-ACK, ACK, FIN, FIN-ACK, ACK\n"
-             "crr   SYN, SYN-ACK, ACK with request, response with FIN, FIN-ACK, ACK",
-             [&traffic](const std::string& text) {
-                 const auto recipe = load::parse_recipe(text);
-                 if (!recipe) throw BadQuantity(fmt::format("\"{}\" is no recipe; choose hold, rst, fin or crr", text));
-                 traffic.recipe = *recipe;
-             });
+    add_read(
+        app, "--recipe", "RECIPE", std::string{to_string(traffic.recipe)},
+        "What each connection does:\n"
+        "hold  SYN, SYN-ACK, ACK; stays open until the end (needs --connections)\n"
+        "rst   SYN, SYN-ACK, ACK, RST\n"
+        "fin   SYN, SYN-ACK, ACK, FIN, FIN-ACK, ACK\n"
+        "crr   SYN, SYN-ACK, ACK with request, response with FIN, FIN-ACK, ACK",
+        [&traffic](const std::string& text) {
+            const auto recipe = load::parse_recipe(text);
+            if (!recipe)
+                throw BadQuantity(fmt::format("\"{}\" is no recipe; choose hold, rst, fin or crr", text));
+            traffic.recipe = *recipe;
+        });
     add_read(app, "--rate", "RATE", "max",
-             "Connections a second to open, as 50k or 1.2M, at even intervals and whether or not earlier ones have ended; "
+             "Connections a second to open, as 50k or 1.2M, at even intervals and whether or not earlier "
+             "ones have ended; "
              "or max: as fast as they end",
              [&traffic](const std::string& text) { traffic.rate = parse_rate(text); });
     add_read(app, "--connections", "N", "", "Connections in all; the run ends when they have ended",
              [&traffic](const std::string& text) {
                  traffic.connections = parse_count(text);
-                 if (*traffic.connections == 0) throw BadQuantity("\"" + text + "\" is none; write at least 1");
+                 if (*traffic.connections == 0)
+                     throw BadQuantity("\"" + text + "\" is none; write at least 1");
              });
     add_duration(app, "--duration", traffic.duration, 10ms, "How long is measured");
-    add_count(app, "--window", traffic.window, 0, 1U << 20,
-              "Connections on their way at once for each client core, at most; 0: 512 at --rate max, else 8192");
+    add_count(
+        app, "--window", traffic.window, 0, 1U << 20,
+        "Connections on their way at once for each client core, at most; 0: 512 at --rate max, else 8192");
     add_duration(app, "--ramp", traffic.ramp, 0s, "Time before the measured window, with the same traffic");
-    add_duration(app, "--drain", traffic.drain, 0s, "How long connections in flight at the end may take to end");
-    add_duration(app, "--max-lag", traffic.max_lag, 1ms,
-                 "A connection that is later than this on the schedule of --rate is given up and counted as unsent");
+    add_duration(app, "--drain", traffic.drain, 0s,
+                 "How long connections in flight at the end may take to end");
+    add_duration(
+        app, "--max-lag", traffic.max_lag, 1ms,
+        "A connection that is later than this on the schedule of --rate is given up and counted as unsent");
     add_count(app, "--time-wait-table", traffic.time_wait_table, 1024, 1U << 28,
               "Connections in TIME-WAIT kept for each core; beyond it the oldest is recycled, and counted");
 }
 
 void add_tcp_options(CLI::App& app, tcp::Config& tcp) {
-    const auto add_retries = [&app](const std::string& name, std::uint8_t& target, const std::string& description) {
+    const auto add_retries = [&app](const std::string& name, std::uint8_t& target,
+                                    const std::string& description) {
         add_read(app, name, "N", fmt::format("{}", target), description, [&target](const std::string& text) {
             const std::uint64_t value = parse_count(text);
-            if (value > 15) throw BadQuantity(fmt::format("\"{}\" is out of range; write a number from 0 to 15", text));
+            if (value > 15)
+                throw BadQuantity(fmt::format("\"{}\" is out of range; write a number from 0 to 15", text));
             target = static_cast<std::uint8_t>(value);
         });
     };
-    add_duration(app, "--syn-timeout", tcp.syn_timeout, 1ms, "First retransmission of a SYN; doubles each time");
-    add_retries("--syn-retries", tcp.syn_retries, "Retransmissions of a SYN before the connection counts as timed out");
+    add_duration(app, "--syn-timeout", tcp.syn_timeout, 1ms,
+                 "First retransmission of a SYN; doubles each time");
+    add_retries("--syn-retries", tcp.syn_retries,
+                "Retransmissions of a SYN before the connection counts as timed out");
     add_duration(app, "--synack-timeout", tcp.synack_timeout, 1ms,
                  "First retransmission of a SYN-ACK; doubles each time (3s gives the classic 3, 6, 12 s)");
     add_retries("--synack-retries", tcp.synack_retries,
                 "Retransmissions of a SYN-ACK before the half-open connection is dropped");
-    add_read(app, "--msl", "TIME", human_duration(tcp.time_wait_duration / 2),
-             "Maximum segment lifetime: TIME-WAIT lasts twice as long", [&tcp](const std::string& text) {
-                 const Duration msl = parse_duration(text);
-                 if (msl < 1ms || msl > 10min)
-                     throw BadQuantity(fmt::format("\"{}\" is out of range; write a time from 1ms to 10m", text));
-                 tcp.time_wait_duration = 2 * msl;
-             });
-    app.add_flag_callback("--no-timestamps", [&tcp] { tcp.timestamps = false; },
-                          "Neither offer nor accept TCP timestamps (RFC 7323)");
+    add_read(
+        app, "--msl", "TIME", human_duration(tcp.time_wait_duration / 2),
+        "Maximum segment lifetime: TIME-WAIT lasts twice as long", [&tcp](const std::string& text) {
+            const Duration msl = parse_duration(text);
+            if (msl < 1ms || msl > 10min)
+                throw BadQuantity(fmt::format("\"{}\" is out of range; write a time from 1ms to 10m", text));
+            tcp.time_wait_duration = 2 * msl;
+        });
+    app.add_flag_callback(
+        "--no-timestamps", [&tcp] { tcp.timestamps = false; },
+        "Neither offer nor accept TCP timestamps (RFC 7323)");
 }
 
 void add_json_option(CLI::App& app, Output& output) {
     app.add_option("--json", output.json,
-                   "Write the result document (schema runnel.result/1) to FILE; - is standard output, and then nothing "
+                   "Write the result document (schema runnel.result/1) to FILE; - is standard output, and "
+                   "then nothing "
                    "else goes there")
         ->type_name("FILE");
 }
 
 void add_trace_option(CLI::App& app, Output& output) {
-    add_read(app, "--trace", "[N]", "",
-             fmt::format("Print the first N segments at the client's port, {} if N is not given, as tcpdump does; slow",
-                         default_trace),
-             [&output](const std::string& text) {
-                 // Without a value CLI11 hands over the word of a flag.
-                 output.trace = text.empty() || text == "true"
-                                    ? default_trace
-                                    : static_cast<std::uint32_t>(std::min<std::uint64_t>(parse_count(text), UINT32_MAX));
-             })
+    add_read(
+        app, "--trace", "[N]", "",
+        fmt::format(
+            "Print the first N segments at the client's port, {} if N is not given, as tcpdump does; slow",
+            default_trace),
+        [&output](const std::string& text) {
+            // Without a value CLI11 hands over the word of a flag.
+            output.trace =
+                text.empty() || text == "true"
+                    ? default_trace
+                    : static_cast<std::uint32_t>(std::min<std::uint64_t>(parse_count(text), UINT32_MAX));
+        })
         ->expected(0, 1);
 }
 

@@ -1,5 +1,5 @@
-// Options of the command line that several subcommands share, read with quantity.hpp so that a wrong value names its
-// option and the mend.
+// Options of the command line that several subcommands share, read with quantity.hpp so that a wrong value
+// names its option and the mend.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@
 
 namespace runnel::app {
 
-// One option each; the value that `target` has already is shown as the default. The message of a value that cannot be
-// names the option.
+// One option each; the value that `target` has already is shown as the default. The message of a value that
+// cannot be names the option.
 CLI::Option* add_count(CLI::App& app, const std::string& name, std::uint32_t& target, std::uint32_t least,
                        std::uint32_t most, const std::string& description);
 CLI::Option* add_duration(CLI::App& app, const std::string& name, Duration& target, Duration least,
@@ -30,7 +30,8 @@ CLI::Option* add_ipv4(CLI::App& app, const std::string& name, std::optional<Ipv4
 /// --recipe, --connections, --rate, --window, --duration, --ramp, --drain, --max-lag, --time-wait-table.
 void add_traffic_options(CLI::App& app, load::Traffic& traffic);
 
-/// Settings of the protocol: --syn-timeout, --syn-retries, --synack-timeout, --synack-retries, --msl, --no-timestamps.
+/// Settings of the protocol: --syn-timeout, --syn-retries, --synack-timeout, --synack-retries, --msl,
+/// --no-timestamps.
 void add_tcp_options(CLI::App& app, tcp::Config& tcp);
 
 /// What a run shows, and where.

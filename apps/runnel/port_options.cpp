@@ -10,11 +10,13 @@
 namespace runnel::app {
 
 void add_port_options(CLI::App& app, PortSettings& settings) {
-    app.add_option("--port", settings.device,
-                   "DPDK port: net_tap0,iface=run0 or another virtual device with its arguments, or a PCI address")
+    app.add_option(
+           "--port", settings.device,
+           "DPDK port: net_tap0,iface=run0 or another virtual device with its arguments, or a PCI address")
         ->type_name("DEVICE")
         ->required();
-    add_address(app, "--address", settings.address, "Our address with the prefix length of its network")->required();
+    add_address(app, "--address", settings.address, "Our address with the prefix length of its network")
+        ->required();
     add_ipv4(app, "--gateway", settings.gateway, "Router to all other networks");
     add_count(app, "--mtu", settings.mtu, 576, 9216, "Octets of an IP packet");
     add_huge_option(app, settings.huge);
@@ -43,9 +45,10 @@ ip::Config ip_config(const PortSettings& settings, const port::Port& port) {
     // The last address of a network is its broadcast address, but for point-to-point prefixes (RFC 3021).
     const std::uint64_t broadcast = own.prefix_length >= 31 ? UINT64_MAX : (own.address.value | ~mask);
     if (last > (own.address.value | ~mask) || last == broadcast)
-        throw std::invalid_argument(fmt::format("--address: {} and the {} behind it are more than the network /{} has; give a "
-                                                "shorter prefix or a lower address",
-                                                to_string(own.address), settings.addresses - 1, own.prefix_length));
+        throw std::invalid_argument(
+            fmt::format("--address: {} and the {} behind it are more than the network /{} has; give a "
+                        "shorter prefix or a lower address",
+                        to_string(own.address), settings.addresses - 1, own.prefix_length));
     ip::Config config;
     config.interfaces.push_back({.mac = port.mac(),
                                  .address = own.address,
@@ -58,7 +61,8 @@ ip::Config ip_config(const PortSettings& settings, const port::Port& port) {
             throw std::invalid_argument(fmt::format("--gateway: {} is not on the network of --address {}/{}",
                                                     to_string(*settings.gateway), to_string(own.address),
                                                     own.prefix_length));
-        config.routes.push_back({.network = {}, .prefix_length = 0, .gateway = *settings.gateway, .interface = 0});
+        config.routes.push_back(
+            {.network = {}, .prefix_length = 0, .gateway = *settings.gateway, .interface = 0});
     }
     return config;
 }

@@ -35,11 +35,12 @@ void add_port_options(CLI::App& app, PortSettings& settings);
 /// Settings for EAL with one worker.
 [[nodiscard]] runtime::EalOptions eal_options(const PortSettings& settings, std::size_t memory_mb);
 
-/// The internet layer on a started port. Throws `std::invalid_argument` where the addresses do not fit the network, or
-/// the gateway is not on it.
+/// The internet layer on a started port. Throws `std::invalid_argument` where the addresses do not fit the
+/// network, or the gateway is not on it.
 [[nodiscard]] ip::Config ip_config(const PortSettings& settings, const port::Port& port);
 
-/// A physical port's loop spins. One whose peer is this machine's kernel lets it have the CPU when there is nothing to do.
+/// A physical port's loop spins. One whose peer is this machine's kernel lets it have the CPU when there is
+/// nothing to do.
 [[nodiscard]] runtime::PollLoopOptions loop_options(const PortSettings& settings);
 
 }  // namespace runnel::app

@@ -1,4 +1,5 @@
-// See quantity.hpp. Numbers are read digit by digit in integers: 0.1s is exactly 100 ms, and an overflow is seen.
+// See quantity.hpp. Numbers are read digit by digit in integers: 0.1s is exactly 100 ms, and an overflow is
+// seen.
 #include "quantity.hpp"
 
 #include <array>
@@ -46,7 +47,8 @@ Decimal read_decimal(std::string_view text, std::string_view right) {
 }
 
 // mantissa * scale / 10^decimals, where that is whole and fits.
-std::uint64_t scaled(std::string_view text, const Decimal& number, std::uint64_t scale, std::string_view unit) {
+std::uint64_t scaled(std::string_view text, const Decimal& number, std::uint64_t scale,
+                     std::string_view unit) {
     std::uint64_t mantissa = number.mantissa;
     for (unsigned i = 0; i < number.decimals; ++i) {
         if (scale % 10 == 0)
@@ -104,7 +106,9 @@ Duration parse_duration(std::string_view text) {
                                Unit{"h", 3'600'000'000'000}};
     if (number.rest.empty()) {
         if (number.mantissa == 0) return Duration{0};
-        refuse(text, fmt::format("has no unit; write {0}s for seconds, {0}ms for milliseconds or {0}m for minutes", text));
+        refuse(text,
+               fmt::format("has no unit; write {0}s for seconds, {0}ms for milliseconds or {0}m for minutes",
+                           text));
     }
     for (const Unit& unit : units) {
         if (number.rest != unit.name) continue;
@@ -117,14 +121,16 @@ Duration parse_duration(std::string_view text) {
 
 Ipv4Address parse_ipv4_address(std::string_view text) {
     // Read here and not with parse_ip_address: an IPv6 address gets a sentence of its own.
-    if (text.find(':') != std::string_view::npos) refuse(text, "is not an IPv4 address; IPv6 is not carried yet");
+    if (text.find(':') != std::string_view::npos)
+        refuse(text, "is not an IPv4 address; IPv6 is not carried yet");
     std::uint32_t value = 0;
     std::string_view rest = text;
     for (int part = 0; part < 4; ++part) {
         unsigned octet = 0;
         const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), octet);
         const auto length = static_cast<std::size_t>(end - rest.data());
-        if (error != std::errc{} || length > 3 || octet > 255) refuse(text, "is not an IPv4 address such as 192.0.2.1");
+        if (error != std::errc{} || length > 3 || octet > 255)
+            refuse(text, "is not an IPv4 address such as 192.0.2.1");
         value = value << 8 | octet;
         rest.remove_prefix(length);
         if (part < 3) {
@@ -177,7 +183,8 @@ std::string human_count(double value) {
         const double shown = value / step.size;
         return fmt::format("{:.{}f}{}", shown, shown < 9.995 ? 2 : shown < 99.95 ? 1 : 0, step.name);
     }
-    return std::abs(value - std::round(value)) < 0.005 ? fmt::format("{:.0f}", value) : fmt::format("{:.2f}", value);
+    return std::abs(value - std::round(value)) < 0.005 ? fmt::format("{:.0f}", value)
+                                                       : fmt::format("{:.2f}", value);
 }
 
 std::string human_duration(Duration duration) {
@@ -191,7 +198,8 @@ std::string human_duration(Duration duration) {
         if (count >= unit.nanoseconds && count % unit.nanoseconds == 0)
             return fmt::format("{}{}", count / unit.nanoseconds, unit.name);
     }
-    for (const Unit& unit : {Unit{1'000'000'000, "s"}, Unit{1'000'000, "ms"}, Unit{1'000, "us"}, Unit{1, "ns"}}) {
+    for (const Unit& unit :
+         {Unit{1'000'000'000, "s"}, Unit{1'000'000, "ms"}, Unit{1'000, "us"}, Unit{1, "ns"}}) {
         if (count < unit.nanoseconds) continue;
         std::string text = fmt::format("{}", count / unit.nanoseconds);
         if (Duration::rep fraction = count % unit.nanoseconds; fraction != 0) {

@@ -1,4 +1,5 @@
-// How a person writes a number, a rate, a span of time, an address: 1.5M, max, 200ms, 10.0.0.1:80, 10.0.0.0/24.
+// How a person writes a number, a rate, a span of time, an address: 1.5M, max,
+// 200ms, 10.0.0.1:80, 10.0.0.0/24.
 #pragma once
 
 #include <cstdint>
@@ -12,20 +13,21 @@
 
 namespace runnel::app {
 
-/// A text that is not what it should be. The message names the text, what is wrong with it, and what would be right.
+/// A text that is not what it should be. The message names the text, what is wrong with it, and what would be
+/// right.
 struct BadQuantity : std::invalid_argument {
     using std::invalid_argument::invalid_argument;
 };
 
-/// A whole number: digits with an optional fraction and one of k (1e3), M (1e6), G (1e9). "1.5M" is 1500000. What does
-/// not come out whole ("1.5") is refused.
+/// A whole number: digits with an optional fraction and one of k (1e3), M (1e6), G (1e9). "1.5M" is 1500000.
+/// What does not come out whole ("1.5") is refused.
 [[nodiscard]] std::uint64_t parse_count(std::string_view text);
 
 /// A rate a second: a count with an optional "/s", at least 1; or "max", which gives nothing.
 [[nodiscard]] std::optional<std::uint64_t> parse_rate(std::string_view text);
 
-/// A span of time: a number with one of ns, us, ms, s, m (minutes), h. A number alone is refused, as it says no unit;
-/// only 0 needs none.
+/// A span of time: a number with one of ns, us, ms, s, m (minutes), h. A number alone is refused, as it says
+/// no unit; only 0 needs none.
 [[nodiscard]] Duration parse_duration(std::string_view text);
 
 /// An IPv4 address and a port: "192.0.2.1:80".

@@ -30,7 +30,8 @@ class TracePrinter {
         const void* octets = rte_pktmbuf_read(&frame, 0, size, copy.data());
         if (octets == nullptr) return;
         const double seconds = static_cast<double>(when.time_since_epoch().count()) / 1e9;
-        fmt::print(out_, "{:.6f} {}\n", seconds, wire::describe({static_cast<const std::byte*>(octets), size}));
+        fmt::print(out_, "{:.6f} {}\n", seconds,
+                   wire::describe({static_cast<const std::byte*>(octets), size}));
         if (--left_ == 0) fmt::print(out_, "(further segments are not shown; --trace N shows more)\n");
     }
 
@@ -50,10 +51,11 @@ port::TracedWire::Observer make_trace(std::FILE* out, std::uint32_t limit) {
 load::Progress make_progress(std::FILE* out) {
     return [out](const load::Interval& i) {
         fmt::print(out,
-                   "{:6.1f} s  {:>8} connections/s  {:>8} in flight  handshake p99 {:>8}  {} retransmissions  {} drops\n",
+                   "{:6.1f} s  {:>8} connections/s  {:>8} in flight  handshake p99 {:>8}  {} retransmissions "
+                   " {} drops\n",
                    i.t_s, human_count(i.cps), human_count(static_cast<double>(i.in_flight)),
-                   load::human_time(static_cast<std::uint64_t>(i.handshake_p99_us * 1000)),
-                   i.retransmissions, i.drops);
+                   load::human_time(static_cast<std::uint64_t>(i.handshake_p99_us * 1000)), i.retransmissions,
+                   i.drops);
         std::fflush(out);
     };
 }
@@ -67,7 +69,8 @@ std::string utc_now() {
     return text.data();
 }
 
-void describe_traffic(const load::Traffic& traffic, const load::CorePlan& plan, nlohmann::ordered_json& config) {
+void describe_traffic(const load::Traffic& traffic, const load::CorePlan& plan,
+                      nlohmann::ordered_json& config) {
     using Json = nlohmann::ordered_json;
     config["recipe"] = to_string(traffic.recipe);
     config["rate"] = traffic.rate ? Json(*traffic.rate) : Json("max");
@@ -114,12 +117,14 @@ void report(const load::Result& result, const Output& output) {
         return;
     }
     std::FILE* file = std::fopen(output.json.c_str(), "w");
-    const bool written = file != nullptr && std::fwrite(document.data(), 1, document.size(), file) == document.size();
+    const bool written =
+        file != nullptr && std::fwrite(document.data(), 1, document.size(), file) == document.size();
     const int error = errno;
     if ((file != nullptr && std::fclose(file) != 0) || !written)
-        throw std::runtime_error(fmt::format("--json {}: the file cannot be written ({}); name one that can, or - for "
-                                             "standard output",
-                                             output.json, std::strerror(error)));
+        throw std::runtime_error(
+            fmt::format("--json {}: the file cannot be written ({}); name one that can, or - for "
+                        "standard output",
+                        output.json, std::strerror(error)));
 }
 
 }  // namespace runnel::app

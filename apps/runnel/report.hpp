@@ -17,7 +17,8 @@
 
 namespace runnel::app {
 
-/// An observer that prints the first `limit` frames to `out`, each with the seconds since the start. Any thread.
+/// An observer that prints the first `limit` frames to `out`, each with the seconds since the start. Any
+/// thread.
 [[nodiscard]] port::TracedWire::Observer make_trace(std::FILE* out, std::uint32_t limit);
 
 /// Prints a line for each interval.
@@ -27,11 +28,12 @@ namespace runnel::app {
 [[nodiscard]] std::string utc_now();
 
 /// Settings as they go into the document.
-void describe_traffic(const load::Traffic& traffic, const load::CorePlan& plan, nlohmann::ordered_json& config);
+void describe_traffic(const load::Traffic& traffic, const load::CorePlan& plan,
+                      nlohmann::ordered_json& config);
 void describe_tcp(const tcp::Config& tcp, nlohmann::ordered_json& config);
 
-/// Prints the summary, and writes the document where one is asked for. Throws `std::runtime_error` where the file cannot
-/// be written.
+/// Prints the summary, and writes the document where one is asked for. Throws `std::runtime_error` where the
+/// file cannot be written.
 void report(const load::Result& result, const Output& output);
 
 }  // namespace runnel::app

@@ -33,9 +33,12 @@ struct Listen {
 
 std::string_view to_string(Service service) {
     switch (service) {
-        case Service::http: return "http";
-        case Service::echo: return "echo";
-        case Service::crr: return "crr";
+        case Service::http:
+            return "http";
+        case Service::echo:
+            return "echo";
+        case Service::crr:
+            return "crr";
     }
     return "?";
 }
@@ -45,15 +48,17 @@ Listen parse_listen(const std::string& text) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), listen.port);
     const std::string_view rest(end, static_cast<std::size_t>(text.data() + text.size() - end));
     if (error != std::errc{} || listen.port == 0)
-        throw CLI::ValidationError("--listen", fmt::format("\"{}\" has no port from 1 to 65535; write 80 or 7:echo", text));
+        throw CLI::ValidationError(
+            "--listen", fmt::format("\"{}\" has no port from 1 to 65535; write 80 or 7:echo", text));
     for (const Service service : {Service::http, Service::echo, Service::crr}) {
         if (rest != ":" + std::string{to_string(service)}) continue;
         listen.service = service;
         return listen;
     }
     if (!rest.empty())
-        throw CLI::ValidationError("--listen", fmt::format("\"{}\" names no service; write {}:http, {}:echo or {}:crr", text,
-                                                           listen.port, listen.port, listen.port));
+        throw CLI::ValidationError(
+            "--listen", fmt::format("\"{}\" names no service; write {}:http, {}:echo or {}:crr", text,
+                                    listen.port, listen.port, listen.port));
     return listen;
 }
 
@@ -80,8 +85,12 @@ struct ServeCore final : runtime::CoreInstance {
                 case Service::http:
                     responder = std::make_unique<load::HttpResponder>(keep_alive, settings.connections);
                     break;
-                case Service::echo: responder = std::make_unique<load::EchoResponder>(settings.connections); break;
-                case Service::crr: responder = std::make_unique<load::OneShotResponder>(closing.all(), 1); break;
+                case Service::echo:
+                    responder = std::make_unique<load::EchoResponder>(settings.connections);
+                    break;
+                case Service::crr:
+                    responder = std::make_unique<load::OneShotResponder>(closing.all(), 1);
+                    break;
             }
             stack.listen({.port = listen.port, .handler = responder.get(), .nagle = false});
             responders.push_back(std::move(responder));
@@ -107,9 +116,10 @@ struct ServeCore final : runtime::CoreInstance {
 };
 
 void print_summary(std::FILE* out, const load::ServerTotals& totals, const runtime::Snapshot& counters) {
-    fmt::print(out, "\n{} connections, {} requests answered, {} in, {} out\n", totals.connections, totals.requests,
-               human_octets(totals.octets_in), human_octets(totals.octets_out));
-    if (totals.bad_requests > 0) fmt::print(out, "{} requests were not HTTP and got a 400\n", totals.bad_requests);
+    fmt::print(out, "\n{} connections, {} requests answered, {} in, {} out\n", totals.connections,
+               totals.requests, human_octets(totals.octets_in), human_octets(totals.octets_out));
+    if (totals.bad_requests > 0)
+        fmt::print(out, "{} requests were not HTTP and got a 400\n", totals.bad_requests);
     for (const runtime::NamedCount& drop : nonzero_drops(counters))
         fmt::print(out, "dropped: {} {}: {}\n", drop.count, drop.name, drop.sentence);
 }
@@ -120,16 +130,17 @@ ExitStatus run(Settings& settings) {
     for (std::size_t i = 0; i < settings.listen.size(); ++i)
         for (std::size_t j = 0; j < i; ++j)
             if (settings.listen[i].port == settings.listen[j].port)
-                throw std::invalid_argument(
-                    fmt::format("--listen: port {} is given twice; one service each", settings.listen[i].port));
+                throw std::invalid_argument(fmt::format("--listen: port {} is given twice; one service each",
+                                                        settings.listen[i].port));
     StackConfig config;
     config.tcp = settings.tcp;
     config.tcp.connections = settings.connections;
     config.tcp.half_open = settings.half_open;
     config.tcp.time_wait = settings.time_wait_table;
-    const port::MbufPoolOptions pool{.mbufs = 32768,
-                                     .data_room = static_cast<std::uint16_t>(std::max(2048U, settings.port.mtu + 64)),
-                                     .lcores = 2};
+    const port::MbufPoolOptions pool{
+        .mbufs = 32768,
+        .data_room = static_cast<std::uint16_t>(std::max(2048U, settings.port.mtu + 64)),
+        .lcores = 2};
     load::Traffic sizing;
     sizing.connections = settings.connections;
     const std::size_t memory_mb = load::eal_memory_mb(memory_needed(config) + port::memory_needed(pool),
@@ -141,7 +152,8 @@ ExitStatus run(Settings& settings) {
 
     runtime::Eal eal(eal_options(settings.port, memory_mb));
     const port::MbufPool mbufs = port::make_mbuf_pool(pool);
-    port::Port port({.device = settings.port.device, .mtu = static_cast<std::uint16_t>(settings.port.mtu)}, mbufs.get());
+    port::Port port({.device = settings.port.device, .mtu = static_cast<std::uint16_t>(settings.port.mtu)},
+                    mbufs.get());
     config.ip = ip_config(settings.port, port);
 
     runtime::Runtime runtime(eal, loop_options(settings.port));
@@ -150,7 +162,8 @@ ExitStatus run(Settings& settings) {
         port::Wire* wire = &port.queue(0);
         if (settings.output.trace) {
             instance->traced = std::make_unique<port::TracedWire>(
-                *wire, [clock = runtime.clock()] { return clock.now(); }, make_trace(stdout, *settings.output.trace));
+                *wire, [clock = runtime.clock()] { return clock.now(); },
+                make_trace(stdout, *settings.output.trace));
             wire = instance->traced.get();
         }
         core.loop.add(instance->stack, *wire);
@@ -191,12 +204,14 @@ ExitStatus run(Settings& settings) {
         const runtime::Snapshot since = snapshot.since(last_counters);
         const double seconds = static_cast<double>((now - last_time).count()) / 1e9;
         if (!stopped) {
-            fmt::print("{:6.0f} s  {:>8} connections/s  {:>8} requests/s  {}bit/s out  {} retransmissions  {} drops\n",
-                       static_cast<double>((now - begin).count()) / 1e9,
-                       human_count(static_cast<double>(totals.connections - last.connections) / seconds),
-                       human_count(static_cast<double>(totals.requests - last.requests) / seconds),
-                       human_count(8 * static_cast<double>(totals.octets_out - last.octets_out) / seconds),
-                       load::retransmissions(since), since.dropped());
+            fmt::print(
+                "{:6.0f} s  {:>8} connections/s  {:>8} requests/s  {}bit/s out  {} retransmissions  {} "
+                "drops\n",
+                static_cast<double>((now - begin).count()) / 1e9,
+                human_count(static_cast<double>(totals.connections - last.connections) / seconds),
+                human_count(static_cast<double>(totals.requests - last.requests) / seconds),
+                human_count(8 * static_cast<double>(totals.octets_out - last.octets_out) / seconds),
+                load::retransmissions(since), since.dropped());
             std::fflush(stdout);
         }
         last = totals;
@@ -220,17 +235,20 @@ Action add_serve(CLI::App& command) {
                 settings->listen.clear();
                 for (const std::string& text : texts) settings->listen.push_back(parse_listen(text));
             },
-            "TCP port, and what answers there: http (HTTP/1.1-shaped), echo (RFC 862), or crr (any octets get a response "
+            "TCP port, and what answers there: http (HTTP/1.1-shaped), echo (RFC 862), or crr (any octets "
+            "get a response "
             "and FIN). May be given several times")
         ->type_name("PORT[:SERVICE]")
         ->default_str("80:http");
     add_count(command, "--size", settings->size, 0, static_cast<std::uint32_t>(load::HttpResponse::max_size),
               "Octets of the body of an HTTP or crr response");
     add_count(command, "--connections", settings->connections, 64, 1U << 28, "Connections at once, at most");
-    add_count(command, "--half-open", settings->half_open, 64, 1U << 28, "Half-open connections at once, at most");
+    add_count(command, "--half-open", settings->half_open, 64, 1U << 28,
+              "Half-open connections at once, at most");
     add_count(command, "--time-wait-table", settings->time_wait_table, 1024, 1U << 28,
               "Connections in TIME-WAIT, at most; beyond it the oldest is recycled, and counted");
-    add_duration(command, "--duration", settings->duration, 0s, "How long to serve; 0: until SIGINT or SIGTERM");
+    add_duration(command, "--duration", settings->duration, 0s,
+                 "How long to serve; 0: until SIGINT or SIGTERM");
     add_tcp_options(command, settings->tcp);
     add_trace_option(command, settings->output);
     command.footer(

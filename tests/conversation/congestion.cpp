@@ -256,6 +256,23 @@ TEST(Rfc6582, DuplicateAcksAfterATimeoutDoNotStartASecondFastRetransmit) {
     EXPECT_EQ(c.count(Counter::tcp_fast_retransmits), 0U);
 }
 
+TEST(Rfc6582, DuplicatesOfTheAckThatEndedARecoveryDoNotStartAnother) {
+    Conversation c;
+    open_and_send(c, 30 * smss);
+    std::size_t sent = take_full(c, 0);
+    for (int i = 0; i < 2; ++i) {
+        c.inject(ack().ack(1));
+        sent += take_full(c, sent);  // limited transmit
+    }
+    c.inject(ack().ack(1));
+    c.expect(Segment{}.seq(1));
+    c.inject(ack().ack(seq_of(sent)));
+    EXPECT_GE(take_full(c, sent), 1U);
+    for (int i = 0; i < 5; ++i) c.inject(ack().ack(seq_of(sent)));  // it does not cover more than `recover`
+    for (const Segment& s : c.take_all()) EXPECT_NE(s.sequence, seq_of(sent));
+    EXPECT_EQ(c.count(Counter::tcp_fast_retransmits), 1U);
+}
+
 TEST(Rfc5681, WindowRestartsAfterIdleness) {
     Conversation c;
     open_and_send(c, 20 * smss);

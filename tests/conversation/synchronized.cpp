@@ -400,6 +400,10 @@ TEST(Rfc9293Ack, WindowIsTakenFromTheNewestSegmentOnly) {
     EXPECT_EQ(c.info().snd_wnd, 7000U);
     c.inject(data("abcd").seq(1).ack(9).win(100));  // an old duplicate, out of the window
     EXPECT_EQ(c.info().snd_wnd, 7000U);
+    c.inject(data("later").seq(20).ack(5).win(4000));  // out of order, and newer than what comes next
+    EXPECT_EQ(c.info().snd_wnd, 4000U);
+    c.inject(ack().seq(5).ack(5).win(9000));  // SEG.SEQ < SND.WL1
+    EXPECT_EQ(c.info().snd_wnd, 4000U);
 }
 
 TEST(Rfc9293, Must1WindowsAbove32767AreNotNegative) {

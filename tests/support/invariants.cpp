@@ -34,6 +34,8 @@ void Invariants::learn_peer(Conversation& c, const Segment& syn) {
 
 void Invariants::learn_window(Conversation& c, const Segment& s) {
     if (!s.has(flag::ack) || s.has(flag::rst)) return;
+    if (c.end - *s.acknowledgement > 1U << 29)
+        return;  // of what was never sent, or long ago: not to be believed
     const bool scaled = c.ours.scaling && c.peers.scaling && !s.has(flag::syn);
     const std::uint32_t edge =
         *s.acknowledgement + (std::uint32_t{*s.window} << (scaled ? c.peers.shift : 0));
@@ -69,6 +71,7 @@ void Invariants::check_segment(const Segment& s, Conversation& c, std::string& w
             c = Conversation{};
             c.syns = std::move(syns);
             c.isn = *s.sequence;
+            c.end = *s.sequence + 1;
         }
         c.ours = offered(s);
         if (c.ours.shift > 14) wrong += "window scale beyond 14; ";
@@ -97,6 +100,8 @@ void Invariants::check_segment(const Segment& s, Conversation& c, std::string& w
     }
     if (!c.synchronized) return;
 
+    const std::uint32_t end = *s.sequence + s.sequence_length();
+    if (before(c.end, end)) c.end = end;
     if (s.has(flag::ack)) {
         const bool scaled = c.ours.scaling && c.peers.scaling && !s.has(flag::syn);
         const std::uint32_t edge =
@@ -112,10 +117,10 @@ void Invariants::check_segment(const Segment& s, Conversation& c, std::string& w
         const std::size_t size = s.text->size() + s.options.size();
         if (size > c.peer_mss)
             wrong += fmt::format("{} octets with options, the peer's MSS is {}; ", size, c.peer_mss);
-        const auto end = *s.sequence + static_cast<std::uint32_t>(s.text->size());
+        const auto last = *s.sequence + static_cast<std::uint32_t>(s.text->size());
         const std::uint32_t probe = s.text->size() == 1 ? 1 : 0;
-        if (c.send_limit && before(*c.send_limit + probe, end))
-            wrong += fmt::format("{} octets beyond the window offered; ", end - *c.send_limit);
+        if (c.send_limit && before(*c.send_limit + probe, last))
+            wrong += fmt::format("{} octets beyond the window offered; ", last - *c.send_limit);
     }
 }
 

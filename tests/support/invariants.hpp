@@ -39,6 +39,7 @@ class Invariants {
     };
     struct Conversation {
         std::optional<std::uint32_t> isn;  // of the stack's last SYN
+        std::uint32_t end = 0;             // of what it has sent
         bool synchronized = false;         // options of both sides are known
         Direction ours, peers;
         std::uint32_t peer_mss = 536;

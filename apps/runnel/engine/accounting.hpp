@@ -7,12 +7,13 @@
 
 namespace runnel::load {
 
-/// Each attempt is either unsent, or ends in exactly one of completed, refused, reset, timed_out, or is still in flight:
+/// Each attempt is either unsent, or ends in exactly one of completed, refused, reset, timed_out, or is still
+/// in flight:
 ///
 ///     attempted = unsent + completed + refused + reset + timed_out + in_flight
 ///
-/// The four terms are counted in different places (the schedule, the handler's calls, the records of open connections), so
-/// that the residual is a check and not an identity.
+/// The four terms are counted in different places (the schedule, the handler's calls, the records of open
+/// connections), so that the residual is a check and not an identity.
 struct Accounting {
     std::uint64_t attempted = 0;    ///< arrivals that came due in the measured window
     std::uint64_t unsent = 0;       ///< of these, given up by the generator: no SYN was sent

@@ -1,5 +1,6 @@
-// When connections are to be opened: an open-loop schedule that does not wait for answers, so that a slow peer cannot
-// hide its slowness (coordinated omission), and that neither runs away nor collapses after a stall.
+// When connections are to be opened: an open-loop schedule that does not wait for answers, so that a slow
+// peer cannot hide its slowness (coordinated omission), and that neither runs away nor collapses after a
+// stall.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +12,11 @@ namespace runnel::load {
 
 /// The arrivals of one core. One owner thread.
 ///
-/// At a constant rate the n-th arrival is intended at start + n / rate. One that cannot be sent at its time, for a stall
-/// or for want of room, stays due and is sent late, with its intended time kept. One that is later than `max_lag` is given
-/// up and counted as unsent: after a stall the backlog is at most rate * max_lag, however long the stall was.
-/// Without a rate ("max") an arrival is always due: what bounds the sender then is its window of open connections.
+/// At a constant rate the n-th arrival is intended at start + n / rate. One that cannot be sent at its time,
+/// for a stall or for want of room, stays due and is sent late, with its intended time kept. One that is
+/// later than `max_lag` is given up and counted as unsent: after a stall the backlog is at most rate *
+/// max_lag, however long the stall was. Without a rate ("max") an arrival is always due: what bounds the
+/// sender then is its window of open connections.
 class Arrivals {
   public:
     struct Options {
@@ -37,7 +39,8 @@ class Arrivals {
 
     /// Gives up what is later than `max_lag` at `now`; returns how many. To be called once a poll.
     std::uint64_t give_up(Instant now) noexcept { return give_up_before(now - max_lag_); }
-    /// No arrival is sent any more: what was intended before `end` and is not sent is given up. Returns how many.
+    /// No arrival is sent any more: what was intended before `end` and is not sent is given up. Returns how
+    /// many.
     std::uint64_t finish(Instant end) noexcept { return give_up_before(end); }
 
     /// Arrivals that came due: those sent and those given up.

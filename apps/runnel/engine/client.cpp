@@ -23,9 +23,12 @@ bool Client::poll(Instant now) noexcept {
     worked |= end_connections() > 0;
     switch (phase_.load(std::memory_order_relaxed)) {
         case Phase::ramp:
-        case Phase::measured: return (begin_connections(now) > 0) | worked;
-        case Phase::closing: return (close_held(now) > 0) | worked;
-        default: return worked;
+        case Phase::measured:
+            return (begin_connections(now) > 0) | worked;
+        case Phase::closing:
+            return (close_held(now) > 0) | worked;
+        default:
+            return worked;
     }
 }
 
@@ -51,7 +54,8 @@ bool Client::step_phase(Instant now) noexcept {
         case Phase::ramp:
             if (now < phase_end_ && !stopped_.load(std::memory_order_relaxed)) [[likely]]
                 return false;
-            // From now, not from the planned end: what the window's length says and what was counted in it agree.
+            // From now, not from the planned end: what the window's length says and what was counted in it
+            // agree.
             measure_from(now);
             return true;
         case Phase::measured: {
@@ -79,7 +83,8 @@ bool Client::step_phase(Instant now) noexcept {
             if (open_ > 0 && now < phase_end_) return false;
             finish();
             return true;
-        case Phase::finished: return false;
+        case Phase::finished:
+            return false;
     }
     return false;
 }
@@ -89,6 +94,11 @@ void Client::end_window(Instant now) noexcept {
     Measurement& m = measurement_;
     m.accounting.attempted = arrivals_.attempted();
     m.accounting.unsent = arrivals_.unsent();
+    if (options_.recipe == Recipe::hold) {
+        // So many were to be held: what the window was too short for has not been sent either.
+        m.accounting.unsent += options_.connections - m.accounting.attempted;
+        m.accounting.attempted = options_.connections;
+    }
     m.window_length = now - window_begin_;
     m.window.started = m.all.started - at_window_begin_.started;
     m.window.established = m.all.established - at_window_begin_.established;
@@ -143,8 +153,8 @@ std::uint32_t Client::begin_connections(Instant now) noexcept {
     return begun;
 }
 
-// `rst` and `fin` end a connection a turn after it was established, when its third segment has left: sooner, the ACK
-// would ride with the FIN, or never be sent, and the recipe be a packet short.
+// `rst` and `fin` end a connection a turn after it was established, when its third segment has left: sooner,
+// the ACK would ride with the FIN, or never be sent, and the recipe be a packet short.
 std::uint32_t Client::end_connections() noexcept {
     const auto n = static_cast<std::uint32_t>(to_end_.size());
     for (tcp::Connection& connection : to_end_) {
@@ -180,7 +190,8 @@ std::uint32_t Client::close_held(Instant now) noexcept {
 
 void Client::note_latency(Histogram LatencyHistograms::*which, const Record& record, Instant at) noexcept {
     (measurement_.latency.actual.*which).record(nanoseconds_between(record.actual, at));
-    if (arrivals_.open_loop()) (measurement_.latency.intended.*which).record(nanoseconds_between(record.intended, at));
+    if (arrivals_.open_loop())
+        (measurement_.latency.intended.*which).record(nanoseconds_between(record.intended, at));
 }
 
 void Client::count(Record& record, std::uint64_t Accounting::*outcome) noexcept {
@@ -222,7 +233,9 @@ void Client::established(tcp::Connection connection) noexcept {
             ++holding_;
             break;
         case Recipe::rst:
-        case Recipe::fin: fresh_.push_back(connection); break;
+        case Recipe::fin:
+            fresh_.push_back(connection);
+            break;
         case Recipe::crr:
             if (connection.send_static(options_.request).accepted != options_.request.size()) [[unlikely]]
                 (void)connection.abort();
@@ -268,10 +281,15 @@ void Client::closed(tcp::Connection connection, tcp::CloseReason reason) noexcep
         case tcp::CloseReason::aborted:
             if (options_.recipe == Recipe::rst && record.ending) outcome = &Accounting::completed;
             break;
-        case tcp::CloseReason::reset: break;
+        case tcp::CloseReason::reset:
+            break;
         case tcp::CloseReason::refused:
-        case tcp::CloseReason::unreachable: outcome = &Accounting::refused; break;
-        case tcp::CloseReason::timed_out: outcome = &Accounting::timed_out; break;
+        case tcp::CloseReason::unreachable:
+            outcome = &Accounting::refused;
+            break;
+        case tcp::CloseReason::timed_out:
+            outcome = &Accounting::timed_out;
+            break;
     }
     if (record.held) [[unlikely]]
         lose_held(record, outcome == &Accounting::completed ? &Accounting::reset : outcome);

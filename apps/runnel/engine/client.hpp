@@ -1,4 +1,5 @@
-// The client side of one core: opens connections by a schedule, takes each through its recipe, and measures it.
+// The client side of one core: opens connections by a schedule, takes each through its recipe, and measures
+// it.
 #pragma once
 
 #include <atomic>
@@ -24,29 +25,29 @@ namespace runnel::load {
 
 struct ClientOptions {
     Recipe recipe = Recipe::crr;
-    Ipv4Address first_local_address{};      ///< of `local_addresses` consecutive ones, used in turn
+    Ipv4Address first_local_address{};  ///< of `local_addresses` consecutive ones, used in turn
     std::uint32_t local_addresses = 1;
     Ipv4Address remote_address{};
     std::uint16_t remote_port = 80;
-    std::span<const std::byte> request{};   ///< of `crr`; valid until the process ends
-    std::optional<double> rate;             ///< connections a second of this core; nothing: max
-    Duration max_lag = 100ms;               ///< see Arrivals
-    std::uint64_t connections = UINT64_MAX; ///< connections in all; `hold` needs it
-    std::uint32_t window = 512;             ///< connections open at once, at most; those that `hold` keeps do not count
-    std::uint32_t slots = 65536;            ///< tcp::Config::connections of the stack: handles are numbered below this
-    std::uint32_t batch = 32;               ///< connections begun in one poll, at most
-    bool first_alone = false;               ///< until the first connection has been answered, begin no other: its SYN
-                                            ///< resolves the neighbour, behind which few packets may wait
-    Duration ramp = 0s;                     ///< the schedule runs, nothing is measured
-    Duration duration = 5s;                 ///< the measured window
-    Duration drain = 3s;                    ///< how long connections in flight at the end of the window may take to end
+    std::span<const std::byte> request{};    ///< of `crr`; valid until the process ends
+    std::optional<double> rate;              ///< connections a second of this core; nothing: max
+    Duration max_lag = 100ms;                ///< see Arrivals
+    std::uint64_t connections = UINT64_MAX;  ///< connections in all; `hold` needs it
+    std::uint32_t window = 512;   ///< connections open at once, at most; those that `hold` keeps do not count
+    std::uint32_t slots = 65536;  ///< tcp::Config::connections of the stack: handles are numbered below this
+    std::uint32_t batch = 32;     ///< connections begun in one poll, at most
+    bool first_alone = false;     ///< until the first connection has been answered, begin no other: its SYN
+                                  ///< resolves the neighbour, behind which few packets may wait
+    Duration ramp = 0s;           ///< the schedule runs, nothing is measured
+    Duration duration = 5s;       ///< the measured window
+    Duration drain = 3s;          ///< how long connections in flight at the end of the window may take to end
 };
 
 /// Begins with its first poll. All calls on the stack's thread, but `phase()` and `release()`.
 class Client final : public tcp::Handler, public runtime::Task {
   public:
     enum class Phase : std::uint8_t {
-        waiting,   ///< before the first poll
+        waiting,  ///< before the first poll
         ramp,
         measured,
         draining,  ///< no new connections; those in flight come to their end
@@ -62,19 +63,19 @@ class Client final : public tcp::Handler, public runtime::Task {
 
     /// What one core measured.
     struct Measurement {
-        Accounting accounting;       ///< of the arrivals of the window
-        Totals all;                  ///< over the whole run
-        Totals window;               ///< of these, what happened within the window
-        Duration window_length{};    ///< shorter than asked for where all connections were done before
-        Duration opening_length{};   ///< from the start of the window to the last handshake
-        Latency latency;             ///< of the arrivals of the window
-        Histogram lag;               ///< actual less intended time of sending, in nanoseconds
-        std::uint64_t local_errors = 0;              ///< times that `connect` could not begin one: retried until given up
+        Accounting accounting;           ///< of the arrivals of the window
+        Totals all;                      ///< over the whole run
+        Totals window;                   ///< of these, what happened within the window
+        Duration window_length{};        ///< shorter than asked for where all connections were done before
+        Duration opening_length{};       ///< from the start of the window to the last handshake
+        Latency latency;                 ///< of the arrivals of the window
+        Histogram lag;                   ///< actual less intended time of sending, in nanoseconds
+        std::uint64_t local_errors = 0;  ///< times that `connect` could not begin one: retried until given up
         tcp::Error last_local_error = tcp::Error::none;
     };
 
-    /// `stack` is not owned and outlives the client; the connections must have ended, or the stack be gone, before the
-    /// client goes.
+    /// `stack` is not owned and outlives the client; the connections must have ended, or the stack be gone,
+    /// before the client goes.
     Client(Stack& stack, const ClientOptions& options);
     ~Client() override;
 
@@ -132,8 +133,9 @@ class Client final : public tcp::Handler, public runtime::Task {
     Stack& stack_;
     ClientOptions options_;
     tcp::ConnectOptions connect_;
-    std::vector<Record> records_;          // by slot
-    std::vector<tcp::Connection> fresh_;   // `rst`, `fin`: established since the last poll, their ACK not yet sent
+    std::vector<Record> records_;  // by slot
+    std::vector<tcp::Connection>
+        fresh_;  // `rst`, `fin`: established since the last poll, their ACK not yet sent
     std::vector<tcp::Connection> to_end_;  // established before: their ACK has left
     Arrivals arrivals_;
     Instant now_{};
@@ -141,9 +143,9 @@ class Client final : public tcp::Handler, public runtime::Task {
     Instant window_begin_{};
     std::uint32_t next_local_ = 0;
     std::size_t next_to_close_ = 0;  // records below have been closed, after `hold`
-    std::uint64_t open_ = 0;     // begun and not ended
-    std::uint64_t holding_ = 0;  // of these, held
-    bool answered_ = false;      // some connection has been established, or has ended
+    std::uint64_t open_ = 0;         // begun and not ended
+    std::uint64_t holding_ = 0;      // of these, held
+    bool answered_ = false;          // some connection has been established, or has ended
     Totals at_window_begin_;
     Measurement measurement_;
     Histogram interval_handshakes_;

@@ -11,11 +11,14 @@
 namespace runnel::load {
 namespace {
 
-// Lower case: field names and connection options are compared without regard to case (RFC 9110 sections 5.1 and 7.6.1).
+// Lower case: field names and connection options are compared without regard to case (RFC 9110 sections 5.1
+// and 7.6.1).
 constexpr std::array<std::string_view, 3> field_names{"connection", "content-length", "transfer-encoding"};
 constexpr std::array<std::string_view, 2> connection_options{"close", "keep-alive"};
 
-constexpr char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+constexpr char lower(char c) noexcept {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 // Narrows the words that the text so far may become by one more octet.
 template <std::size_t N>
@@ -29,7 +32,8 @@ std::uint8_t narrow(const std::array<std::string_view, N>& words, std::uint8_t c
 
 // The word that the text is, wholly; N where it is none.
 template <std::size_t N>
-std::size_t whole(const std::array<std::string_view, N>& words, std::uint8_t candidates, std::size_t size) noexcept {
+std::size_t whole(const std::array<std::string_view, N>& words, std::uint8_t candidates,
+                  std::size_t size) noexcept {
     for (std::size_t i = 0; i < N; ++i)
         if ((candidates >> i & 1U) != 0 && words[i].size() == size) return i;
     return N;
@@ -49,7 +53,8 @@ HttpResponse::HttpResponse(std::size_t size, bool keep_alive) {
     for (const char c : head) octets_.push_back(static_cast<std::byte>(c));
     // Lines of 64 octets: legible in a capture, and a shifted octet shows.
     for (std::size_t i = 0; i < size; ++i)
-        octets_.push_back(static_cast<std::byte>(i % 64 == 63 || i + 1 == size ? '\n' : "0123456789abcdef"[i % 16]));
+        octets_.push_back(
+            static_cast<std::byte>(i % 64 == 63 || i + 1 == size ? '\n' : "0123456789abcdef"[i % 16]));
 }
 
 std::span<const std::byte> HttpResponse::bad_request() noexcept {
@@ -94,7 +99,8 @@ HttpRequestParser::Result HttpRequestParser::read(std::span<const char> octets) 
 
 void HttpRequestParser::step(char c) noexcept {
     switch (at_) {
-        case At::method: return method(c);
+        case At::method:
+            return method(c);
         case At::target:
             if (c == ' ') {
                 at_ = At::version;
@@ -103,19 +109,25 @@ void HttpRequestParser::step(char c) noexcept {
                 at_ = At::bad;  // HTTP/0.9 has no version; nor may a control character stand here
             }
             return;
-        case At::version: return version(c);
-        case At::line_start: return line_start(c);
-        case At::name: return name(c);
-        case At::value: return value(c);
+        case At::version:
+            return version(c);
+        case At::line_start:
+            return line_start(c);
+        case At::name:
+            return name(c);
+        case At::value:
+            return value(c);
         case At::body:
         case At::complete:
-        case At::bad: return;
+        case At::bad:
+            return;
     }
 }
 
 void HttpRequestParser::method(char c) noexcept {
     constexpr std::string_view head = "HEAD";
-    if (matched_ == 0 && (c == '\r' || c == '\n')) return;  // an empty line before is ignored (RFC 9112 section 2.2)
+    if (matched_ == 0 && (c == '\r' || c == '\n'))
+        return;  // an empty line before is ignored (RFC 9112 section 2.2)
     if (c == ' ' && matched_ > 0) {
         head_ = head_ && matched_ == head.size();
         at_ = At::target;
@@ -166,14 +178,19 @@ void HttpRequestParser::name(char c) noexcept {
     at_ = At::value;
     field_ = Field::other;
     switch (whole(field_names, candidates_, matched_)) {
-        case 0: field_ = Field::connection; break;
+        case 0:
+            field_ = Field::connection;
+            break;
         case 1:
             field_ = Field::content_length;
             if (has_length_) at_ = At::bad;
             has_length_ = true;
             break;
-        case 2: at_ = At::bad; break;  // a body of unknown length is not read
-        default: break;
+        case 2:
+            at_ = At::bad;
+            break;  // a body of unknown length is not read
+        default:
+            break;
     }
     matched_ = 0;
     candidates_ = 0xff;
@@ -198,9 +215,14 @@ void HttpRequestParser::value(char c) noexcept {
 
 void HttpRequestParser::end_of_token() noexcept {
     switch (whole(connection_options, candidates_, matched_)) {
-        case 0: keep_alive_ = false; break;
-        case 1: keep_alive_ = true; break;
-        default: break;
+        case 0:
+            keep_alive_ = false;
+            break;
+        case 1:
+            keep_alive_ = true;
+            break;
+        default:
+            break;
     }
     matched_ = 0;
     candidates_ = 0xff;

@@ -1,5 +1,5 @@
-// Just enough of HTTP/1.1 (RFC 9112) for a load generator: a response made once, and a parser that finds the end of a
-// request however it is cut into segments.
+// Just enough of HTTP/1.1 (RFC 9112) for a load generator: a response made once, and a parser that finds the
+// end of a request however it is cut into segments.
 #pragma once
 
 #include <cstddef>
@@ -13,13 +13,14 @@
 
 namespace runnel::load {
 
-/// The octets of a response of 200, with a body of `size` octets. Made at start; sent again and again without a copy, so
-/// it must live until the process ends.
+/// The octets of a response of 200, with a body of `size` octets. Made at start; sent again and again without
+/// a copy, so it must live until the process ends.
 class HttpResponse {
   public:
     static constexpr std::size_t max_size = std::size_t{64} << 20;
 
-    /// `keep_alive`: what the Connection field says. Throws `std::invalid_argument` where `size` is above `max_size`.
+    /// `keep_alive`: what the Connection field says. Throws `std::invalid_argument` where `size` is above
+    /// `max_size`.
     HttpResponse(std::size_t size, bool keep_alive);
 
     [[nodiscard]] std::span<const std::byte> all() const noexcept { return octets_; }

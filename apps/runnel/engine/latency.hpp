@@ -22,8 +22,9 @@ struct LatencyHistograms {
 };
 
 struct Latency {
-    LatencyHistograms intended;  ///< what a user who came at the planned time has waited: a stalled generator shows here
-    LatencyHistograms actual;    ///< what the peer and the wire took
+    LatencyHistograms
+        intended;  ///< what a user who came at the planned time has waited: a stalled generator shows here
+    LatencyHistograms actual;  ///< what the peer and the wire took
 
     void merge(const Latency& other) noexcept {
         intended.merge(other.intended);

@@ -1,5 +1,5 @@
-// See measurement.hpp. The control thread reads what a core has measured by having that core copy it, between two turns:
-// the packet path needs no atomic for it.
+// See measurement.hpp. The control thread reads what a core has measured by having that core copy it, between
+// two turns: the packet path needs no atomic for it.
 #include "engine/measurement.hpp"
 
 #include <algorithm>
@@ -10,11 +10,14 @@
 
 namespace runnel::load {
 
-ClientSide::ClientSide(const StackConfig& config, const ClientOptions& options, port::Wire& wire, rte_mempool* mbufs,
-                       const runtime::Clock& clock, const port::TracedWire::Observer& trace)
+ClientSide::ClientSide(const StackConfig& config, const ClientOptions& options, port::Wire& wire,
+                       rte_mempool* mbufs, const runtime::Clock& clock,
+                       const port::TracedWire::Observer& trace)
     : stack(config, mbufs),
       client(stack, options),
-      traced(trace ? std::make_unique<port::TracedWire>(wire, [clock] { return clock.now(); }, trace) : nullptr),
+      traced(trace ? std::make_unique<port::TracedWire>(
+                         wire, [clock] { return clock.now(); }, trace)
+                   : nullptr),
       stamped(traced ? static_cast<port::Wire&>(*traced) : wire, clock, client) {}
 
 ServerSide::ServerSide(const StackConfig& config, std::uint16_t port, std::span<const std::byte> response,
@@ -59,7 +62,8 @@ class Watch {
     [[nodiscard]] unsigned server_count() const noexcept { return static_cast<unsigned>(servers_.size()); }
 
     [[nodiscard]] bool all_past(Phase phase) const noexcept {
-        return std::ranges::all_of(clients_, [&](const Running& r) { return r.side->client.phase() >= phase; });
+        return std::ranges::all_of(clients_,
+                                   [&](const Running& r) { return r.side->client.phase() >= phase; });
     }
 
     [[nodiscard]] Picture look() {
@@ -95,9 +99,12 @@ class Watch {
     std::vector<ServerSide*> servers_;
 };
 
-double seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e9; }
+double seconds(Duration duration) {
+    return static_cast<double>(duration.count()) / 1e9;
+}
 
-Interval interval_between(const Picture& before, const Picture& after, double length_s, double t_s, Recipe recipe) {
+Interval interval_between(const Picture& before, const Picture& after, double length_s, double t_s,
+                          Recipe recipe) {
     const runtime::Snapshot counted = after.all().since(before.all());
     Interval interval;
     interval.t_s = t_s;
@@ -125,7 +132,8 @@ void gather(const Watch& watch, Result& result) {
         const std::uint64_t done = hold ? m.accounting.established : m.window.completed;
         if (length > 0) result.cps += static_cast<double>(done) / length;
         if (m.window_length > 0s)
-            result.goodput_bps += 8 * static_cast<double>(m.window.octets_received) / seconds(m.window_length);
+            result.goodput_bps +=
+                8 * static_cast<double>(m.window.octets_received) / seconds(m.window_length);
         window_s = std::max(window_s, seconds(m.window_length));
         if (m.local_errors > 0)
             result.notes.push_back(fmt::format("{} times a connection could not be begun: {}", m.local_errors,
@@ -151,7 +159,8 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
     const auto end_interval = [&] {
         Picture now = watch.look();
         const Instant time = clock.now();
-        result.intervals.push_back(interval_between(last, now, seconds(time - last_time), seconds(time - begin), result.recipe));
+        result.intervals.push_back(
+            interval_between(last, now, seconds(time - last_time), seconds(time - begin), result.recipe));
         last = std::move(now);
         last_time = time;
         if (progress) progress(result.intervals.back());

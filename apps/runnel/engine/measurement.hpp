@@ -1,5 +1,5 @@
-// Runs a measurement on cores that are set up: starts them, watches them second by second, ends them in good order, and
-// draws the result together.
+// Runs a measurement on cores that are set up: starts them, watches them second by second, ends them in good
+// order, and draws the result together.
 #pragma once
 
 #include <functional>
@@ -17,7 +17,8 @@
 
 namespace runnel::load {
 
-/// A wire that tells a client when a burst arrives: the client's latencies end there, and not at the turn before.
+/// A wire that tells a client when a burst arrives: the client's latencies end there, and not at the turn
+/// before.
 class StampedWire final : public port::Wire {
   public:
     /// Nothing is owned.
@@ -29,7 +30,9 @@ class StampedWire final : public port::Wire {
         if (n > 0) client_.arrived(clock_.now());
         return n;
     }
-    [[nodiscard]] std::size_t send(std::span<rte_mbuf*> frames) noexcept override { return wire_.send(frames); }
+    [[nodiscard]] std::size_t send(std::span<rte_mbuf*> frames) noexcept override {
+        return wire_.send(frames);
+    }
 
   private:
     port::Wire& wire_;
@@ -37,7 +40,8 @@ class StampedWire final : public port::Wire {
     Client& client_;
 };
 
-/// The client side of a core: stack, client, and the wires in front. Made on its core; added to the loop by `attach`.
+/// The client side of a core: stack, client, and the wires in front. Made on its core; added to the loop by
+/// `attach`.
 struct ClientSide {
     /// `wire` and `mbufs` are not owned. `trace`, where there is one, sees each frame.
     ClientSide(const StackConfig& config, const ClientOptions& options, port::Wire& wire, rte_mempool* mbufs,
@@ -63,8 +67,8 @@ struct ServerSide {
     OneShotResponder responder;
 };
 
-/// What a core of a measurement holds: a client, a server, or both. Destroyed stacks first hand back their mbufs, so the
-/// wires and pools outlive it.
+/// What a core of a measurement holds: a client, a server, or both. Destroyed stacks first hand back their
+/// mbufs, so the wires and pools outlive it.
 struct TrafficCore final : runtime::CoreInstance {
     std::unique_ptr<ServerSide> server;
     std::unique_ptr<ClientSide> client;
@@ -75,9 +79,9 @@ using Progress = std::function<void(const Interval&)>;
 /// Asked some hundred times a second, on the control thread: true ends the window early.
 using Interrupted = std::function<bool()>;
 
-/// Starts `runtime` with `factory`, which makes a `TrafficCore` on each core, and measures until the clients have
-/// finished. Fills what `result` says about connections, rates, packets, latency, counters, generator and intervals, and
-/// the judgement. What set the run up (command, config, host, wire) is the caller's.
+/// Starts `runtime` with `factory`, which makes a `TrafficCore` on each core, and measures until the clients
+/// have finished. Fills what `result` says about connections, rates, packets, latency, counters, generator
+/// and intervals, and the judgement. What set the run up (command, config, host, wire) is the caller's.
 void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const Progress& progress,
              const Interrupted& interrupted, Result& result);
 

@@ -11,16 +11,21 @@
 namespace runnel::load {
 namespace {
 
-// Connections that one side has ended and the other not yet: as many as segments fit on the wire between them.
+// Connections that one side has ended and the other not yet: as many as segments fit on the wire between
+// them.
 constexpr std::uint32_t on_the_wire = 8192;
 // Connections that one core can open in a second, at the very most: what "max" is planned for.
 constexpr double most_cps = 4e6;
 // Most connections that a 32-bit slot number and a sane machine allow a core.
 constexpr std::uint64_t most_connections = 1ULL << 28;
 
-std::uint64_t divided_up(std::uint64_t a, std::uint64_t b) noexcept { return (a + b - 1) / b; }
+std::uint64_t divided_up(std::uint64_t a, std::uint64_t b) noexcept {
+    return (a + b - 1) / b;
+}
 
-double seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e9; }
+double seconds(Duration duration) {
+    return static_cast<double>(duration.count()) / 1e9;
+}
 
 }  // namespace
 
@@ -28,7 +33,8 @@ std::uint32_t ports_per_address(const tcp::Config& tcp) noexcept {
     return std::uint32_t{tcp.ephemeral_last} - tcp.ephemeral_first + 1;
 }
 
-std::uint64_t pairs_needed(const Traffic& traffic, const ClientOptions& client, std::uint64_t time_wait_table) noexcept {
+std::uint64_t pairs_needed(const Traffic& traffic, const ClientOptions& client,
+                           std::uint64_t time_wait_table) noexcept {
     if (traffic.recipe == Recipe::hold) return client.connections + client.window;
     const double most = seconds(traffic.ramp + traffic.duration) * client.rate.value_or(most_cps);
     const auto all = std::min(client.connections, static_cast<std::uint64_t>(most));
@@ -39,13 +45,17 @@ std::uint64_t pairs_needed(const Traffic& traffic, const ClientOptions& client, 
 
 CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index) {
     if (traffic.recipe == Recipe::hold && !traffic.connections)
-        throw BadPlan("--recipe hold keeps connections open: say how many with --connections, such as --connections 100k");
+        throw BadPlan(
+            "--recipe hold keeps connections open: say how many with --connections, such as --connections "
+            "100k");
     if (traffic.connections && *traffic.connections < cores)
-        throw BadPlan(fmt::format("--connections {} is fewer than one for each of the {} client cores; take fewer --cores",
-                                  *traffic.connections, cores));
+        throw BadPlan(fmt::format(
+            "--connections {} is fewer than one for each of the {} client cores; take fewer --cores",
+            *traffic.connections, cores));
     if (traffic.rate && *traffic.rate < cores)
-        throw BadPlan(fmt::format("--rate {} is less than one a second for each of the {} client cores; take fewer --cores",
-                                  *traffic.rate, cores));
+        throw BadPlan(fmt::format(
+            "--rate {} is less than one a second for each of the {} client cores; take fewer --cores",
+            *traffic.rate, cores));
     if (traffic.duration < 10ms)
         throw BadPlan(fmt::format("--duration {} is too short to measure anything; take at least 10ms",
                                   app::human_duration(traffic.duration)));
@@ -65,8 +75,9 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index) {
     const bool hold = traffic.recipe == Recipe::hold;
     const std::uint64_t kept = hold ? client.connections : 0;
     if (kept + client.window + on_the_wire > most_connections)
-        throw BadPlan(fmt::format("{} connections on one core are more than {}; take more --cores or fewer --connections",
-                                  kept, most_connections));
+        throw BadPlan(fmt::format(
+            "{} connections on one core are more than {}; take more --cores or fewer --connections", kept,
+            most_connections));
     const auto client_slots = static_cast<std::uint32_t>(kept + client.window + 64);
     const auto server_slots = static_cast<std::uint32_t>(kept + client.window + on_the_wire);
     client.slots = client_slots;
@@ -89,8 +100,10 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index) {
         static_cast<std::uint32_t>(std::clamp<std::uint64_t>(divided_up(wanted, ports), 1, UINT32_MAX));
 
     const std::uint64_t all_pairs = std::uint64_t{plan.client_addresses} * ports;
-    constexpr std::uint32_t few = 1024;  // the side that closes second enters TIME-WAIT in a simultaneous close only
-    const auto waiting = static_cast<std::uint32_t>(std::min<std::uint64_t>(traffic.time_wait_table, all_pairs));
+    constexpr std::uint32_t few =
+        1024;  // the side that closes second enters TIME-WAIT in a simultaneous close only
+    const auto waiting =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(traffic.time_wait_table, all_pairs));
     plan.client_tcp.time_wait = client_keeps_time_wait(traffic.recipe) ? std::max(waiting, few) : few;
     plan.server_tcp.time_wait = traffic.recipe == Recipe::crr ? std::max(waiting, few) : few;
 
@@ -100,22 +113,25 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index) {
 }
 
 void check_addresses(const Traffic& traffic, const CorePlan& plan, std::uint32_t given) {
-    // At "max" the rate is not known before: what the ports do not carry is seen as unsent or as a lower figure.
+    // At "max" the rate is not known before: what the ports do not carry is seen as unsent or as a lower
+    // figure.
     if (!traffic.rate && traffic.recipe != Recipe::hold && !traffic.connections) return;
     const std::uint64_t pairs = pairs_needed(traffic, plan.client, traffic.time_wait_table);
     const std::uint32_t ports = ports_per_address(traffic.tcp);
     if (pairs <= std::uint64_t{given} * ports) return;
     const std::uint64_t addresses = divided_up(pairs, ports);
     if (traffic.recipe == Recipe::hold) {
-        throw BadPlan(fmt::format("{} held connections need {} client addresses, as each has {} ports to one server; "
-                                  "there {} {}",
-                                  plan.client.connections, addresses, ports, given == 1 ? "is" : "are", given));
+        throw BadPlan(
+            fmt::format("{} held connections need {} client addresses, as each has {} ports to one server; "
+                        "there {} {}",
+                        plan.client.connections, addresses, ports, given == 1 ? "is" : "are", given));
     }
     throw BadPlan(fmt::format(
-        "{} at {}/s keeps up to {} pairs of address and port in use for TIME-WAIT of {}, and a client address has {} ports: "
+        "{} at {}/s keeps up to {} pairs of address and port in use for TIME-WAIT of {}, and a client "
+        "address has {} ports: "
         "{} addresses are needed and there {} {}; give more addresses, a lower --rate or a shorter --msl",
-        to_string(traffic.recipe), *traffic.rate, pairs, app::human_duration(traffic.tcp.time_wait_duration), ports,
-        addresses, given == 1 ? "is" : "are", given));
+        to_string(traffic.recipe), *traffic.rate, pairs, app::human_duration(traffic.tcp.time_wait_duration),
+        ports, addresses, given == 1 ? "is" : "are", given));
 }
 
 std::size_t eal_memory_mb(std::size_t octets, std::size_t available_mb, const Traffic& traffic) {
@@ -124,7 +140,8 @@ std::size_t eal_memory_mb(std::size_t octets, std::size_t available_mb, const Tr
     // What the process itself takes besides comes from the same memory.
     if (available_mb != 0 && needed + 64 > available_mb) {
         throw BadPlan(fmt::format(
-            "{} of memory are needed{} and {} are available; ask for fewer --connections, a smaller --window or a smaller "
+            "{} of memory are needed{} and {} are available; ask for fewer --connections, a smaller --window "
+            "or a smaller "
             "--time-wait-table",
             app::human_octets(needed * mega),
             traffic.connections ? fmt::format(" for {} connections", *traffic.connections) : std::string{},

@@ -1,5 +1,5 @@
-// From what is asked for to what it takes: addresses, tables, packets, memory. Arithmetic only, done before anything
-// starts, so that what cannot work is said in a sentence with the figure needed.
+// From what is asked for to what it takes: addresses, tables, packets, memory. Arithmetic only, done before
+// anything starts, so that what cannot work is said in a sentence with the figure needed.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ struct Traffic {
     Recipe recipe = Recipe::crr;
     std::optional<std::uint64_t> rate;         ///< connections a second over all cores; nothing: max
     std::optional<std::uint64_t> connections;  ///< in all; `hold` needs it
-    std::uint32_t window = 0;                  ///< open at once a client core; 0: 512 at max, 8192 with a rate
+    std::uint32_t window = 0;  ///< open at once a client core; 0: 512 at max, 8192 with a rate
     Duration duration = 5s;
     Duration ramp = 500ms;
     Duration drain = 3s;
@@ -36,7 +36,7 @@ struct Traffic {
 
 /// What one client core, and one server core, need of it.
 struct CorePlan {
-    ClientOptions client;        ///< all but addresses and request
+    ClientOptions client;  ///< all but addresses and request
     tcp::Config client_tcp;
     tcp::Config server_tcp;
     std::uint32_t client_addresses = 1;  ///< for which the ports suffice
@@ -46,8 +46,8 @@ struct CorePlan {
 /// Source ports of an address.
 [[nodiscard]] std::uint32_t ports_per_address(const tcp::Config& tcp) noexcept;
 
-/// Address and port pairs that the client of one core needs towards one server, at `rate` a second (nothing: max).
-/// Where the client keeps TIME-WAIT a pair is out of use for that time, or until the table recycles it.
+/// Address and port pairs that the client of one core needs towards one server, at `rate` a second (nothing:
+/// max). Where the client keeps TIME-WAIT a pair is out of use for that time, or until the table recycles it.
 [[nodiscard]] std::uint64_t pairs_needed(const Traffic& traffic, const ClientOptions& client,
                                          std::uint64_t time_wait_table) noexcept;
 
@@ -57,8 +57,8 @@ struct CorePlan {
 /// Throws `BadPlan` where `given` client addresses have too few ports for the plan.
 void check_addresses(const Traffic& traffic, const CorePlan& plan, std::uint32_t given);
 
-/// EAL memory in MB for so many octets, with what EAL itself and alignment take. Throws `BadPlan` where the machine
-/// has less than that available (`available_mb`; 0: not known), saying for what it is needed.
+/// EAL memory in MB for so many octets, with what EAL itself and alignment take. Throws `BadPlan` where the
+/// machine has less than that available (`available_mb`; 0: not known), saying for what it is needed.
 [[nodiscard]] std::size_t eal_memory_mb(std::size_t octets, std::size_t available_mb, const Traffic& traffic);
 
 }  // namespace runnel::load

@@ -16,10 +16,14 @@ enum class Recipe : std::uint8_t {
 
 [[nodiscard]] constexpr std::string_view to_string(Recipe recipe) noexcept {
     switch (recipe) {
-        case Recipe::hold: return "hold";
-        case Recipe::rst: return "rst";
-        case Recipe::fin: return "fin";
-        case Recipe::crr: return "crr";
+        case Recipe::hold:
+            return "hold";
+        case Recipe::rst:
+            return "rst";
+        case Recipe::fin:
+            return "fin";
+        case Recipe::crr:
+            return "crr";
     }
     return "?";
 }
@@ -30,8 +34,8 @@ enum class Recipe : std::uint8_t {
     return std::nullopt;
 }
 
-/// The side that sends the first FIN keeps the connection in TIME-WAIT. With `fin` that is the client, whose ports it
-/// occupies; with `crr` the server, which reopens it by RFC 6191 when the port comes round again.
+/// The side that sends the first FIN keeps the connection in TIME-WAIT. With `fin` that is the client, whose
+/// ports it occupies; with `crr` the server, which reopens it by RFC 6191 when the port comes round again.
 [[nodiscard]] constexpr bool client_keeps_time_wait(Recipe recipe) noexcept {
     return recipe == Recipe::fin || recipe == Recipe::hold;
 }

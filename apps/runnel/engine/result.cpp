@@ -20,9 +20,13 @@ using Json = nlohmann::ordered_json;
 using app::human_count;
 
 // Three decimals are what a nanosecond is in microseconds; more would be noise of the conversion.
-double rounded(double value) { return std::round(value * 1000) / 1000; }
+double rounded(double value) {
+    return std::round(value * 1000) / 1000;
+}
 
-double microseconds(std::uint64_t nanoseconds) { return rounded(static_cast<double>(nanoseconds) / 1000); }
+double microseconds(std::uint64_t nanoseconds) {
+    return rounded(static_cast<double>(nanoseconds) / 1000);
+}
 
 Json to_json(const Histogram& h) {
     return {{"count", h.count()},
@@ -68,18 +72,24 @@ Host this_host() {
 
 std::string_view to_string(Verdict verdict) noexcept {
     switch (verdict) {
-        case Verdict::valid: return "valid";
-        case Verdict::generator_limited: return "generator-limited";
-        case Verdict::failed: return "failed";
+        case Verdict::valid:
+            return "valid";
+        case Verdict::generator_limited:
+            return "generator-limited";
+        case Verdict::failed:
+            return "failed";
     }
     return "?";
 }
 
 ExitStatus Judgement::exit_status() const noexcept {
     switch (verdict) {
-        case Verdict::valid: return ExitStatus::good;
-        case Verdict::generator_limited: return ExitStatus::generator_limited;
-        case Verdict::failed: return ExitStatus::goal_missed;
+        case Verdict::valid:
+            return ExitStatus::good;
+        case Verdict::generator_limited:
+            return ExitStatus::generator_limited;
+        case Verdict::failed:
+            return ExitStatus::goal_missed;
     }
     return ExitStatus::goal_missed;
 }
@@ -88,14 +98,15 @@ Judgement judge(const Accounting& c, std::optional<double> asked_cps) {
     if (c.residual() != 0)
         return {Verdict::failed, fmt::format("the accounting does not close: residual {}", c.residual())};
     if (c.failed() > 0)
-        return {Verdict::failed, fmt::format("{} of {} connections failed: {} refused, {} reset, {} timed out",
-                                             c.failed(), c.attempted, c.refused, c.reset, c.timed_out)};
+        return {Verdict::failed,
+                fmt::format("{} of {} connections failed: {} refused, {} reset, {} timed out", c.failed(),
+                            c.attempted, c.refused, c.reset, c.timed_out)};
     if (c.in_flight > 0)
         return {Verdict::failed, fmt::format("{} connections had not ended when the run ended", c.in_flight)};
-    if (asked_cps && c.unsent * 1000 > c.attempted)
+    if (c.unsent * 1000 > c.attempted)
         return {Verdict::generator_limited,
-                fmt::format("{} of {} connections were not sent: the rate asked for is more than was offered", c.unsent,
-                            c.attempted)};
+                fmt::format("{} of {} connections were not sent: more was asked for than could be offered",
+                            c.unsent, c.attempted)};
     if (c.completed == 0) return {Verdict::failed, "no connection was completed"};
     return {Verdict::valid, asked_cps ? "the rate asked for was offered, and no connection failed"
                                       : "offered as fast as connections end, and none failed"};
@@ -103,18 +114,21 @@ Judgement judge(const Accounting& c, std::optional<double> asked_cps) {
 
 double Result::packets_per_connection() const noexcept {
     const std::uint64_t frames = client_tx.frames + client_rx.frames;
-    return connections_counted == 0 ? 0 : static_cast<double>(frames) / static_cast<double>(connections_counted);
+    return connections_counted == 0 ? 0
+                                    : static_cast<double>(frames) / static_cast<double>(connections_counted);
 }
 
 double Result::bytes_per_connection() const noexcept {
     const std::uint64_t octets = client_tx.octets + client_rx.octets;
-    return connections_counted == 0 ? 0 : static_cast<double>(octets) / static_cast<double>(connections_counted);
+    return connections_counted == 0 ? 0
+                                    : static_cast<double>(octets) / static_cast<double>(connections_counted);
 }
 
 double Result::percent_of(double link_bps) const noexcept {
     if (cps <= 0) return 0;
     // The frames of all connections counted, at the rate of the window.
-    return percent_of_line_rate(client_tx, client_rx, static_cast<double>(connections_counted) / cps, link_bps);
+    return percent_of_line_rate(client_tx, client_rx, static_cast<double>(connections_counted) / cps,
+                                link_bps);
 }
 
 std::uint64_t retransmissions(const runtime::Snapshot& counters) noexcept {
@@ -126,7 +140,8 @@ nlohmann::ordered_json to_json(const Result& r) {
     const Accounting& c = r.connections;
     const double cores = std::max(1U, r.client_cores);
     Json drops = Json::object();
-    for (const runtime::NamedCount& drop : nonzero_drops(r.counters)) drops[std::string{drop.name}] = drop.count;
+    for (const runtime::NamedCount& drop : nonzero_drops(r.counters))
+        drops[std::string{drop.name}] = drop.count;
     Json intervals = Json::array();
     for (const Interval& i : r.intervals) {
         intervals.push_back({{"t_s", rounded(i.t_s)},
@@ -220,24 +235,26 @@ std::string to_text(const Result& r) {
     const auto line = [&](std::string_view name, const std::string& text) {
         out += fmt::format("  {:<17} {}\n", name, text);
     };
-    out += fmt::format("\n{} connections/s   recipe {}, wire {}\n\n", human_count(r.cps), to_string(r.recipe), r.wire);
-    line("cores", r.server_cores == 0
-                      ? fmt::format("{} client", r.client_cores)
-                      : fmt::format("{} client, {} server", r.client_cores, r.server_cores));
+    out += fmt::format("\n{} connections/s   recipe {}, wire {}\n\n", human_count(r.cps), to_string(r.recipe),
+                       r.wire);
+    line("cores", r.server_cores == 0 ? fmt::format("{} client", r.client_cores)
+                                      : fmt::format("{} client, {} server", r.client_cores, r.server_cores));
     line("window", fmt::format("{:.2f} s", r.duration_s));
-    line("connections", fmt::format("{} attempted, {} established, {} completed", c.attempted, c.established, c.completed));
-    line("", fmt::format("{} unsent, {} failed ({} refused, {} reset, {} timed out), {} in flight", c.unsent, c.failed(),
-                         c.refused, c.reset, c.timed_out, c.in_flight));
+    line("connections",
+         fmt::format("{} attempted, {} established, {} completed", c.attempted, c.established, c.completed));
+    line("", fmt::format("{} unsent, {} failed ({} refused, {} reset, {} timed out), {} in flight", c.unsent,
+                         c.failed(), c.refused, c.reset, c.timed_out, c.in_flight));
     line("residual", fmt::format("{}", c.residual()));
-    line("packets", fmt::format("{:.3f} a connection, {:.1f} bytes, counted at the port", r.packets_per_connection(),
-                                r.bytes_per_connection()));
+    line("packets", fmt::format("{:.3f} a connection, {:.1f} bytes, counted at the port",
+                                r.packets_per_connection(), r.bytes_per_connection()));
     line("line rate", fmt::format("{:.1f} % of 10G, {:.1f} % of 25G, {:.1f} % of 100G", r.percent_of(10e9),
                                   r.percent_of(25e9), r.percent_of(100e9)));
     const auto latency = [&](std::string_view name, Histogram LatencyHistograms::*which) {
         const Histogram& h = r.latency.intended.*which;
         if (h.count() == 0) return;
-        line(name, fmt::format("p50 {}  p99 {}  p99.9 {}  max {}", human_time(h.percentile(50)),
-                               human_time(h.percentile(99)), human_time(h.percentile(99.9)), human_time(h.max())));
+        line(name,
+             fmt::format("p50 {}  p99 {}  p99.9 {}  max {}", human_time(h.percentile(50)),
+                         human_time(h.percentile(99)), human_time(h.percentile(99.9)), human_time(h.max())));
     };
     latency("handshake", &LatencyHistograms::handshake);
     latency("first byte", &LatencyHistograms::ttfb);
@@ -252,7 +269,8 @@ std::string to_text(const Result& r) {
             line("drops", fmt::format("{} {}: {}", drop.count, drop.name, drop.sentence));
     }
     std::string busy;
-    for (const double percent : r.busy_percent) busy += fmt::format("{}{:.0f} %", busy.empty() ? "" : ", ", percent);
+    for (const double percent : r.busy_percent)
+        busy += fmt::format("{}{:.0f} %", busy.empty() ? "" : ", ", percent);
     line("busy", fmt::format("{} by lcore", busy));
     if (r.lag.count() > 0)
         line("schedule lag", fmt::format("p50 {}  p99 {}  max {}", human_time(r.lag.percentile(50)),

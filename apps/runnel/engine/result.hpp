@@ -1,4 +1,5 @@
-// The result of a measurement: the document of `--json`, the summary for a person, the verdict and the exit status.
+// The result of a measurement: the document of `--json`, the summary for a person, the verdict and the exit
+// status.
 #pragma once
 
 #include <cstdint>
@@ -54,15 +55,16 @@ struct Judgement {
     [[nodiscard]] ExitStatus exit_status() const noexcept;
 };
 
-/// A failed connection or a residual: failed. Else, with a rate asked for, more than 0.1 % of it not offered:
-/// generator-limited. At "max" the window of open connections is the limit by intention, and the result valid.
+/// A failed connection or a residual: failed. Else, more than 0.1 % of what was asked for (of the rate, or of
+/// the connections to hold) not offered: generator-limited. At "max" the window of open connections is the
+/// limit by intention, and the result valid.
 [[nodiscard]] Judgement judge(const Accounting& connections, std::optional<double> asked_cps);
 
 struct Result {
     std::string command;
     std::string started;  ///< ISO 8601, UTC
     Host host;
-    nlohmann::ordered_json config;  ///< every effective setting
+    nlohmann::ordered_json config;      ///< every effective setting
     std::optional<std::uint64_t> seed;  ///< nothing: keys from the kernel's entropy
     Recipe recipe = Recipe::crr;
     std::string wire;
@@ -74,8 +76,9 @@ struct Result {
     double cps = 0;                   ///< connections completed in the window (`hold`: established), a second
     double goodput_bps = 0;           ///< payload received by the client
 
-    FrameCount client_tx, client_rx, server_tx, server_rx;  ///< from the first SYN to the end, ramp and drain included
-    std::uint64_t connections_counted = 0;                  ///< connections to which these belong
+    FrameCount client_tx, client_rx, server_tx,
+        server_rx;                          ///< from the first SYN to the end, ramp and drain included
+    std::uint64_t connections_counted = 0;  ///< connections to which these belong
 
     Latency latency;
     runtime::Snapshot counters;  ///< of all our stacks, from the first SYN to the end

@@ -5,9 +5,12 @@
 
 namespace runnel::load {
 
-// -- one shot ----------------------------------------------------------------------------------------------------------
+// -- one shot
+// ----------------------------------------------------------------------------------------------------------
 
-void OneShotResponder::established(tcp::Connection) noexcept { ++totals_.connections; }
+void OneShotResponder::established(tcp::Connection) noexcept {
+    ++totals_.connections;
+}
 
 tcp::Ownership OneShotResponder::data(tcp::Connection connection, rte_mbuf& payload) noexcept {
     const std::uint32_t octets = rte_pktmbuf_pkt_len(&payload);
@@ -39,11 +42,16 @@ void OneShotResponder::respond(tcp::Connection connection, std::uint64_t from) n
     }
 }
 
-void OneShotResponder::writable(tcp::Connection connection) noexcept { respond(connection, connection.context()); }
+void OneShotResponder::writable(tcp::Connection connection) noexcept {
+    respond(connection, connection.context());
+}
 
-void OneShotResponder::peer_closed(tcp::Connection connection) noexcept { (void)connection.close(); }
+void OneShotResponder::peer_closed(tcp::Connection connection) noexcept {
+    (void)connection.close();
+}
 
-// -- HTTP --------------------------------------------------------------------------------------------------------------
+// -- HTTP
+// --------------------------------------------------------------------------------------------------------------
 
 HttpResponder::HttpResponder(const HttpResponse& response, std::uint32_t slots)
     : response_(response), sessions_(slots) {}
@@ -70,7 +78,8 @@ tcp::Ownership HttpResponder::data(tcp::Connection connection, rte_mbuf& payload
                 session.closing = session.bad = true;
                 break;
             }
-            session.heads = static_cast<std::uint16_t>(session.heads | (result.head ? 1U << session.owed : 0U));
+            session.heads =
+                static_cast<std::uint16_t>(session.heads | (result.head ? 1U << session.owed : 0U));
             ++session.owed;
             session.closing = !result.keep_alive;
             proceed(connection, session);
@@ -82,7 +91,8 @@ tcp::Ownership HttpResponder::data(tcp::Connection connection, rte_mbuf& payload
 
 void HttpResponder::proceed(tcp::Connection connection, Session& session) noexcept {
     while (session.owed > 0) {
-        const std::span<const std::byte> whole = (session.heads & 1U) != 0 ? response_.head() : response_.all();
+        const std::span<const std::byte> whole =
+            (session.heads & 1U) != 0 ? response_.head() : response_.all();
         const tcp::SendResult result = connection.send_static(whole.subspan(session.sent));
         totals_.octets_out += result.accepted;
         session.sent += static_cast<std::uint32_t>(result.accepted);
@@ -107,7 +117,8 @@ void HttpResponder::peer_closed(tcp::Connection connection) noexcept {
     proceed(connection, session);
 }
 
-// -- echo --------------------------------------------------------------------------------------------------------------
+// -- echo
+// --------------------------------------------------------------------------------------------------------------
 
 EchoResponder::EchoResponder(std::uint32_t slots) : sessions_(slots) {}
 
@@ -163,7 +174,9 @@ void EchoResponder::proceed(tcp::Connection connection, Session& session) noexce
     if (session.closing) (void)connection.close();
 }
 
-void EchoResponder::writable(tcp::Connection connection) noexcept { proceed(connection, sessions_[connection.slot()]); }
+void EchoResponder::writable(tcp::Connection connection) noexcept {
+    proceed(connection, sessions_[connection.slot()]);
+}
 
 void EchoResponder::peer_closed(tcp::Connection connection) noexcept {
     Session& session = sessions_[connection.slot()];

@@ -19,8 +19,8 @@ struct ServerTotals {
     std::uint64_t connections = 0;  ///< established
     std::uint64_t requests = 0;     ///< answered; with echo: bursts of data returned
     std::uint64_t octets_in = 0;
-    std::uint64_t octets_out = 0;   ///< handed to TCP
-    std::uint64_t bad_requests = 0; ///< not HTTP, or beyond what the responder keeps: answered with 400
+    std::uint64_t octets_out = 0;    ///< handed to TCP
+    std::uint64_t bad_requests = 0;  ///< not HTTP, or beyond what the responder keeps: answered with 400
 };
 
 /// A handler with totals. Calls on the stack's thread.
@@ -32,8 +32,8 @@ class Responder : public tcp::Handler {
     ServerTotals totals_;
 };
 
-/// The server of `crr`, `rst`, `fin` and `hold`: after `request_octets` of data, whatever they are, it sends the response
-/// and its FIN in the same segment. It closes when the client closes.
+/// The server of `crr`, `rst`, `fin` and `hold`: after `request_octets` of data, whatever they are, it sends
+/// the response and its FIN in the same segment. It closes when the client closes.
 class OneShotResponder final : public Responder {
   public:
     /// `response` stays valid until the process ends. `request_octets` at least 1.
@@ -56,7 +56,8 @@ class OneShotResponder final : public Responder {
 /// `Connection: close`, HTTP/1.0, HEAD and request bodies are understood (RFC 9112).
 class HttpResponder final : public Responder {
   public:
-    /// `response` is not owned and lives until the process ends. `slots`: tcp::Config::connections of the stack.
+    /// `response` is not owned and lives until the process ends. `slots`: tcp::Config::connections of the
+    /// stack.
     HttpResponder(const HttpResponse& response, std::uint32_t slots);
 
     void established(tcp::Connection connection) noexcept override;
@@ -65,7 +66,8 @@ class HttpResponder final : public Responder {
     void peer_closed(tcp::Connection connection) noexcept override;
 
   private:
-    static constexpr std::uint16_t most_owed = 16;  // responses: who pipelines more than TCP takes at once gets a 400
+    static constexpr std::uint16_t most_owed =
+        16;  // responses: who pipelines more than TCP takes at once gets a 400
 
     struct Session {
         HttpRequestParser parser;

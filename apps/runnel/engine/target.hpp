@@ -5,16 +5,17 @@
 
 namespace runnel::load {
 
-/// Addresses that are for private use, for benchmarks or for documentation, or that cannot leave the machine or the link
-/// (RFC 1918, RFC 2544, RFC 5737, RFC 6598, RFC 1122, RFC 3927). Load towards any other is likely to be a mistake.
+/// Addresses that are for private use, for benchmarks or for documentation, or that cannot leave the machine
+/// or the link (RFC 1918, RFC 2544, RFC 5737, RFC 6598, RFC 1122, RFC 3927). Load towards any other is likely
+/// to be a mistake.
 [[nodiscard]] constexpr bool is_test_address(Ipv4Address address) noexcept {
     struct Network {
         Ipv4Address address;
         unsigned prefix_length;
     };
     constexpr Network networks[] = {
-        {{10, 0, 0, 0}, 8},      {{172, 16, 0, 0}, 12},   {{192, 168, 0, 0}, 16},   {{127, 0, 0, 0}, 8},
-        {{169, 254, 0, 0}, 16},  {{100, 64, 0, 0}, 10},   {{198, 18, 0, 0}, 15},    {{192, 0, 2, 0}, 24},
+        {{10, 0, 0, 0}, 8},      {{172, 16, 0, 0}, 12},  {{192, 168, 0, 0}, 16}, {{127, 0, 0, 0}, 8},
+        {{169, 254, 0, 0}, 16},  {{100, 64, 0, 0}, 10},  {{198, 18, 0, 0}, 15},  {{192, 0, 2, 0}, 24},
         {{198, 51, 100, 0}, 24}, {{203, 0, 113, 0}, 24},
     };
     for (const Network& network : networks)

@@ -61,7 +61,12 @@ class MbufStash {
     rte_mbuf* pop() noexcept {
         rte_mbuf* mbuf = held_.back();
         held_.pop_back();
-        rte_pktmbuf_reset(mbuf);
+        // Only the first cache line is written: `next` is null and `nb_segs` 1 in every plain mbuf, and the
+        // lengths of the headers are for him to set who asks for an offload.
+        mbuf->data_off = RTE_PKTMBUF_HEADROOM;
+        mbuf->data_len = 0;
+        mbuf->pkt_len = 0;
+        mbuf->ol_flags = 0;
         return mbuf;
     }
     std::size_t refill() noexcept;

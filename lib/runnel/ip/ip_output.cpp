@@ -107,8 +107,10 @@ bool IpOutput::complete(rte_mbuf* packet, const Output& how, const Interface& in
         packet->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_IPV4;
     else
         header.checksum = header_checksum(header);
-    packet->l2_len = interface.link_header_size & 0x7f;
-    packet->l3_len = wire::ipv4_header_size;
+    if (packet->ol_flags != 0) {
+        packet->l2_len = interface.link_header_size & 0x7f;
+        packet->l3_len = wire::ipv4_header_size;
+    }
 
     packet->data_off = static_cast<std::uint16_t>(packet->data_off - wire::ipv4_header_size);
     packet->data_len = static_cast<std::uint16_t>(packet->data_len + wire::ipv4_header_size);

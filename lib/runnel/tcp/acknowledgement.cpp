@@ -16,6 +16,7 @@ void Acknowledgement::advance(std::uint32_t slot, Tcb& tcb, const Segment& segme
         cold->queue.release(data, core_.stash);
     }
     tcb.snd_una = segment.ack;
+    tcb.recovered = false;
     if (tcb.snd_wl2 < segment.ack && tcb.snd_wl1 == segment.seq) tcb.snd_wl2 = segment.ack;
     measure(tcb, cold, segment);
     bool keep_timer = false;
@@ -30,7 +31,10 @@ void Acknowledgement::advance(std::uint32_t slot, Tcb& tcb, const Segment& segme
         } else {
             if (cold->timeout_recovery) {
                 cold->rtx_nxt = max(cold->rtx_nxt, tcb.snd_una);
-                if (tcb.snd_una >= cold->recover) cold->timeout_recovery = false;
+                if (tcb.snd_una >= cold->recover) {
+                    cold->timeout_recovery = false;
+                    tcb.recovered = true;
+                }
             }
             with_congestion_control(core_.config.congestion, [&](auto control) noexcept {
                 control.acknowledged(tcb, *cold, data, flight);
@@ -74,6 +78,7 @@ void Acknowledgement::measure(Tcb& tcb, Cold* cold, const Segment& segment) noex
 void Acknowledgement::recover(std::uint32_t slot, Tcb& tcb, Cold& cold, std::uint32_t acked) noexcept {
     if (tcb.snd_una >= cold.recover) {
         cold.fast_recovery = false;
+        tcb.recovered = true;
         tcb.cwnd = std::min(tcb.ssthresh, std::max<std::uint32_t>(tcb.in_flight(), tcb.mss) + tcb.mss);
         return;
     }
@@ -111,6 +116,7 @@ void Acknowledgement::duplicate(std::uint32_t slot, Tcb& tcb) noexcept {
     });
     cold->recover = tcb.snd_nxt;
     cold->fast_recovery = true;
+    cold->acked_in_avoidance = 0;
     cold->partial_ack_seen = false;
     tcb.cwnd = tcb.ssthresh + 3U * tcb.mss;
     if (transmission_.retransmit_first(tcb)) core_.counters.add(Counter::tcp_fast_retransmits);

@@ -9,7 +9,9 @@
 
 namespace runnel::tcp {
 
-/// One octet of state: the second (modulo 16) and how many ACKs went out in it.
+/// One octet of state: the second (modulo 16) and how many ACKs went out in it. Where the budget of a second
+/// was spent and nothing was asked for since, the second that follows 16 s later, or a multiple, finds it
+/// spent too: no harm, as challenge ACKs may be withheld at any time.
 class ChallengeThrottle {
   public:
     /// Whether one more may be sent at `now`, with at most `per_second` (1 to 15) in a second.

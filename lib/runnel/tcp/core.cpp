@@ -25,7 +25,8 @@ Core::Core(Endpoint& owner, const Config& settings, const Secrets& secrets, ip::
       counters(counts),
       stash(mbufs),
       transmit_queue(queue),
-      flows("flow table", settings.connections + settings.half_open + settings.time_wait),
+      flows("flow table (tcp connections + half_open + time_wait)",
+            settings.connections + settings.half_open + settings.time_wait),
       tcbs("connections", settings.connections),
       colds("cold blocks", settings.cold_blocks == 0 ? settings.connections : settings.cold_blocks),
       half_open("half-open connections", settings.half_open),
@@ -77,7 +78,7 @@ Cold* Core::attach_cold(Tcb& tcb) noexcept {
     }
     Cold& cold = colds[tcb.cold];
     cold = Cold{};
-    cold.recover = tcb.snd_una - 1;
+    cold.recover = tcb.recovered ? tcb.snd_una : tcb.snd_una - 1;
     return &cold;
 }
 

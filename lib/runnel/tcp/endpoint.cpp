@@ -1,5 +1,6 @@
 #include "runnel/tcp/endpoint.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -17,6 +18,12 @@ void require(bool holds, const std::string& sentence) {
     if (!holds) throw std::invalid_argument(sentence);
 }
 
+void require_between(const char* name, Duration value, Duration least, Duration most) {
+    const auto in_ms = [](Duration d) { return std::to_string(d / 1ms) + " ms"; };
+    require(value >= least && value <= most, std::string{"tcp "} + name + " is " + in_ms(value) + ": give " +
+                                                 in_ms(least) + " to " + in_ms(most));
+}
+
 const Config& checked(const Config& config) {
     const auto entries = std::uint64_t{config.connections} + config.half_open + config.time_wait;
     require(config.connections > 0,
@@ -31,11 +38,17 @@ const Config& checked(const Config& config) {
                 ": give 1024 to 1073741824 octets");
     require(config.send_buffer >= 1024 && config.send_buffer <= 1U << 30,
             "tcp send_buffer is " + std::to_string(config.send_buffer) + ": give 1024 to 1073741824 octets");
-    require(config.syn_timeout > Duration{} && config.synack_timeout > Duration{},
-            "tcp syn_timeout and synack_timeout must be above 0; 1 s is the standard (RFC 6298 section 2.1)");
-    require(config.min_rto > Duration{} && config.min_rto <= config.max_rto,
-            "tcp min_rto must be above 0 and not above max_rto");
-    require(config.delayed_ack < 500ms, "tcp delayed_ack must be below 500 ms (RFC 9293 MUST-40)");
+    require_between("syn_timeout", config.syn_timeout, 1ms, 120s);
+    require_between("synack_timeout", config.synack_timeout, 1ms, 120s);
+    require_between("min_rto", config.min_rto, 1ms, 60s);
+    require_between("max_rto", config.max_rto, std::max<Duration>(config.min_rto, 1s), 24h);
+    require_between("delayed_ack", config.delayed_ack, 0ms, 499ms);  // RFC 9293 MUST-40
+    require_between("r2", config.r2, 1s, 24h * 365);
+    require_between("time_wait_duration", config.time_wait_duration, 1ms, 24h);
+    require_between("fin_wait_2_timeout", config.fin_wait_2_timeout, 1ms, 24h);
+    require(config.cold_blocks <= Owner::max_slots, "tcp cold_blocks is " +
+                                                        std::to_string(config.cold_blocks) +
+                                                        ": give at most " + std::to_string(Owner::max_slots));
     require(config.initial_window > 0, "tcp initial_window is 0: give segments, at least 1");
     require(config.min_peer_mss >= 48, "tcp min_peer_mss is " + std::to_string(config.min_peer_mss) +
                                            ": give at least 48, so that options leave room for data");
@@ -63,9 +76,12 @@ Core& Endpoint::core() noexcept {
 
 std::size_t Endpoint::memory_needed(const Config& config) noexcept {
     const std::uint32_t cold = config.cold_blocks == 0 ? config.connections : config.cold_blocks;
-    return FlowTable::bytes(config.connections + config.half_open + config.time_wait) +
-           SlotPool<Tcb>::bytes(config.connections) + SlotPool<Cold>::bytes(cold) +
-           HalfOpenPool::bytes(config.half_open) + TimeWaitTable::bytes(config.time_wait);
+    // Settings whose sum does not fit are refused by the constructor.
+    const auto entries = std::min<std::uint64_t>(
+        std::uint64_t{config.connections} + config.half_open + config.time_wait, UINT32_MAX);
+    return FlowTable::bytes(static_cast<std::uint32_t>(entries)) + SlotPool<Tcb>::bytes(config.connections) +
+           SlotPool<Cold>::bytes(cold) + HalfOpenPool::bytes(config.half_open) +
+           TimeWaitTable::bytes(config.time_wait);
 }
 
 void Endpoint::set_time(Instant now) noexcept {

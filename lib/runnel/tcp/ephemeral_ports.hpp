@@ -22,7 +22,7 @@ class EphemeralPorts {
     template <class TryPort>
     std::uint16_t choose(Ipv4Address remote, std::uint16_t remote_port, Ipv4Address local,
                          TryPort&& try_port) noexcept {
-        const std::uint64_t f = siphash_1_3(key_, std::uint64_t{remote.value} << 32 | local.value,
+        const std::uint64_t f = siphash_2_4(key_, std::uint64_t{remote.value} << 32 | local.value,
                                             std::uint64_t{remote_port} << 48);
         std::uint32_t& counter = counters_[f % counters_.size()];
         const auto round_key = static_cast<std::uint32_t>(f >> 32);

@@ -55,8 +55,11 @@ OutOfOrderQueue::Outcome OutOfOrderQueue::insert(rte_mbuf* payload, SeqNum seque
         if (tail_ == covered) tail_ = before;
         stash.put(covered);
     }
-    if (after != nullptr && first_of(after) < sequence + payload->pkt_len)
+    if (after != nullptr && first_of(after) < sequence + payload->pkt_len) {
+        if (first_of(after) == sequence)
+            return Outcome::duplicate;  // its neighbours hold all of it between them
         keep_front(payload, first_of(after) - sequence);
+    }
 
     link_of(payload) = {after, sequence};
     (before == nullptr ? head_ : link_of(before).next) = payload;

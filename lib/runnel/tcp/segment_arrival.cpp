@@ -567,7 +567,7 @@ bool SegmentArrival::trim(Tcb& tcb, Segment& segment) noexcept {
     }
     if (segment.text > 0) {
         cut_front(segment.mbuf, segment.header_size + front);
-        keep_front(segment.mbuf, segment.text);
+        if (segment.mbuf->pkt_len != segment.text) keep_front(segment.mbuf, segment.text);
     }
     return segment.text > 0 || segment.has(flag::fin);
 }

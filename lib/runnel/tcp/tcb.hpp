@@ -79,7 +79,8 @@ struct alignas(64) Tcb {
     std::uint16_t handler;      // index in the handler table
     std::uint8_t backoff;       // how often the running retransmission or persist timer has doubled
     ChallengeThrottle challenges;
-    std::uint16_t spare;
+    bool recovered;  // the last ACK ended a recovery: its duplicates start no other (RFC 6582 section 3.2)
+    std::uint8_t spare;
     std::uint64_t context;
 
     [[nodiscard]] bool handshake_done() const noexcept { return state > State::syn_received; }

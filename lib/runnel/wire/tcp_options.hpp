@@ -151,8 +151,7 @@ struct SynOptions {
 /// Writes NOP NOP Timestamps, 12 octets, at `to`.
 constexpr void write_timestamps(std::byte* to, std::uint32_t value, std::uint32_t echo) noexcept {
     store_be32(to, detail::nop_nop_timestamps);
-    store_be32(to + 4, value);
-    store_be32(to + 8, echo);
+    store_be64(to + 4, std::uint64_t{value} << 32 | echo);
 }
 
 /// Writes the options in the order in which Linux sends them, filled to words of four octets with NOPs that

@@ -32,7 +32,8 @@ Answer answer(std::vector<const char*> words) {
 TEST(Command, UnknownOptionNamesItselfAndTheOneMeant) {
     const Answer a = answer({"handshake", "--recipie", "crr"});
     EXPECT_EQ(a.status, 1);
-    EXPECT_THAT(a.error, AllOf(HasSubstr("runnel handshake: --recipie"), HasSubstr("did you mean --recipe?")));
+    EXPECT_THAT(a.error,
+                AllOf(HasSubstr("runnel handshake: --recipie"), HasSubstr("did you mean --recipe?")));
 }
 
 TEST(Command, UnknownSubcommandNamesTheOneMeant) {
@@ -58,15 +59,20 @@ TEST(Command, WrongValueNamesItsOptionAndTheMend) {
         {{"handshake", "--wire", "memif"}, {"--wire", "memif", "ring"}},
         {{"handshake", "--cores", "3"}, {"--cores", "3", "even"}},
         {{"handshake", "--recipe", "hold"}, {"--recipe hold", "--connections"}},
-        {{"handshake", "--recipe", "hold", "--connections", "100M", "--client-addresses", "1"}, {"100000000", "client addresses"}},
+        {{"handshake", "--recipe", "hold", "--connections", "100M", "--client-addresses", "1"},
+         {"100000000", "client addresses"}},
         {{"handshake", "--json"}, {"--json"}},
         {{"serve", "--port", "net_null0", "--address", "192.0.2.1"}, {"--address", "192.0.2.1/24"}},
-        {{"serve", "--port", "net_null0", "--address", "192.0.2.1/24", "--listen", "80:ftp"}, {"--listen", "80:echo"}},
-        {{"serve", "--port", "net_null0", "--address", "192.0.2.1/24", "--listen", "80", "--listen", "80:echo"},
+        {{"serve", "--port", "net_null0", "--address", "192.0.2.1/24", "--listen", "80:ftp"},
+         {"--listen", "80:echo"}},
+        {{"serve", "--port", "net_null0", "--address", "192.0.2.1/24", "--listen", "80", "--listen",
+          "80:echo"},
          {"--listen", "80", "twice"}},
         {{"serve", "--address", "192.0.2.1/24"}, {"--port"}},
-        {{"load", "--port", "net_null0", "--address", "192.0.2.1/24", "--target", "192.0.2.2"}, {"--target", "192.0.2.1:80"}},
-        {{"load", "--port", "net_null0", "--address", "192.0.2.1/24", "--target", "8.8.8.8:80"}, {"--target", "8.8.8.8", "--allow-target"}},
+        {{"load", "--port", "net_null0", "--address", "192.0.2.1/24", "--target", "192.0.2.2"},
+         {"--target", "192.0.2.1:80"}},
+        {{"load", "--port", "net_null0", "--address", "192.0.2.1/24", "--target", "8.8.8.8:80"},
+         {"--target", "8.8.8.8", "--allow-target"}},
     };
     for (const Case& one : cases) {
         const Answer a = answer(one.words);
@@ -80,18 +86,21 @@ TEST(Command, WrongValueNamesItsOptionAndTheMend) {
 TEST(Command, TooLittleMemoryIsSaidBeforeTheStartWithTheFigureNeeded) {
     const Answer a = answer({"handshake", "--recipe", "hold", "--connections", "250M", "--cores", "2"});
     EXPECT_EQ(a.status, 1);
-    EXPECT_THAT(a.error, AllOf(HasSubstr("250000000 connections"), HasSubstr("GiB of memory are needed"), HasSubstr("available")));
+    EXPECT_THAT(a.error, AllOf(HasSubstr("250000000 connections"), HasSubstr("GiB of memory are needed"),
+                               HasSubstr("available")));
 }
 
 TEST(Command, HelpTeachesByExample) {
     for (const char* subcommand : {"handshake", "load", "serve"}) {
         const Answer a = answer({subcommand, "--help"});
         EXPECT_EQ(a.status, 0);
-        EXPECT_THAT(a.out, AllOf(HasSubstr("Example"), HasSubstr(std::string{"runnel "} + subcommand), HasSubstr("--msl")));
+        EXPECT_THAT(a.out, AllOf(HasSubstr("Example"), HasSubstr(std::string{"runnel "} + subcommand),
+                                 HasSubstr("--msl")));
     }
     const Answer a = answer({"--help"});
     EXPECT_EQ(a.status, 0);
-    EXPECT_THAT(a.out, AllOf(HasSubstr("handshake"), HasSubstr("load"), HasSubstr("serve"), HasSubstr("Exit status")));
+    EXPECT_THAT(a.out, AllOf(HasSubstr("handshake"), HasSubstr("load"), HasSubstr("serve"),
+                             HasSubstr("Exit status")));
 }
 
 TEST(Command, NothingNearGivesNoAdvice) {

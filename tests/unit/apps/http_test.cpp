@@ -77,11 +77,12 @@ TEST(Rfc9112, BodyBelongsToItsRequest) {
 }
 
 TEST(Rfc9112, WhatIsNotARequestIsBad) {
-    for (const char* text : {"\x16\x03\x01", "get / HTTP/1.1\r\n\r\n", "GET /\r\n", "GET / HTTP/2.0\r\n", "GET / HTTP/1.x\r\n",
-                             "GET / HTTP/1.1\r\nA : b\r\n", "GET / HTTP/1.1\r\n folded\r\n",
-                             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", "POST / HTTP/1.1\r\nContent-Length: x\r\n",
-                             "POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n",
-                             "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n"})
+    for (const char* text :
+         {"\x16\x03\x01", "get / HTTP/1.1\r\n\r\n", "GET /\r\n", "GET / HTTP/2.0\r\n", "GET / HTTP/1.x\r\n",
+          "GET / HTTP/1.1\r\nA : b\r\n", "GET / HTTP/1.1\r\n folded\r\n",
+          "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", "POST / HTTP/1.1\r\nContent-Length: x\r\n",
+          "POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n",
+          "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n"})
         EXPECT_TRUE(read(text).bad) << text;
 }
 
@@ -102,8 +103,7 @@ TEST(Rfc9112, RandomOctetsNeverCountAsMoreThanTheyAre) {
     std::mt19937_64 random(test::seed());
     for (int i = 0; i < 2000; ++i) {
         std::string text = "GET / HTTP/1.1\r\nContent-Length: 5\r\nConnection: close\r\n\r\nabcde";
-        for (int flips = 0; flips < 3; ++flips)
-            text[random() % text.size()] = static_cast<char>(random());
+        for (int flips = 0; flips < 3; ++flips) text[random() % text.size()] = static_cast<char>(random());
         const auto outcome = read(text);
         EXPECT_LE(outcome.requests.size(), 2U);
     }
@@ -112,7 +112,8 @@ TEST(Rfc9112, RandomOctetsNeverCountAsMoreThanTheyAre) {
 TEST(HttpResponse, SaysTheLengthThatItHas) {
     for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{100'000}}) {
         const HttpResponse response(size, true);
-        const std::string_view text(reinterpret_cast<const char*>(response.all().data()), response.all().size());
+        const std::string_view text(reinterpret_cast<const char*>(response.all().data()),
+                                    response.all().size());
         const std::size_t end_of_head = text.find("\r\n\r\n") + 4;
         EXPECT_EQ(end_of_head, response.head().size());
         EXPECT_EQ(text.size() - end_of_head, size);

@@ -25,12 +25,15 @@ TEST(Quantity, CountTakesSuffixesAndFractionsThatComeOutWhole) {
 }
 
 TEST(Quantity, CountThatIsNotWholeIsRefused) {
-    EXPECT_THAT([] { (void)parse_count("1.5"); }, ThrowsMessage<BadQuantity>(HasSubstr("not a whole number")));
-    EXPECT_THAT([] { (void)parse_count("0.0001k"); }, ThrowsMessage<BadQuantity>(HasSubstr("not a whole number")));
+    EXPECT_THAT([] { (void)parse_count("1.5"); },
+                ThrowsMessage<BadQuantity>(HasSubstr("not a whole number")));
+    EXPECT_THAT([] { (void)parse_count("0.0001k"); },
+                ThrowsMessage<BadQuantity>(HasSubstr("not a whole number")));
 }
 
 TEST(Quantity, WrongCountNamesTheTextAndTheMend) {
-    EXPECT_THAT([] { (void)parse_count("12x"); }, ThrowsMessage<BadQuantity>(AllOf(HasSubstr("\"12x\""), HasSubstr("1.5M"))));
+    EXPECT_THAT([] { (void)parse_count("12x"); },
+                ThrowsMessage<BadQuantity>(AllOf(HasSubstr("\"12x\""), HasSubstr("1.5M"))));
     EXPECT_THAT([] { (void)parse_count(""); }, ThrowsMessage<BadQuantity>(HasSubstr("not a number")));
     EXPECT_THAT([] { (void)parse_count("-1"); }, ThrowsMessage<BadQuantity>(HasSubstr("not a number")));
     EXPECT_THAT([] { (void)parse_count("."); }, ThrowsMessage<BadQuantity>(HasSubstr("not a number")));
@@ -61,7 +64,8 @@ TEST(Quantity, DurationTakesEveryUnit) {
 }
 
 TEST(Quantity, DurationWithoutUnitIsRefusedWithTheMend) {
-    EXPECT_THAT([] { (void)parse_duration("5"); }, ThrowsMessage<BadQuantity>(AllOf(HasSubstr("no unit"), HasSubstr("5s"))));
+    EXPECT_THAT([] { (void)parse_duration("5"); },
+                ThrowsMessage<BadQuantity>(AllOf(HasSubstr("no unit"), HasSubstr("5s"))));
     EXPECT_THAT([] { (void)parse_duration("5min"); }, ThrowsMessage<BadQuantity>(HasSubstr("\"min\"")));
     EXPECT_THROW((void)parse_duration("9999999h"), BadQuantity);
 }
@@ -79,7 +83,8 @@ TEST(Quantity, EveryDurationReadsBackFromItsShortestForm) {
 
 TEST(Quantity, SocketAddressNeedsAPort) {
     EXPECT_EQ(parse_socket_address("192.0.2.1:80"), (SocketAddress{Ipv4Address{192, 0, 2, 1}, 80}));
-    EXPECT_THAT([] { (void)parse_socket_address("192.0.2.1"); }, ThrowsMessage<BadQuantity>(HasSubstr("192.0.2.1:80")));
+    EXPECT_THAT([] { (void)parse_socket_address("192.0.2.1"); },
+                ThrowsMessage<BadQuantity>(HasSubstr("192.0.2.1:80")));
     EXPECT_THROW((void)parse_socket_address("192.0.2.1:0"), BadQuantity);
     EXPECT_THROW((void)parse_socket_address("192.0.2.1:65536"), BadQuantity);
     EXPECT_THROW((void)parse_socket_address("192.0.2:80"), BadQuantity);
@@ -87,10 +92,12 @@ TEST(Quantity, SocketAddressNeedsAPort) {
 
 TEST(Quantity, InterfaceAddressNeedsAPrefixLength) {
     EXPECT_EQ(parse_interface_address("10.1.2.3/8"), (InterfaceAddress{Ipv4Address{10, 1, 2, 3}, 8}));
-    EXPECT_THAT([] { (void)parse_interface_address("10.1.2.3"); }, ThrowsMessage<BadQuantity>(HasSubstr("10.1.2.3/24")));
+    EXPECT_THAT([] { (void)parse_interface_address("10.1.2.3"); },
+                ThrowsMessage<BadQuantity>(HasSubstr("10.1.2.3/24")));
     EXPECT_THROW((void)parse_interface_address("10.1.2.3/33"), BadQuantity);
     EXPECT_THROW((void)parse_interface_address("10.1.2.256/24"), BadQuantity);
-    EXPECT_THAT([] { (void)parse_ipv4_address("2001:db8::1"); }, ThrowsMessage<BadQuantity>(HasSubstr("IPv6")));
+    EXPECT_THAT([] { (void)parse_ipv4_address("2001:db8::1"); },
+                ThrowsMessage<BadQuantity>(HasSubstr("IPv6")));
 }
 
 TEST(Quantity, HumanCountShowsThreeFigures) {

@@ -113,28 +113,74 @@ Result example() {
 
 TEST(ResultDocument, HasEveryFieldOfTheSchema) {
     const auto json = to_json(example());
-    const std::vector<std::string> pointers{
-        "/schema",     "/command",      "/version",     "/started",      "/host/cpu",     "/host/cores",
-        "/host/kernel", "/host/dpdk",   "/host/hugepages", "/config",    "/seed",         "/recipe",
-        "/wire",       "/client_cores", "/server_cores", "/duration_s",
-        "/connections/attempted", "/connections/unsent", "/connections/established", "/connections/completed",
-        "/connections/refused", "/connections/reset", "/connections/timed_out", "/connections/in_flight",
-        "/connections/residual", "/rate/offered_cps", "/rate/cps", "/rate/cps_per_core", "/rate/tps",
-        "/rate/goodput_bps", "/rate/percent_of_line_rate/10G", "/rate/percent_of_line_rate/25G",
-        "/rate/percent_of_line_rate/100G", "/packets/client_tx", "/packets/client_rx", "/packets/server_tx",
-        "/packets/server_rx", "/packets/per_connection", "/packets/bytes_per_connection",
-        "/retransmissions/syn", "/retransmissions/synack", "/retransmissions/data", "/retransmissions/fin",
-        "/retransmissions/tlp", "/retransmissions/rto", "/retransmissions/fast", "/drops", "/generator/busy_percent",
-        "/generator/schedule_lag_us/p50", "/generator/schedule_lag_us/p99", "/generator/schedule_lag_us/max",
-        "/generator/tx_full", "/verdict", "/reason", "/intervals/0/t_s", "/intervals/0/cps",
-        "/intervals/0/established", "/intervals/0/in_flight", "/intervals/0/retransmissions", "/intervals/0/drops",
-        "/intervals/0/handshake_p99_us"};
+    const std::vector<std::string> pointers{"/schema",
+                                            "/command",
+                                            "/version",
+                                            "/started",
+                                            "/host/cpu",
+                                            "/host/cores",
+                                            "/host/kernel",
+                                            "/host/dpdk",
+                                            "/host/hugepages",
+                                            "/config",
+                                            "/seed",
+                                            "/recipe",
+                                            "/wire",
+                                            "/client_cores",
+                                            "/server_cores",
+                                            "/duration_s",
+                                            "/connections/attempted",
+                                            "/connections/unsent",
+                                            "/connections/established",
+                                            "/connections/completed",
+                                            "/connections/refused",
+                                            "/connections/reset",
+                                            "/connections/timed_out",
+                                            "/connections/in_flight",
+                                            "/connections/residual",
+                                            "/rate/offered_cps",
+                                            "/rate/cps",
+                                            "/rate/cps_per_core",
+                                            "/rate/tps",
+                                            "/rate/goodput_bps",
+                                            "/rate/percent_of_line_rate/10G",
+                                            "/rate/percent_of_line_rate/25G",
+                                            "/rate/percent_of_line_rate/100G",
+                                            "/packets/client_tx",
+                                            "/packets/client_rx",
+                                            "/packets/server_tx",
+                                            "/packets/server_rx",
+                                            "/packets/per_connection",
+                                            "/packets/bytes_per_connection",
+                                            "/retransmissions/syn",
+                                            "/retransmissions/synack",
+                                            "/retransmissions/data",
+                                            "/retransmissions/fin",
+                                            "/retransmissions/tlp",
+                                            "/retransmissions/rto",
+                                            "/retransmissions/fast",
+                                            "/drops",
+                                            "/generator/busy_percent",
+                                            "/generator/schedule_lag_us/p50",
+                                            "/generator/schedule_lag_us/p99",
+                                            "/generator/schedule_lag_us/max",
+                                            "/generator/tx_full",
+                                            "/verdict",
+                                            "/reason",
+                                            "/intervals/0/t_s",
+                                            "/intervals/0/cps",
+                                            "/intervals/0/established",
+                                            "/intervals/0/in_flight",
+                                            "/intervals/0/retransmissions",
+                                            "/intervals/0/drops",
+                                            "/intervals/0/handshake_p99_us"};
     for (const std::string& pointer : pointers)
         EXPECT_TRUE(json.contains(nlohmann::ordered_json::json_pointer(pointer))) << pointer;
     for (const char* latency : {"handshake", "ttfb", "ttlb", "close"})
         for (const char* from : {"intended", "actual"})
             for (const char* figure : {"count", "min", "p50", "p90", "p99", "p999", "p9999", "max", "mean"})
-                EXPECT_TRUE(json.at("latency_us").at(latency).at(from).contains(figure)) << latency << from << figure;
+                EXPECT_TRUE(json.at("latency_us").at(latency).at(from).contains(figure))
+                    << latency << from << figure;
 }
 
 TEST(ResultDocument, CarriesWhatWasMeasured) {
@@ -164,11 +210,13 @@ TEST(ResultText, ShowsResidualPacketsAndDropsWithTheirReason) {
 }
 
 TEST(Target, OnlyTestNetworksAreAimedAtUnasked) {
-    for (const Ipv4Address safe : {Ipv4Address{10, 255, 0, 1}, Ipv4Address{172, 31, 255, 255}, Ipv4Address{192, 168, 0, 1},
-                                   Ipv4Address{198, 19, 255, 1}, Ipv4Address{203, 0, 113, 9}, Ipv4Address{127, 0, 0, 1}})
+    for (const Ipv4Address safe :
+         {Ipv4Address{10, 255, 0, 1}, Ipv4Address{172, 31, 255, 255}, Ipv4Address{192, 168, 0, 1},
+          Ipv4Address{198, 19, 255, 1}, Ipv4Address{203, 0, 113, 9}, Ipv4Address{127, 0, 0, 1}})
         EXPECT_TRUE(is_test_address(safe)) << to_string(safe);
-    for (const Ipv4Address other : {Ipv4Address{8, 8, 8, 8}, Ipv4Address{172, 32, 0, 1}, Ipv4Address{198, 20, 0, 1},
-                                    Ipv4Address{192, 0, 3, 1}, Ipv4Address{11, 0, 0, 1}})
+    for (const Ipv4Address other :
+         {Ipv4Address{8, 8, 8, 8}, Ipv4Address{172, 32, 0, 1}, Ipv4Address{198, 20, 0, 1},
+          Ipv4Address{192, 0, 3, 1}, Ipv4Address{11, 0, 0, 1}})
         EXPECT_FALSE(is_test_address(other)) << to_string(other);
 }
 

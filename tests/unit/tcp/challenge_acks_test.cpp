@@ -24,7 +24,8 @@ TEST(Rfc5961Limit, EachSecondHasItsBudgetWhateverTheTimesOfTheRequests) {
         std::uint32_t spent = 0;
         for (int i = 0; i < 500; ++i) {
             // Bursts, trickles and pauses below sixteen seconds.
-            now += random() % 20 == 0 ? Duration{random() % 14'000'000'000} : Duration{random() % 100'000'000};
+            now +=
+                random() % 20 == 0 ? Duration{random() % 14'000'000'000} : Duration{random() % 100'000'000};
             const std::int64_t this_second = now.time_since_epoch() / 1s;
             if (this_second != second) spent = 0;
             second = this_second;

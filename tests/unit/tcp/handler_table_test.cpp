@@ -29,7 +29,8 @@ TEST(HandlerTable, HandlerKeepsItsIndexWhileItIsUsed) {
             ASSERT_NE(index, HandlerTable::none);
             auto& [known, count] = users[index];
             ASSERT_TRUE(count == 0 || known == handler) << "an index in use was given to another handler";
-            for (const auto& [other, entry] : users) ASSERT_TRUE(other == index || entry.first != handler || entry.second == 0);
+            for (const auto& [other, entry] : users)
+                ASSERT_TRUE(other == index || entry.first != handler || entry.second == 0);
             known = handler;
             ++count;
         } else if (!users.empty()) {

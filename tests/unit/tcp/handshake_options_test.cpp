@@ -89,11 +89,13 @@ TEST(HandshakeOptions, WindowOfASynIsTheBufferOrAllThatTheFieldHolds) {
 TEST(HandshakeOptions, SegmentsFitPeerPathAndOptions) {
     EXPECT_EQ(segment_data_size(1460, 1500, false), 1460U);
     EXPECT_EQ(segment_data_size(1460, 1500, true), 1448U);
-    EXPECT_EQ(segment_data_size(1400, 1500, true), 1388U) << "the peer's MSS does not count options (MUST-16)";
+    EXPECT_EQ(segment_data_size(1400, 1500, true), 1388U)
+        << "the peer's MSS does not count options (MUST-16)";
     EXPECT_EQ(segment_data_size(8960, 1500, false), 1460U) << "the path binds";
     EXPECT_EQ(segment_data_size(65535, 9216, false), 9176U);
     EXPECT_EQ(segment_data_size(536, 576, true), 524U);
-    EXPECT_EQ(segment_data_size(48, 1500, true), 36U) << "the least that may be configured leaves room for data";
+    EXPECT_EQ(segment_data_size(48, 1500, true), 36U)
+        << "the least that may be configured leaves room for data";
 }
 
 }  // namespace

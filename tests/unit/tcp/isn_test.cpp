@@ -16,8 +16,9 @@ namespace {
 class IsnTest : public testing::Test {
   protected:
     [[nodiscard]] Flow any_flow() {
-        return {Ipv4Address{static_cast<std::uint32_t>(random_())}, Ipv4Address{static_cast<std::uint32_t>(random_())},
-                static_cast<std::uint16_t>(random_()), static_cast<std::uint16_t>(random_())};
+        return {Ipv4Address{static_cast<std::uint32_t>(random_())},
+                Ipv4Address{static_cast<std::uint32_t>(random_())}, static_cast<std::uint16_t>(random_()),
+                static_cast<std::uint16_t>(random_())};
     }
     [[nodiscard]] Instant any_time() { return Instant{std::chrono::nanoseconds{random_() % (1ULL << 60)}}; }
     [[nodiscard]] std::uint32_t isn(const Flow& flow, Instant now) const {
@@ -34,7 +35,8 @@ TEST_F(IsnTest, NumbersOfOneTupleMoveOnByOneEachFourMicroseconds) {
         const Instant now = any_time();
         const auto steps = static_cast<std::uint32_t>(random_() % (1U << 31));
         // Modulo 2^32: it comes round after 4.77 hours.
-        ASSERT_EQ(isn(flow, now + std::chrono::microseconds{4} * std::int64_t{steps}) - isn(flow, now), steps);
+        ASSERT_EQ(isn(flow, now + std::chrono::microseconds{4} * std::int64_t{steps}) - isn(flow, now),
+                  steps);
     }
     const Flow flow = any_flow();
     const Instant now = any_time();
@@ -64,7 +66,8 @@ TEST_F(IsnTest, NumbersOfNeighbouringTuplesAreSpreadOverTheWholeSpace) {
 TEST_F(IsnTest, EachPartOfTheTupleAndOfTheSecretCounts) {
     const Flow flow = any_flow();
     const Instant now = any_time();
-    std::set<std::uint32_t> numbers{isn(flow, now)}, offsets{initial_numbers(key_, flow, now).timestamp_offset};
+    std::set<std::uint32_t> numbers{isn(flow, now)},
+        offsets{initial_numbers(key_, flow, now).timestamp_offset};
     const auto add = [&](const HashKey& key, const Flow& other) {
         const InitialNumbers initial = initial_numbers(key, other, now);
         numbers.insert(initial.iss.value());

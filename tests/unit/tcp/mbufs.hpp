@@ -1,4 +1,5 @@
-// What the tests of TCP's queues share: a pool that tells whether an mbuf was lost, and octets told by their position.
+// What the tests of TCP's queues share: a pool that tells whether an mbuf was lost, and octets told by their
+// position.
 #pragma once
 
 #include <algorithm>
@@ -47,7 +48,8 @@ class Mbufs {
     }
 
     /// A packet with these octets in `parts` mbufs, cut at random places; some may be empty.
-    [[nodiscard]] rte_mbuf* packet(std::span<const std::byte> octets, unsigned parts, std::mt19937_64& random) const {
+    [[nodiscard]] rte_mbuf* packet(std::span<const std::byte> octets, unsigned parts,
+                                   std::mt19937_64& random) const {
         rte_mbuf* packet = nullptr;
         for (; parts > 0; --parts) {
             rte_mbuf* part = rte_pktmbuf_alloc(pool_);

@@ -32,7 +32,9 @@ struct Model {
     [[nodiscard]] double rto() const { return srtt + 4 * rttvar; }
 };
 
-[[nodiscard]] double in_microseconds(Duration d) { return std::chrono::duration<double, std::micro>(d).count(); }
+[[nodiscard]] double in_microseconds(Duration d) {
+    return std::chrono::duration<double, std::micro>(d).count();
+}
 
 /// No clamp that an estimate could meet.
 [[nodiscard]] Config unclamped() {
@@ -63,7 +65,8 @@ TEST(Rfc6298, Rule23SamplesFollowTheFormulasWithinTheRounding) {
             // One microsecond is lost at most in the sum of all roundings of SRTT; of RTTVAR three.
             ASSERT_NEAR(estimate.srtt_8 / 8.0, model.srtt, 1.0);
             ASSERT_NEAR(estimate.rttvar_4 / 4.0, model.rttvar, 3.0);
-            ASSERT_NEAR(in_microseconds(retransmission_timeout(unclamped(), estimate, 0, false)), model.rto(), 14.0);
+            ASSERT_NEAR(in_microseconds(retransmission_timeout(unclamped(), estimate, 0, false)), model.rto(),
+                        14.0);
         }
     }
 }
@@ -126,7 +129,8 @@ TEST(Rfc6298, Rule55EachBackoffDoublesUpToTheMost) {
         estimate.sample(static_cast<std::uint32_t>(1 + random() % 20'000'000));
         Duration expected = retransmission_timeout(config, estimate, 0, false);
         for (unsigned backoff = 0; backoff <= 255; ++backoff) {
-            ASSERT_EQ(retransmission_timeout(config, estimate, static_cast<std::uint8_t>(backoff), false), expected);
+            ASSERT_EQ(retransmission_timeout(config, estimate, static_cast<std::uint8_t>(backoff), false),
+                      expected);
             expected = std::min(2 * expected, config.max_rto);
         }
         ASSERT_EQ(expected, config.max_rto);

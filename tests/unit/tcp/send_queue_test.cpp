@@ -25,7 +25,8 @@ Octets read(SendQueue& queue, std::uint32_t position, std::uint32_t length) {
 TEST(SendQueue, GivesWhatWasAppendedInWhateverFormAndLosesNoMbuf) {
     std::mt19937_64 random{test::seed()};
     const test::Mbufs mbufs;
-    // Position-dependent, so that a misplaced octet is seen; what is static lies at its own position of the stream.
+    // Position-dependent, so that a misplaced octet is seen; what is static lies at its own position of the
+    // stream.
     const Octets stream = octets_at(0, 1U << 22);
     const auto below = [&](std::size_t n) { return static_cast<std::uint32_t>(random() % n); };
     {
@@ -37,8 +38,14 @@ TEST(SendQueue, GivesWhatWasAppendedInWhateverFormAndLosesNoMbuf) {
             const std::span<const std::byte> more{stream.data() + end, size};
             const auto held = static_cast<std::uint32_t>(end - first);
             switch (held > 60'000 ? 5 : below(8)) {
-                case 0: ASSERT_EQ(queue.append_copy(more, stash), size); end += size; break;
-                case 1: ASSERT_TRUE(queue.append_static(more, stash)); end += size; break;
+                case 0:
+                    ASSERT_EQ(queue.append_copy(more, stash), size);
+                    end += size;
+                    break;
+                case 1:
+                    ASSERT_TRUE(queue.append_static(more, stash));
+                    end += size;
+                    break;
                 case 2: {
                     const auto some = more.first(std::min<std::size_t>(size, 1500));
                     queue.append_mbuf(mbufs.packet(some, 1 + below(4), random), stash);
@@ -50,7 +57,8 @@ TEST(SendQueue, GivesWhatWasAppendedInWhateverFormAndLosesNoMbuf) {
                     std::uint32_t at = held == 0 ? 0 : below(held);
                     for (int i = 0; i < 4 && at < held; ++i) {
                         const std::uint32_t n = std::min(held - at, 1460U);
-                        ASSERT_TRUE(std::ranges::equal(read(queue, at, n), std::span{stream.data() + first + at, n}));
+                        ASSERT_TRUE(
+                            std::ranges::equal(read(queue, at, n), std::span{stream.data() + first + at, n}));
                         at += n;
                     }
                     break;
@@ -63,7 +71,8 @@ TEST(SendQueue, GivesWhatWasAppendedInWhateverFormAndLosesNoMbuf) {
                 }
                 case 6: {
                     const std::uint32_t at = below(held + 1), n = below(held - at + 1);
-                    ASSERT_TRUE(std::ranges::equal(read(queue, at, n), std::span{stream.data() + first + at, n}));
+                    ASSERT_TRUE(
+                        std::ranges::equal(read(queue, at, n), std::span{stream.data() + first + at, n}));
                     break;
                 }
                 default:

@@ -34,17 +34,19 @@ TEST(Owner, SurvivesTheFlowTable) {
 }
 
 TEST(Owner, TablesDoNotShareValues) {
-    EXPECT_EQ((std::set<std::uint32_t>{Owner{Table::connection, 5}.encode(), Owner{Table::half_open, 5}.encode(),
-                                       Owner{Table::time_wait, 5}.encode()}
-                   .size()),
-              3U);
+    EXPECT_EQ(
+        (std::set<std::uint32_t>{Owner{Table::connection, 5}.encode(), Owner{Table::half_open, 5}.encode(),
+                                 Owner{Table::time_wait, 5}.encode()}
+             .size()),
+        3U);
 }
 
 TEST(Flow, HashDependsOnEachBitOfTheTupleAndOnTheSecret) {
     std::mt19937_64 random{test::seed()};
     const HashKey key{random(), random()};
-    const Flow flow{Ipv4Address{static_cast<std::uint32_t>(random())}, Ipv4Address{static_cast<std::uint32_t>(random())},
-                    static_cast<std::uint16_t>(random()), static_cast<std::uint16_t>(random())};
+    const Flow flow{Ipv4Address{static_cast<std::uint32_t>(random())},
+                    Ipv4Address{static_cast<std::uint32_t>(random())}, static_cast<std::uint16_t>(random()),
+                    static_cast<std::uint16_t>(random())};
     std::set<std::uint32_t> hashes{flow_hash(key, flow), flow_hash({key.k0 + 1, key.k1}, flow),
                                    flow_hash({key.k0, key.k1 + 1}, flow)};
     std::size_t expected = 3;
@@ -93,11 +95,12 @@ TEST(Tcb, LargestWindowOfThePeerIsKeptUnscaled) {
 TEST(Tcb, DataIsReceivedInThreeStates) {
     Tcb tcb{};
     std::set<State> receiving;
-    for (auto number = static_cast<unsigned>(State::closed); number <= static_cast<unsigned>(State::time_wait); ++number) {
+    for (auto number = static_cast<unsigned>(State::closed);
+         number <= static_cast<unsigned>(State::time_wait); ++number) {
         tcb.state = static_cast<State>(number);
         if (tcb.can_receive()) receiving.insert(tcb.state);
-        EXPECT_EQ(tcb.handshake_done(),
-                  tcb.state != State::closed && tcb.state != State::syn_sent && tcb.state != State::syn_received);
+        EXPECT_EQ(tcb.handshake_done(), tcb.state != State::closed && tcb.state != State::syn_sent &&
+                                            tcb.state != State::syn_received);
     }
     EXPECT_EQ(receiving, (std::set<State>{State::established, State::fin_wait_1, State::fin_wait_2}));
 }

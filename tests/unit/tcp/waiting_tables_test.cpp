@@ -54,7 +54,8 @@ TEST(TimeWaitTable, KeepsTheOrderOfExpiryUnderRandomOperations) {
                 model.splice(model.end(), model, any);
                 break;
             default:  // what is oldest expires
-                while (!model.empty() && static_cast<std::int32_t>(now - table[table.oldest()].expires) > 100) {
+                while (!model.empty() &&
+                       static_cast<std::int32_t>(now - table[table.oldest()].expires) > 100) {
                     ASSERT_EQ(table.oldest(), model.front());
                     table.remove(table.oldest());
                     model.pop_front();
