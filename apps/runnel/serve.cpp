@@ -83,7 +83,8 @@ struct ServeCore final : runtime::CoreInstance {
             std::unique_ptr<load::Responder> responder;
             switch (listen.service) {
                 case Service::http:
-                    responder = std::make_unique<load::HttpResponder>(keep_alive, settings.connections);
+                    responder =
+                        std::make_unique<load::HttpResponder>(keep_alive, closing, settings.connections);
                     break;
                 case Service::echo:
                     responder = std::make_unique<load::EchoResponder>(settings.connections);

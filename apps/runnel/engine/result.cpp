@@ -101,6 +101,10 @@ Judgement judge(const Accounting& c, std::optional<double> asked_cps) {
         return {Verdict::failed,
                 fmt::format("{} of {} connections failed: {} refused, {} reset, {} timed out", c.failed(),
                             c.attempted, c.refused, c.reset, c.timed_out)};
+    if (c.attempted > 0 && c.established == 0)
+        return {
+            Verdict::failed,
+            fmt::format("none of {} connections was established: the target did not answer", c.attempted)};
     if (c.in_flight > 0)
         return {Verdict::failed, fmt::format("{} connections had not ended when the run ended", c.in_flight)};
     if (c.unsent * 1000 > c.attempted)

@@ -53,8 +53,8 @@ void OneShotResponder::peer_closed(tcp::Connection connection) noexcept {
 // -- HTTP
 // --------------------------------------------------------------------------------------------------------------
 
-HttpResponder::HttpResponder(const HttpResponse& response, std::uint32_t slots)
-    : response_(response), sessions_(slots) {}
+HttpResponder::HttpResponder(const HttpResponse& keep_alive, const HttpResponse& closing, std::uint32_t slots)
+    : keep_alive_(keep_alive), closing_(closing), sessions_(slots) {}
 
 void HttpResponder::established(tcp::Connection connection) noexcept {
     ++totals_.connections;
@@ -91,8 +91,9 @@ tcp::Ownership HttpResponder::data(tcp::Connection connection, rte_mbuf& payload
 
 void HttpResponder::proceed(tcp::Connection connection, Session& session) noexcept {
     while (session.owed > 0) {
-        const std::span<const std::byte> whole =
-            (session.heads & 1U) != 0 ? response_.head() : response_.all();
+        if (session.sent == 0) session.last = session.closing && session.owed == 1;
+        const HttpResponse& response = session.last ? closing_ : keep_alive_;
+        const std::span<const std::byte> whole = (session.heads & 1U) != 0 ? response.head() : response.all();
         const tcp::SendResult result = connection.send_static(whole.subspan(session.sent));
         totals_.octets_out += result.accepted;
         session.sent += static_cast<std::uint32_t>(result.accepted);

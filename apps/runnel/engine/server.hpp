@@ -56,9 +56,9 @@ class OneShotResponder final : public Responder {
 /// `Connection: close`, HTTP/1.0, HEAD and request bodies are understood (RFC 9112).
 class HttpResponder final : public Responder {
   public:
-    /// `response` is not owned and lives until the process ends. `slots`: tcp::Config::connections of the
-    /// stack.
-    HttpResponder(const HttpResponse& response, std::uint32_t slots);
+    /// The responses are not owned and live until the process ends: `closing` is the one that says so and is
+    /// followed by a FIN (RFC 9112 section 9.6). `slots`: tcp::Config::connections of the stack.
+    HttpResponder(const HttpResponse& keep_alive, const HttpResponse& closing, std::uint32_t slots);
 
     void established(tcp::Connection connection) noexcept override;
     tcp::Ownership data(tcp::Connection connection, rte_mbuf& payload) noexcept override;
@@ -75,12 +75,14 @@ class HttpResponder final : public Responder {
         std::uint16_t owed = 0;   // responses asked for and not yet wholly taken
         std::uint16_t heads = 0;  // which of them answer a HEAD, the first owed in the lowest bit
         bool closing = false;     // after what is owed, FIN
+        bool last = false;        // the response under way is the one that says so
         bool bad = false;         // after what is owed, a 400
     };
 
     void proceed(tcp::Connection connection, Session& session) noexcept;
 
-    const HttpResponse& response_;
+    const HttpResponse& keep_alive_;
+    const HttpResponse& closing_;
     std::vector<Session> sessions_;  // by slot
 };
 

@@ -9,13 +9,11 @@
 
 #include <fmt/format.h>
 #include <sched.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
-#include <rte_memory.h>
 #include <rte_version.h>
 
 #include "runnel/port/captured_log.hpp"
@@ -198,23 +196,6 @@ std::vector<std::string> eal_arguments(const EalOptions& options, const HostFact
     return arguments;
 }
 
-namespace {
-
-// Without hugepages EAL's memory is of 4 KB pages, more than the TLB holds. The kernel is asked to put 2 MB
-// pages in their place, which it does where it can (Linux 6.1): it needs no reservation and no privilege.
-// Failure costs only speed.
-int collapse_pages(const rte_memseg_list*, const rte_memseg* segment, std::size_t length, void*) {
-    constexpr int collapse = 25;  // MADV_COLLAPSE, younger than Debian 12's headers
-    constexpr std::uintptr_t page = 2U << 20;
-    const auto start = reinterpret_cast<std::uintptr_t>(segment->addr);
-    const std::uintptr_t first = (start + page - 1) & ~(page - 1);
-    const std::uintptr_t last = (start + length) & ~(page - 1);
-    if (last > first) madvise(reinterpret_cast<void*>(first), last - first, collapse);
-    return 0;
-}
-
-}  // namespace
-
 Eal::Eal(const EalOptions& options) : arguments_(eal_arguments(options, host_facts())) {
     // EAL reorders and keeps the array that it is given.
     std::vector<std::string> words = arguments_;
@@ -231,7 +212,6 @@ Eal::Eal(const EalOptions& options) : arguments_(eal_arguments(options, host_fac
         }
     }
     hugepages_ = rte_eal_has_hugepages() != 0;
-    if (!hugepages_) rte_memseg_contig_walk(collapse_pages, nullptr);
     unsigned lcore = 0;
     RTE_LCORE_FOREACH_WORKER(lcore) {
         workers_.push_back(lcore);

@@ -17,7 +17,6 @@ void Acknowledgement::advance(std::uint32_t slot, Tcb& tcb, const Segment& segme
     }
     tcb.snd_una = segment.ack;
     tcb.recovered = false;
-    if (tcb.snd_wl2 < segment.ack && tcb.snd_wl1 == segment.seq) tcb.snd_wl2 = segment.ack;
     measure(tcb, cold, segment);
     bool keep_timer = false;
     if (cold != nullptr) {

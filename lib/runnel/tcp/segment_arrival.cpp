@@ -501,15 +501,17 @@ bool SegmentArrival::check_ack(std::uint32_t slot, Tcb& tcb, const Segment& segm
         return false;
     }
     const std::uint32_t window = std::uint32_t{segment.window} << tcb.snd_wscale;
-    if (segment.ack > tcb.snd_una) {
+    // What acknowledges more than all before is newer than all before, whatever its sequence number.
+    const bool newest = segment.ack > tcb.snd_una;
+    if (newest) {
         acknowledgement_.advance(slot, tcb, segment);
     } else if (segment.ack == tcb.snd_una) {
         if (tcb.in_flight() > 0 && segment.length() == 0 && window == tcb.snd_wnd && !segment.has(flag::fin))
             acknowledgement_.duplicate(slot, tcb);
         if (Cold* const cold = core_.cold_of(tcb)) cold->probe_unanswered = false;
     }
-    if (segment.ack >= tcb.snd_una &&
-        (tcb.snd_wl1 < segment.seq || (tcb.snd_wl1 == segment.seq && tcb.snd_wl2 <= segment.ack)))
+    if (newest || (segment.ack == tcb.snd_una &&
+                   (tcb.snd_wl1 < segment.seq || (tcb.snd_wl1 == segment.seq && tcb.snd_wl2 <= segment.ack))))
         acknowledgement_.update_window(slot, tcb, segment, window);
     if (tcb.aborting) [[unlikely]]
         return false;

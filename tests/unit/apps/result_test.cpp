@@ -80,6 +80,15 @@ TEST(Verdict, ResidualIsAFailure) {
     EXPECT_EQ(judge(open, std::nullopt).exit_status(), ExitStatus::goal_missed);
 }
 
+TEST(Verdict, TargetThatAnswersNothingIsAFailureAndNotTheGeneratorsLimit) {
+    Accounting silent;
+    silent.attempted = 100;
+    silent.unsent = 99;
+    silent.in_flight = 1;
+    EXPECT_EQ(judge(silent, 100.0).verdict, Verdict::failed);
+    EXPECT_THAT(judge(silent, 100.0).reason, testing::HasSubstr("did not answer"));
+}
+
 TEST(Verdict, RunWithoutAConnectionHasNotMeasuredAnything) {
     EXPECT_EQ(judge({}, std::nullopt).exit_status(), ExitStatus::goal_missed);
 }

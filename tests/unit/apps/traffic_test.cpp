@@ -262,7 +262,8 @@ std::span<const std::byte> octets(std::string_view text) {
 
 TEST_F(Traffic, HttpResponderKeepsAliveAnswersPipelinedRequestsAndClosesWhenAsked) {
     const HttpResponse body(10'000, true);
-    HttpResponder http(body, 4096);
+    const HttpResponse last(10'000, false);
+    HttpResponder http(body, last, 4096);
     serve(http);
     Peer peer;
     tcp::Connection connection =
@@ -275,7 +276,8 @@ TEST_F(Traffic, HttpResponderKeepsAliveAnswersPipelinedRequestsAndClosesWhenAske
     EXPECT_EQ(peer.received.size(), body.all().size() + body.head().size());
     (void)connection.send(octets("TP/1.1\r\nConnection: close\r\n\r\n"));
     run_until(now + 500ms);
-    EXPECT_EQ(peer.received.size(), 2 * body.all().size() + body.head().size());
+    EXPECT_EQ(peer.received.size(), body.all().size() + body.head().size() + last.all().size());
+    EXPECT_THAT(peer.received, testing::HasSubstr("Connection: close\r\n"));
     EXPECT_TRUE(peer.peer_has_closed);
     EXPECT_TRUE(peer.is_closed);
     EXPECT_EQ(http.totals().requests, 3U);
@@ -284,7 +286,8 @@ TEST_F(Traffic, HttpResponderKeepsAliveAnswersPipelinedRequestsAndClosesWhenAske
 
 TEST_F(Traffic, HttpResponderSendsABodyLargerThanTheSendBuffer) {
     const HttpResponse body(2'000'000, true);
-    HttpResponder http(body, 4096);
+    const HttpResponse last(2'000'000, false);
+    HttpResponder http(body, last, 4096);
     serve(http);
     Peer peer;
     tcp::Connection connection =
@@ -293,13 +296,14 @@ TEST_F(Traffic, HttpResponderSendsABodyLargerThanTheSendBuffer) {
     run_until(now + 10ms);
     (void)connection.send(octets("GET / HTTP/1.0\r\n\r\n"));
     run_until(now + 30s, [&] { return peer.is_closed; });
-    ASSERT_EQ(peer.received.size(), body.all().size());
-    EXPECT_TRUE(std::ranges::equal(octets(peer.received), body.all()));
+    ASSERT_EQ(peer.received.size(), last.all().size());
+    EXPECT_TRUE(std::ranges::equal(octets(peer.received), last.all()));
 }
 
 TEST_F(Traffic, HttpResponderAnswers400AndClosesOnWhatIsNotHttp) {
     const HttpResponse body(10, true);
-    HttpResponder http(body, 4096);
+    const HttpResponse last(10, false);
+    HttpResponder http(body, last, 4096);
     serve(http);
     Peer peer;
     tcp::Connection connection =
