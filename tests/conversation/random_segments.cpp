@@ -112,7 +112,7 @@ void play(std::uint64_t seed) {
     SCOPED_TRACE("replay: RUNNEL_SEED=" + std::to_string(seed));
     std::mt19937_64 random{seed};
     StackConfig config = small_stack();
-    config.tcp.receive_buffer = 1000 + static_cast<std::uint32_t>(random() % 100000);
+    config.tcp.receive_buffer = 1024 + static_cast<std::uint32_t>(random() % 100000);
     config.tcp.out_of_order_limit = 20000;
     config.tcp.send_buffer = 20000;
     config.tcp.r2 = 200s;

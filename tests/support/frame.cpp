@@ -40,12 +40,12 @@ std::uint32_t pseudo_header_sum(Ipv4Address source, Ipv4Address destination, std
 }
 
 /// Complains of options that cannot be walked (RFC 9293 MUST-68), and of padding that is not zero (MUST-69).
-void check_options(std::span<const std::uint8_t> options, std::string& problems) {
+void check_options(std::span<const std::uint8_t> options, std::string& problems, std::string& sender_faults) {
     for (std::size_t i = 0; i < options.size();) {
         if (options[i] == option::end) {
             if (std::any_of(options.begin() + static_cast<std::ptrdiff_t>(i), options.end(),
                             [](auto o) { return o != 0; }))
-                problems += "padding after the end of the options is not zero; ";
+                sender_faults += "padding after the end of the options is not zero; ";
             return;
         }
         if (options[i] == option::nop) {
@@ -73,7 +73,7 @@ void decode_tcp(std::span<const std::uint8_t> tcp, Frame& frame) {
     }
     if (internet_checksum(tcp, pseudo_header_sum(frame.source, frame.destination, 6, tcp.size())) != 0)
         frame.problems += "TCP checksum wrong; ";
-    if ((tcp[12] & 0x0f) != 0) frame.problems += "reserved bits of the TCP header set; ";
+    if ((tcp[12] & 0x0f) != 0) frame.sender_faults += "reserved bits of the TCP header set; ";
     Segment& s = frame.segment;
     s.source = {frame.source, get16(tcp, 0)};
     s.destination = {frame.destination, get16(tcp, 2)};
@@ -83,7 +83,7 @@ void decode_tcp(std::span<const std::uint8_t> tcp, Frame& frame) {
     s.window = get16(tcp, 14);
     s.urgent_pointer = get16(tcp, 18);
     s.options.assign(tcp.begin() + 20, tcp.begin() + static_cast<std::ptrdiff_t>(header));
-    check_options(s.options, frame.problems);
+    check_options(s.options, frame.problems, frame.sender_faults);
     s.text = std::string(tcp.begin() + static_cast<std::ptrdiff_t>(header), tcp.end());
     s.time_to_live = frame.ttl;
 }
@@ -206,7 +206,7 @@ Frame decode(std::span<const std::uint8_t> octets) {
             break;
         case 6:
             frame.kind = FrameKind::tcp;
-            if (!frame.dont_fragment) frame.problems += "TCP without DF; ";
+            if (!frame.dont_fragment) frame.sender_faults += "TCP without DF; ";
             decode_tcp(payload, frame);
             break;
         case 17:

@@ -43,6 +43,7 @@ struct Frame {
     Segment segment;  ///< of TCP, with all fields set and absolute numbers
     /// What is wrong with it: lengths, checksums, options that cannot be walked; empty where all is well.
     std::string problems;
+    std::string sender_faults;  ///< what a sender must not do and a receiver puts up with
 };
 [[nodiscard]] Frame decode(std::span<const std::uint8_t> octets);
 

@@ -125,7 +125,7 @@ void Invariants::check_segment(const Segment& s, Conversation& c, std::string& w
 }
 
 std::string Invariants::sent(const Frame& frame) {
-    std::string wrong = frame.problems;
+    std::string wrong = frame.problems + frame.sender_faults;
     if (frame.ethernet_from != mac_) wrong += "not from our Ethernet address; ";
     if (frame.kind == FrameKind::arp || frame.kind == FrameKind::other) return wrong;
     if (frame.source.is_loopback() || frame.destination.is_loopback()) wrong += "127/8 on the wire; ";
