@@ -226,8 +226,7 @@ std::optional<Ipv4Address> InternetLayer::source_for(Ipv4Address destination) co
 }
 
 std::uint16_t InternetLayer::mtu_for(Ipv4Address destination) const noexcept {
-    const auto route = parts_->output.route_to(destination);
-    return route ? parts_->interfaces[route->interface].mtu : std::uint16_t{0};
+    return parts_->output.mtu_for(destination);
 }
 
 void InternetLayer::announce(Instant now) noexcept {

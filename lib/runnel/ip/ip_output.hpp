@@ -39,6 +39,15 @@ class IpOutput {
     /// The route to a destination that packets may be sent to, groups included; nothing where there is none.
     [[nodiscard]] std::optional<Route> route_to(Ipv4Address destination) const noexcept;
 
+    /// MTU of the interface that leads to `destination`, in octets; 0 where no route leads there.
+    [[nodiscard]] std::uint16_t mtu_for(Ipv4Address destination) const noexcept {
+        const Path& path = (*paths_)[slot_of(destination)];
+        if (path.destination == destination.value && path.epoch == arp_.epoch()) [[likely]]
+            return interfaces_[path.interface].mtu;
+        const auto route = route_to(destination);
+        return route ? interfaces_[route->interface].mtu : std::uint16_t{0};
+    }
+
   private:
     // What the last packet to some destination found out, for the next one. Valid while the epoch is that of
     // ARP.
