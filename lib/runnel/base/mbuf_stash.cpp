@@ -21,10 +21,11 @@ MbufStash::~MbufStash() {
     for (rte_mbuf* mbuf : held_) rte_pktmbuf_free(mbuf);
 }
 
-// Fills up to half of the capacity, so that what comes back next finds room. Where the pool cannot give so
-// many it is asked for fewer, down to one.
+// Fills up to the middle between the reserve and the capacity, so that what comes back next finds room. Where
+// the pool cannot give so many it is asked for fewer, down to one.
 std::size_t MbufStash::refill() noexcept {
-    std::size_t wanted = capacity_ / 2 > held_.size() ? capacity_ / 2 - held_.size() : 1;
+    const std::size_t target = (std::size_t{capacity_} + reserve_) / 2;
+    std::size_t wanted = target > held_.size() ? target - held_.size() : 1;
     const std::size_t before = held_.size();
     while (wanted > 0) {
         held_.resize(before + wanted);
