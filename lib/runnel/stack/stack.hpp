@@ -61,7 +61,8 @@ class Stack {
     void listen(const tcp::ListenOptions& options);
     /// Stops accepting. Half-open connections of the listener are dropped, established ones go on.
     void unlisten(IpAddress address, std::uint16_t port);
-    /// Opens a connection; the SYN leaves with the next `transmit`.
+    /// Opens a connection, at the instant of the last `receive` or `advance`; the SYN leaves with the next
+    /// `transmit`.
     tcp::ConnectResult connect(const tcp::ConnectOptions& options) noexcept;
 
     [[nodiscard]] tcp::Endpoint& tcp() noexcept;

@@ -29,6 +29,7 @@ class SegmentArrival {
     void syn_sent_synchronize(std::uint32_t slot, Tcb& tcb, Segment& segment, bool acknowledged) noexcept;
     // 3.10.7.4, for a passive connection in SYN-RECEIVED
     void half_open_state(std::uint32_t slot, Segment& segment) noexcept;
+    void acknowledge_half_open(const HalfOpen& half_open) noexcept;
     void complete_handshake(std::uint32_t slot, Segment& segment) noexcept;
     // 3.10.7.4, for TIME-WAIT
     void time_wait_state(std::uint32_t slot, Segment& segment) noexcept;
