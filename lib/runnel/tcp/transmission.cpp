@@ -123,7 +123,6 @@ bool Transmission::output(std::uint32_t slot, Tcb& tcb) noexcept {
             break;
         }
         if (octets == 0 && !with_fin) break;
-        // The rest of a write that leaves a segment short by the congestion window alone waits for it.
         if (!core_.transmit_queue.room()) [[unlikely]]
             return false;
 
