@@ -35,9 +35,18 @@ void Acknowledgement::advance(std::uint32_t slot, Tcb& tcb, const Segment& segme
                     tcb.recovered = true;
                 }
             }
-            with_congestion_control(core_.config.congestion, [&](auto control) noexcept {
-                control.acknowledged(tcb, *cold, data, flight);
-            });
+            AckSample sample;
+            sample.now = core_.now;
+            sample.delivered = data;
+            sample.acknowledged = data;
+            sample.flight_before = flight;
+            sample.flight = tcb.in_flight();
+            sample.snd_una = tcb.snd_una;
+            sample.snd_nxt = tcb.snd_nxt;
+            with_congestion_control(core_.config.congestion, cold->congestion,
+                                    [&](auto control, auto& state) noexcept {
+                                        control.acknowledged(state, window_of(tcb), sample);
+                                    });
         }
     }
     // RFC 6298 sections 5.2 and 5.3. A window probe's octet runs under the persist timer.
@@ -90,6 +99,21 @@ void Acknowledgement::recover(std::uint32_t slot, Tcb& tcb, Cold& cold, std::uin
     core_.want_output(slot, tcb);
 }
 
+CongestionWindow Acknowledgement::window_of(Tcb& tcb) const noexcept {
+    return {.cwnd = tcb.cwnd,
+            .ssthresh = tcb.ssthresh,
+            .mss = tcb.mss,
+            .initial = transmission_.initial_window(tcb),
+            .srtt_us = tcb.round_trip.srtt_8 / 8};
+}
+
+std::uint32_t Acknowledgement::ssthresh_after_loss(Tcb& tcb, Cold& cold, std::uint32_t flight) noexcept {
+    return with_congestion_control(
+        core_.config.congestion, cold.congestion, [&](auto control, auto& state) noexcept {
+            return control.ssthresh_after_loss(state, window_of(tcb), flight, core_.now);
+        });
+}
+
 void Acknowledgement::duplicate(std::uint32_t slot, Tcb& tcb) noexcept {
     core_.counters.add(Counter::tcp_duplicate_acks_in);
     Cold* const cold = core_.cold_of(tcb);
@@ -110,12 +134,9 @@ void Acknowledgement::duplicate(std::uint32_t slot, Tcb& tcb) noexcept {
     // RFC 5681 equation 4: what limited transmit sent does not count.
     const std::uint32_t flight =
         tcb.in_flight() - std::min<std::uint32_t>(tcb.in_flight(), cold->limited_transmitted);
-    tcb.ssthresh = with_congestion_control(core_.config.congestion, [&](auto control) noexcept {
-        return control.ssthresh_after_loss(tcb, flight);
-    });
+    tcb.ssthresh = ssthresh_after_loss(tcb, *cold, flight);
     cold->recover = tcb.snd_nxt;
     cold->fast_recovery = true;
-    cold->acked_in_avoidance = 0;
     cold->partial_ack_seen = false;
     tcb.cwnd = tcb.ssthresh + 3U * tcb.mss;
     if (transmission_.retransmit_first(tcb)) core_.counters.add(Counter::tcp_fast_retransmits);
@@ -150,15 +171,11 @@ void Acknowledgement::time_out(Tcb& tcb) noexcept {
     if (Cold* const cold = core_.cold_of(tcb)) {
         // The threshold falls once for one loss, not with each time-out of the same segment (RFC 5681
         // section 3.1).
-        if (tcb.backoff == 0)
-            tcb.ssthresh = with_congestion_control(core_.config.congestion, [&](auto control) noexcept {
-                return control.ssthresh_after_loss(tcb, tcb.in_flight());
-            });
+        if (tcb.backoff == 0) tcb.ssthresh = ssthresh_after_loss(tcb, *cold, tcb.in_flight());
         cold->recover = tcb.snd_nxt;
         cold->fast_recovery = false;
         cold->timeout_recovery = true;
         cold->duplicate_acks = 0;
-        cold->acked_in_avoidance = 0;
         cold->rtx_nxt = tcb.snd_una;
     }
     tcb.cwnd = tcb.mss;

@@ -28,6 +28,8 @@ class Acknowledgement {
   private:
     void recover(std::uint32_t slot, Tcb& tcb, Cold& cold, std::uint32_t acked) noexcept;
     void measure(Tcb& tcb, Cold* cold, const Segment& segment) noexcept;
+    [[nodiscard]] CongestionWindow window_of(Tcb& tcb) const noexcept;
+    std::uint32_t ssthresh_after_loss(Tcb& tcb, Cold& cold, std::uint32_t flight) noexcept;
 
     Core& core_;
     Transmission& transmission_;

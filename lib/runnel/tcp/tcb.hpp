@@ -8,6 +8,7 @@
 #include "runnel/base/slot_pool.hpp"
 #include "runnel/base/timer_wheel.hpp"
 #include "runnel/tcp/challenge_acks.hpp"
+#include "runnel/tcp/congestion/control.hpp"
 #include "runnel/tcp/connection.hpp"
 #include "runnel/tcp/flow.hpp"
 #include "runnel/tcp/out_of_order_queue.hpp"
@@ -110,7 +111,7 @@ struct alignas(64) Cold {
     bool partial_ack_seen;  // in this fast recovery: only the first restarts the timer
     bool timing;            // an RTT measurement is under way
     std::uint8_t duplicate_acks;
-    std::uint32_t acked_in_avoidance;   // octets, RFC 3465
+    CongestionState congestion;
     std::uint32_t limited_transmitted;  // octets that duplicate ACKs released before the third (RFC 3042)
     SeqNum timed;                       // the octet whose ACK ends the measurement
     std::uint32_t timed_since;          // microseconds

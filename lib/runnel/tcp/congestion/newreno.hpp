@@ -4,32 +4,44 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "runnel/tcp/tcb.hpp"
+#include "runnel/tcp/congestion/ack_sample.hpp"
+#include "runnel/tcp/congestion/window.hpp"
 
 namespace runnel::tcp {
 
-/// What a congestion control decides. Sizes in octets; `cwnd` and `ssthresh` live in the TCB, the rest in the
-/// cold block.
 struct NewReno {
-    /// ssthresh after a loss with `flight` octets outstanding (RFC 5681 equation 4).
-    static std::uint32_t ssthresh_after_loss(const Tcb& tcb, std::uint32_t flight) noexcept {
-        return std::max(flight / 2, 2U * tcb.mss);
+    struct State {
+        std::uint32_t acked_in_avoidance;  // octets, RFC 3465
+    };
+
+    static constexpr bool owns_window = false;
+    static constexpr bool keeps_state = false;
+
+    /// Half of what was outstanding (RFC 5681 equation 4).
+    static std::uint32_t ssthresh_after_loss(State& state, const CongestionWindow& window,
+                                             std::uint32_t flight, Instant) noexcept {
+        state.acked_in_avoidance = 0;
+        return std::max(flight / 2, 2 * window.mss);
     }
 
-    /// New data was acknowledged outside of recovery. `flight` is what was outstanding before. A window that
-    /// was not used to at least the half says nothing of the path and does not grow (RFC 7661 section 4.3).
-    static void acknowledged(Tcb& tcb, Cold& cold, std::uint32_t octets, std::uint32_t flight) noexcept {
-        if (flight < tcb.cwnd / 2) return;
-        if (tcb.cwnd < tcb.ssthresh) {
-            tcb.cwnd += std::min<std::uint32_t>(octets, tcb.mss);
+    /// A window that was not used to at least the half says nothing of the path and does not grow (RFC 7661
+    /// section 4.3).
+    static void acknowledged(State& state, const CongestionWindow& window, const AckSample& ack) noexcept {
+        if (ack.flight_before < window.cwnd / 2) return;
+        if (window.cwnd < window.ssthresh) {
+            window.cwnd += std::min(ack.acknowledged, window.mss);
             return;
         }
-        cold.acked_in_avoidance += octets;
-        if (cold.acked_in_avoidance >= tcb.cwnd) {
-            cold.acked_in_avoidance -= tcb.cwnd;
-            tcb.cwnd += tcb.mss;
+        state.acked_in_avoidance += ack.acknowledged;
+        if (state.acked_in_avoidance >= window.cwnd) {
+            state.acked_in_avoidance -= window.cwnd;
+            window.cwnd += window.mss;
         }
     }
+
+    static void undo(State&, const CongestionWindow&) noexcept {}
+
+    static std::uint64_t pacing_rate(const State&, const CongestionWindow&) noexcept { return 0; }
 };
 
 }  // namespace runnel::tcp
