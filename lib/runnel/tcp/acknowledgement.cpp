@@ -2,28 +2,44 @@
 
 #include <algorithm>
 
-#include "runnel/tcp/congestion/control.hpp"
+#include "runnel/tcp/loss_timer.hpp"
 
 namespace runnel::tcp {
 
 void Acknowledgement::advance(std::uint32_t slot, Tcb& tcb, const Segment& segment) noexcept {
-    const std::uint32_t acked = segment.ack - tcb.snd_una;
-    const std::uint32_t flight = tcb.in_flight();
     Cold* const cold = core_.cold_of(tcb);
     std::uint32_t data = 0;
     if (cold != nullptr) {
-        data = std::min(acked, cold->queue.size());
+        data = std::min(segment.ack - tcb.snd_una, cold->queue.size());
         cold->queue.release(data, core_.stash);
+        if (cold->urgent_out && cold->snd_up <= segment.ack) cold->urgent_out = false;
     }
-    tcb.snd_una = segment.ack;
     tcb.recovered = false;
+    if (cold != nullptr && tcb.sack)
+        recovery_.acknowledged(slot, tcb, *cold, segment, data);
+    else
+        advance_without_sack(slot, tcb, cold, segment, data);
+
+    if (tcb.send_blocked && cold != nullptr && cold->queue.size() < core_.config.send_buffer) {
+        tcb.send_blocked = false;
+        core_.handler_of(tcb).writable(core_.handle(slot));
+    }
+    if (tcb.fin_queued || core_.cold_of(tcb) != nullptr) {
+        core_.detach_idle_cold(tcb);
+        if (tcb.cold != no_slot || (tcb.fin_queued && !tcb.fin_sent)) core_.want_output(slot, tcb);
+    }
+}
+
+void Acknowledgement::advance_without_sack(std::uint32_t slot, Tcb& tcb, Cold* cold, const Segment& segment,
+                                           std::uint32_t data) noexcept {
+    const std::uint32_t flight = tcb.in_flight();
+    tcb.snd_una = segment.ack;
     measure(tcb, cold, segment);
     bool keep_timer = false;
     if (cold != nullptr) {
         cold->duplicate_acks = 0;
         cold->limited_transmitted = 0;
         cold->probe_unanswered = false;
-        if (cold->urgent_out && cold->snd_up <= tcb.snd_una) cold->urgent_out = false;
         if (cold->fast_recovery) {
             keep_timer = cold->partial_ack_seen && segment.ack < cold->recover;
             recover(slot, tcb, *cold, data);
@@ -43,10 +59,9 @@ void Acknowledgement::advance(std::uint32_t slot, Tcb& tcb, const Segment& segme
             sample.flight = tcb.in_flight();
             sample.snd_una = tcb.snd_una;
             sample.snd_nxt = tcb.snd_nxt;
-            with_congestion_control(core_.config.congestion, cold->congestion,
-                                    [&](auto control, auto& state) noexcept {
-                                        control.acknowledged(state, window_of(tcb), sample);
-                                    });
+            core_.with_control(tcb, *cold, [&](auto control, auto& state) noexcept {
+                control.acknowledged(state, core_.window_of(tcb), sample);
+            });
         }
     }
     // RFC 6298 sections 5.2 and 5.3. A window probe's octet runs under the persist timer.
@@ -54,15 +69,6 @@ void Acknowledgement::advance(std::uint32_t slot, Tcb& tcb, const Segment& segme
         core_.stop_timer(tcb);
     else if (tcb.timer_kind != TimerKind::persist && !keep_timer)
         core_.start_timer(slot, tcb, TimerKind::retransmission, core_.rto(tcb));
-
-    if (tcb.send_blocked && cold != nullptr && cold->queue.size() < core_.config.send_buffer) {
-        tcb.send_blocked = false;
-        core_.handler_of(tcb).writable(core_.handle(slot));
-    }
-    if (tcb.fin_queued || core_.cold_of(tcb) != nullptr) {
-        core_.detach_idle_cold(tcb);
-        if (tcb.cold != no_slot || (tcb.fin_queued && !tcb.fin_sent)) core_.want_output(slot, tcb);
-    }
 }
 
 // The round trip: by the octet that was timed, else, where timestamps are on, by what the peer echoes, which
@@ -99,25 +105,22 @@ void Acknowledgement::recover(std::uint32_t slot, Tcb& tcb, Cold& cold, std::uin
     core_.want_output(slot, tcb);
 }
 
-CongestionWindow Acknowledgement::window_of(Tcb& tcb) const noexcept {
-    return {.cwnd = tcb.cwnd,
-            .ssthresh = tcb.ssthresh,
-            .mss = tcb.mss,
-            .initial = transmission_.initial_window(tcb),
-            .srtt_us = tcb.round_trip.srtt_8 / 8};
-}
-
-std::uint32_t Acknowledgement::ssthresh_after_loss(Tcb& tcb, Cold& cold, std::uint32_t flight) noexcept {
-    return with_congestion_control(
-        core_.config.congestion, cold.congestion, [&](auto control, auto& state) noexcept {
-            return control.ssthresh_after_loss(state, window_of(tcb), flight, core_.now);
-        });
-}
-
-void Acknowledgement::duplicate(std::uint32_t slot, Tcb& tcb) noexcept {
-    core_.counters.add(Counter::tcp_duplicate_acks_in);
+void Acknowledgement::repeated(std::uint32_t slot, Tcb& tcb, const Segment& segment, bool plain) noexcept {
+    if (plain) core_.counters.add(Counter::tcp_duplicate_acks_in);
     Cold* const cold = core_.cold_of(tcb);
-    if (cold == nullptr || cold->timeout_recovery || tcb.timer_kind != TimerKind::retransmission) return;
+    if (cold == nullptr) return;
+    cold->probe_unanswered = false;
+    if (!tcb.sack) {
+        if (plain) duplicate(slot, tcb, *cold);
+    } else if (segment.sack_blocks || cold->recovering() || (plain && cold->probe.active)) {
+        recovery_.acknowledged(slot, tcb, *cold, segment, 0);
+        core_.detach_idle_cold(tcb);
+    }
+}
+
+void Acknowledgement::duplicate(std::uint32_t slot, Tcb& tcb, Cold& of) noexcept {
+    Cold* const cold = &of;
+    if (cold->timeout_recovery || tcb.timer_kind != TimerKind::retransmission) return;
     if (cold->fast_recovery) {
         tcb.cwnd += tcb.mss;  // a segment has left the network
         core_.want_output(slot, tcb);
@@ -134,7 +137,7 @@ void Acknowledgement::duplicate(std::uint32_t slot, Tcb& tcb) noexcept {
     // RFC 5681 equation 4: what limited transmit sent does not count.
     const std::uint32_t flight =
         tcb.in_flight() - std::min<std::uint32_t>(tcb.in_flight(), cold->limited_transmitted);
-    tcb.ssthresh = ssthresh_after_loss(tcb, *cold, flight);
+    tcb.ssthresh = core_.ssthresh_after_loss(tcb, *cold, flight);
     cold->recover = tcb.snd_nxt;
     cold->fast_recovery = true;
     cold->partial_ack_seen = false;
@@ -157,7 +160,11 @@ void Acknowledgement::update_window(std::uint32_t slot, Tcb& tcb, const Segment&
         tcb.backoff = 0;
         Cold& cold = *core_.cold_of(tcb);
         cold.probe_unanswered = false;
-        if (tcb.in_flight() > 0) {
+        if (!cold.board.empty()) {
+            Recovery::window_opened(core_, cold);
+            restart_rto(core_, tcb, cold);
+            arm_loss_timer(core_, slot, tcb, cold);
+        } else if (tcb.in_flight() > 0) {
             cold.timeout_recovery = true;
             cold.timing = false;
             cold.rtx_nxt = tcb.snd_una;
@@ -167,11 +174,16 @@ void Acknowledgement::update_window(std::uint32_t slot, Tcb& tcb, const Segment&
     core_.want_output(slot, tcb);
 }
 
-void Acknowledgement::time_out(Tcb& tcb) noexcept {
-    if (Cold* const cold = core_.cold_of(tcb)) {
+void Acknowledgement::time_out(std::uint32_t slot, Tcb& tcb) noexcept {
+    Cold* const cold = core_.cold_of(tcb);
+    if (cold != nullptr && !cold->board.empty()) {
+        recovery_.time_out(slot, tcb, *cold);
+        return;
+    }
+    if (cold != nullptr) {
         // The threshold falls once for one loss, not with each time-out of the same segment (RFC 5681
         // section 3.1).
-        if (tcb.backoff == 0) tcb.ssthresh = ssthresh_after_loss(tcb, *cold, tcb.in_flight());
+        if (tcb.backoff == 0) tcb.ssthresh = core_.ssthresh_after_loss(tcb, *cold, tcb.in_flight());
         cold->recover = tcb.snd_nxt;
         cold->fast_recovery = false;
         cold->timeout_recovery = true;

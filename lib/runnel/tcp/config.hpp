@@ -19,6 +19,9 @@ struct Config {
     std::uint32_t cold_blocks =
         0;  ///< connections with data in flight or queued at once; 0: as many as connections
 
+    std::uint32_t sent_ranges = 0;  ///< stretches of sent data told apart by SACK and RACK, beyond one a cold
+                                    ///< block; 0: 16384 and one more a cold block
+
     // -- opening
     Duration syn_timeout = 1s;     ///< first retransmission of a SYN (RFC 6298 section 2.1); doubles
     std::uint8_t syn_retries = 7;  ///< SYN retransmissions; with 1 s it gives up after 255 s (R2 of a SYN is
@@ -36,8 +39,10 @@ struct Config {
     Duration max_rto = 120s;  ///< RFC 6298 section 2.5
     Duration r2 = 924s;       ///< unacknowledged data ends the connection (RFC 9293 SHLD-11: at least 100 s)
     Duration delayed_ack = 40ms;        ///< RFC 9293 MUST-40: below 500 ms
+    Duration peer_ack_delay = 200ms;    ///< how long a peer may delay an ACK (RFC 8985 section 7.2)
     std::uint16_t initial_window = 10;  ///< segments (RFC 6928)
     std::uint16_t min_peer_mss = 64;    ///< a smaller MSS offered by the peer is taken as this
+    bool sack = true;                   ///< offer and accept SACK (RFC 2018), and with it RACK-TLP (RFC 8985)
     bool timestamps = true;             ///< offer and accept RFC 7323 timestamps
     bool window_scaling = true;         ///< offer and accept RFC 7323 window scaling
     CongestionAlgorithm congestion = CongestionAlgorithm::newreno;

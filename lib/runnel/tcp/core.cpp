@@ -29,6 +29,8 @@ Core::Core(Endpoint& owner, const Config& settings, const Secrets& secrets, ip::
             settings.connections + settings.half_open + settings.time_wait),
       tcbs("connections", settings.connections),
       colds("cold blocks", settings.cold_blocks == 0 ? settings.connections : settings.cold_blocks),
+      ranges("sent ranges", settings.cold_blocks == 0 ? settings.connections : settings.cold_blocks,
+             spare_ranges(settings)),
       half_open("half-open connections", settings.half_open),
       time_wait(settings.time_wait),
       ports(secrets.ports, settings.ephemeral_first, settings.ephemeral_last),
@@ -85,19 +87,26 @@ Cold* Core::attach_cold(Tcb& tcb) noexcept {
 void Core::detach_idle_cold(Tcb& tcb) noexcept {
     if (tcb.cold == no_slot) return;
     const Cold& cold = colds[tcb.cold];
-    const bool needed = cold.queue.size() > 0 || !cold.out_of_order.empty() || cold.fin_held ||
-                        cold.urgent_in || cold.fast_recovery || cold.timeout_recovery ||
-                        cold.user_timeout != Duration{};
+    const bool needed = cold.queue.size() > 0 || !cold.board.empty() || !cold.out_of_order.empty() ||
+                        cold.fin_held || cold.urgent_in || cold.recovering() ||
+                        cold.reported.duplicate_due() || cold.user_timeout != Duration{} ||
+                        keeps_congestion_state(algorithm_of(tcb));
     if (needed) return;
+    tcb.paced = false;
     colds.free(tcb.cold);
     tcb.cold = no_slot;
 }
 
 void Core::schedule(std::uint32_t slot, Tcb& tcb) noexcept {
     const bool long_timer = tcb.timer_kind != TimerKind::none;
-    if (!long_timer && !tcb.ack_delayed) return;
-    Tick first = long_timer ? tcb.deadline : tcb.ack_deadline;
-    if (long_timer && tcb.ack_delayed && earlier(tcb.ack_deadline, first)) first = tcb.ack_deadline;
+    if (!long_timer && !tcb.ack_delayed && !tcb.paced) return;
+    Tick first = tick + TimerWheel<Tcb, &Tcb::timer>::furthest;
+    if (long_timer) first = tcb.deadline;
+    if (tcb.ack_delayed && earlier(tcb.ack_deadline, first)) first = tcb.ack_deadline;
+    if (tcb.paced) {
+        const Tick pace = timers.to_tick(colds[tcb.cold].pace_at);
+        if (earlier(pace, first)) first = pace;
+    }
     if (!timers.armed(slot) || earlier(first, tcb.timer.expires)) timers.arm(slot, first);
 }
 
@@ -174,6 +183,7 @@ void Core::release(std::uint32_t slot) noexcept {
     if (Cold* cold = cold_of(tcb)) {
         cold->queue.clear(stash);
         cold->out_of_order.clear(stash);
+        cold->board.clear(ranges);
         colds.free(tcb.cold);
         tcb.cold = no_slot;
     }

@@ -2,6 +2,7 @@
 // (segment arrival, transmission, timers, the handles) works on this and on nothing else.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -32,6 +33,19 @@ struct Secrets {
     HashKey flow, isn, ports;
 };
 
+/// The congestion window at the start and after an idle time (RFC 6928, RFC 5681 section 3.1).
+[[nodiscard]] inline std::uint32_t initial_window(const Config& config, const Tcb& tcb) noexcept {
+    if (tcb.handshake_retransmitted) return tcb.mss;
+    const std::uint32_t mss = tcb.mss;
+    return std::min(config.initial_window * mss, std::max(2 * mss, 14600U));
+}
+
+/// How many ranges of sent data there are beyond one a cold block.
+[[nodiscard]] constexpr std::uint32_t spare_ranges(const Config& config) noexcept {
+    if (config.sent_ranges != 0) return config.sent_ranges;
+    return 16384 + (config.cold_blocks == 0 ? config.connections : config.cold_blocks);
+}
+
 struct Core {
     Core(Endpoint& owner, const Config& settings, const Secrets& secrets, ip::InternetLayer& internet,
          Counters& counts, MbufStash& mbufs, TransmitQueue& queue);
@@ -59,6 +73,7 @@ struct Core {
     FlowTable flows;
     SlotPool<Tcb> tcbs;
     SlotPool<Cold> colds;
+    SentRanges ranges;
     HalfOpenPool half_open;
     TimeWaitTable time_wait;
     Listeners listeners;
@@ -112,6 +127,32 @@ struct Core {
     }
     [[nodiscard]] Duration rto(const Tcb& tcb) const noexcept {
         return retransmission_timeout(config, tcb.round_trip, tcb.backoff, tcb.handshake_retransmitted);
+    }
+
+    // -- congestion control
+    [[nodiscard]] CongestionAlgorithm algorithm_of(const Tcb&) const noexcept { return config.congestion; }
+    [[nodiscard]] CongestionWindow window_of(Tcb& tcb) const noexcept {
+        return {.cwnd = tcb.cwnd,
+                .ssthresh = tcb.ssthresh,
+                .mss = tcb.mss,
+                .initial = initial_window(config, tcb),
+                .srtt_us = tcb.round_trip.srtt_8 / 8};
+    }
+    /// Calls `use(Control{}, state)` with the connection's control and what it remembers.
+    template <class Use>
+    decltype(auto) with_control(const Tcb& tcb, Cold& cold, Use&& use) const noexcept {
+        return with_congestion_control(algorithm_of(tcb), cold.congestion, use);
+    }
+    /// Whether the control sets the window at all times, recovery included.
+    [[nodiscard]] bool control_owns_window(const Tcb& tcb, Cold& cold) const noexcept {
+        return with_control(tcb, cold, [](auto control, auto&) noexcept { return control.owns_window; });
+    }
+    /// ssthresh after a loss with `flight` octets outstanding.
+    [[nodiscard]] std::uint32_t ssthresh_after_loss(Tcb& tcb, Cold& cold,
+                                                    std::uint32_t flight) const noexcept {
+        return with_control(tcb, cold, [&](auto control, auto& state) noexcept {
+            return control.ssthresh_after_loss(state, window_of(tcb), flight, now);
+        });
     }
 
     // -- output

@@ -46,6 +46,9 @@ const Config& checked(const Config& config) {
     require_between("r2", config.r2, 1s, 24h * 365);
     require_between("time_wait_duration", config.time_wait_duration, 1ms, 24h);
     require_between("fin_wait_2_timeout", config.fin_wait_2_timeout, 1ms, 24h);
+    require(config.sent_ranges <= Owner::max_slots, "tcp sent_ranges is " +
+                                                        std::to_string(config.sent_ranges) +
+                                                        ": give at most " + std::to_string(Owner::max_slots));
     require(config.cold_blocks <= Owner::max_slots, "tcp cold_blocks is " +
                                                         std::to_string(config.cold_blocks) +
                                                         ": give at most " + std::to_string(Owner::max_slots));
@@ -80,8 +83,8 @@ std::size_t Endpoint::memory_needed(const Config& config) noexcept {
     const auto entries = std::min<std::uint64_t>(
         std::uint64_t{config.connections} + config.half_open + config.time_wait, UINT32_MAX);
     return FlowTable::bytes(static_cast<std::uint32_t>(entries)) + SlotPool<Tcb>::bytes(config.connections) +
-           SlotPool<Cold>::bytes(cold) + HalfOpenPool::bytes(config.half_open) +
-           TimeWaitTable::bytes(config.time_wait);
+           SlotPool<Cold>::bytes(cold) + SentRanges::bytes(cold, spare_ranges(config)) +
+           HalfOpenPool::bytes(config.half_open) + TimeWaitTable::bytes(config.time_wait);
 }
 
 void Endpoint::set_time(Instant now) noexcept {
@@ -126,6 +129,7 @@ bool parse(Counters& counters, const ip::Ingress& in, Segment& segment) noexcept
     segment.header_size = static_cast<std::uint8_t>(view.header_size());
     segment.text = in.mbuf->pkt_len - segment.header_size;
     segment.timestamps = false;
+    segment.sack_blocks = false;
     if (segment.header_size > wire::tcp_header_size) {
         const wire::TcpOptions options = wire::parse_tcp_options(view.options());
         if (options.malformed) [[unlikely]] {
@@ -133,6 +137,7 @@ bool parse(Counters& counters, const ip::Ingress& in, Segment& segment) noexcept
             return false;
         }
         segment.timestamps = options.has_timestamps;
+        segment.sack_blocks = options.sack_count > 0;
         segment.ts_value = options.ts_value;
         segment.ts_echo = options.ts_echo;
     }

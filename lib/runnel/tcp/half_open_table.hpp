@@ -30,6 +30,7 @@ struct alignas(64) HalfOpen {
     std::uint8_t rcv_wscale : 4;
     bool window_scaling : 1;
     bool timestamps : 1;
+    bool sack_permitted : 1;
     std::uint8_t retransmissions;
     ChallengeThrottle challenges;
 

@@ -1,4 +1,5 @@
-// What the options of the two SYNs settle: MSS, window scale, timestamps (RFC 9293 section 3.7.1, RFC 7323).
+// What the options of the two SYNs settle: MSS, window scale, timestamps, SACK (RFC 9293 section 3.7.1, RFC
+// 7323, RFC 2018).
 #pragma once
 
 #include <algorithm>
@@ -34,12 +35,14 @@ struct PeerOffer {
     std::uint8_t snd_wscale = 0;
     bool window_scaling = false;
     bool timestamps = false;
+    bool sack_permitted = false;
 };
 
 [[nodiscard]] constexpr PeerOffer peer_offer(const Config& config, const wire::TcpOptions& options) noexcept {
     PeerOffer offer;
     if (options.mss) offer.mss = std::max(*options.mss, config.min_peer_mss);
     offer.timestamps = config.timestamps && options.has_timestamps;
+    offer.sack_permitted = config.sack && options.sack_permitted;
     offer.window_scaling = config.window_scaling && options.window_scale.has_value();
     if (offer.window_scaling) offer.snd_wscale = std::min(*options.window_scale, max_window_shift);
     return offer;

@@ -6,6 +6,7 @@
 #include "runnel/tcp/acknowledgement.hpp"
 #include "runnel/tcp/core.hpp"
 #include "runnel/tcp/endpoint.hpp"
+#include "runnel/tcp/recovery.hpp"
 #include "runnel/tcp/segment.hpp"
 #include "runnel/tcp/segment_arrival.hpp"
 #include "runnel/tcp/timers.hpp"
@@ -18,12 +19,14 @@ struct Endpoint::Parts {
           Counters& counters, MbufStash& stash, TransmitQueue& queue)
         : core(endpoint, config, secrets, ip, counters, stash, queue),
           transmission(core),
-          acknowledgement(core, transmission),
+          recovery(core, transmission),
+          acknowledgement(core, transmission, recovery),
           arrival(core, transmission, acknowledgement),
-          timers(core, transmission, acknowledgement) {}
+          timers(core, transmission, recovery, acknowledgement) {}
 
     Core core;
     Transmission transmission;
+    Recovery recovery;
     Acknowledgement acknowledgement;
     SegmentArrival arrival;
     Timers timers;

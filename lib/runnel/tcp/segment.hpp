@@ -28,6 +28,7 @@ struct Segment {
     std::uint8_t flags = 0;
     std::uint8_t header_size = 0;
     bool timestamps = false;
+    bool sack_blocks = false;  ///< `options()` has SACK blocks
 
     [[nodiscard]] bool has(std::uint8_t flag) const noexcept { return (flags & flag) != 0; }
     /// SEG.LEN: SYN and FIN count.

@@ -97,6 +97,7 @@ void SegmentArrival::listen_state(Segment& segment, std::uint16_t listener, SeqN
     half_open.rcv_wscale = (offer.window_scaling ? receive_window_shift(core_.config) : 0) & 0xf;
     half_open.window_scaling = offer.window_scaling;
     half_open.timestamps = offer.timestamps;
+    half_open.sack_permitted = offer.sack_permitted;
     core_.half_open_timers.arm(slot, core_.after(core_.config.synack_timeout));
     transmission_.send_syn_ack(half_open);
 }
@@ -139,6 +140,7 @@ void SegmentArrival::syn_sent_synchronize(std::uint32_t slot, Tcb& tcb, Segment&
     tcb.rcv_adv = tcb.rcv_nxt + syn_window(core_.config);
     tcb.last_ack_sent = tcb.rcv_nxt;
     tcb.timestamps = offer.timestamps;
+    tcb.sack = offer.sack_permitted;
     tcb.ts_recent = options.ts_value;
     tcb.ts_recent_age = timestamp_age_clock(core_.now);
     tcb.snd_wscale = offer.snd_wscale & 0xf;
@@ -179,7 +181,7 @@ void SegmentArrival::established(std::uint32_t slot, Tcb& tcb) noexcept {
     tcb.backoff = 0;
     core_.stop_timer(tcb);
     tcb.state = tcb.fin_queued ? State::fin_wait_1 : State::established;
-    tcb.cwnd = transmission_.initial_window(tcb);
+    tcb.cwnd = initial_window(core_.config, tcb);
     core_.counters.add(Counter::tcp_established);
     if (tcb.cold != no_slot || tcb.fin_queued) {
         if (tcb.cold != no_slot) core_.colds[tcb.cold].recover = tcb.snd_una - 1;
@@ -288,6 +290,7 @@ void SegmentArrival::complete_handshake(std::uint32_t slot, Segment& segment) no
     tcb.snd_wscale = half_open.snd_wscale;
     tcb.rcv_wscale = half_open.rcv_wscale;
     tcb.timestamps = half_open.timestamps;
+    tcb.sack = half_open.sack_permitted;
     tcb.ts_recent = half_open.ts_recent;
     tcb.ts_recent_age = timestamp_age_clock(core_.now);
     tcb.ts_offset = half_open.ts_offset;

@@ -1,4 +1,6 @@
 // RFC 9293 section 3.10.7.4, the states that have a TCB and have seen the peer's SYN, step by step.
+#include <algorithm>
+
 #include "runnel/base/mbuf_cut.hpp"
 #include "runnel/tcp/segment_arrival.hpp"
 #include "runnel/tcp/timestamp_age.hpp"
@@ -87,8 +89,10 @@ bool SegmentArrival::check_sequence(std::uint32_t slot, Tcb& tcb, Segment& segme
         core_.want_output(slot, tcb);
         return true;
     }
+    const bool old_text = segment.text > 0 && segment.seq + segment.text <= tcb.rcv_nxt;
     core_.counters.drop(segment.seq + length <= tcb.rcv_nxt && length > 0 ? DropReason::tcp_duplicate_data
                                                                           : DropReason::tcp_out_of_window);
+    if (old_text) report_repeated(tcb, segment.seq, segment.seq + segment.text);
     // Two sides that each find the other's empty ACKs unacceptable would answer for ever: those count as
     // challenges.
     if (length == 0)
@@ -154,9 +158,10 @@ bool SegmentArrival::check_ack(std::uint32_t slot, Tcb& tcb, const Segment& segm
     if (newest) {
         acknowledgement_.advance(slot, tcb, segment);
     } else if (segment.ack == tcb.snd_una) {
-        if (tcb.in_flight() > 0 && segment.length() == 0 && window == tcb.snd_wnd && !segment.has(flag::fin))
-            acknowledgement_.duplicate(slot, tcb);
-        if (Cold* const cold = core_.cold_of(tcb)) cold->probe_unanswered = false;
+        if (tcb.in_flight() > 0)
+            acknowledgement_.repeated(slot, tcb, segment, segment.length() == 0 && window == tcb.snd_wnd);
+        else if (Cold* const cold = core_.cold_of(tcb))
+            cold->probe_unanswered = false;
     }
     if (newest || (segment.ack == tcb.snd_una &&
                    (tcb.snd_wl1 < segment.seq || (tcb.snd_wl1 == segment.seq && tcb.snd_wl2 <= segment.ack))))
@@ -165,6 +170,12 @@ bool SegmentArrival::check_ack(std::uint32_t slot, Tcb& tcb, const Segment& segm
         return false;
     if (tcb.fin_sent && tcb.snd_una == tcb.snd_nxt) return our_fin_acknowledged(slot, tcb);
     return true;
+}
+
+// Octets have come that had come before: the next ACK says which (RFC 2883).
+void SegmentArrival::report_repeated(Tcb& tcb, SeqNum left, SeqNum right) noexcept {
+    if (!tcb.sack) return;
+    if (Cold* const cold = core_.attach_cold(tcb)) cold->reported.repeated(left, right);
 }
 
 bool SegmentArrival::our_fin_acknowledged(std::uint32_t slot, Tcb& tcb) noexcept {
@@ -203,6 +214,7 @@ bool SegmentArrival::trim(Tcb& tcb, Segment& segment) noexcept {
     std::uint32_t front = 0;
     if (segment.seq < tcb.rcv_nxt) {
         front = tcb.rcv_nxt - segment.seq;
+        if (segment.text > 0) report_repeated(tcb, segment.seq, segment.seq + std::min(front, segment.text));
         if (front > segment.text) return false;  // text and FIN are old: the ACK is on its way
         segment.seq += front;
         segment.text -= front;
@@ -270,6 +282,7 @@ void SegmentArrival::process_text(std::uint32_t slot, Tcb& tcb, Segment& segment
                 cold = core_.cold_of(tcb);
                 if (cold == nullptr) break;
             }
+            if (cold != nullptr) cold->reported.in_order(tcb.rcv_nxt);
         }
         if (tcb.aborting) return;
         acknowledge_text(slot, tcb, fills_gap);
@@ -292,13 +305,19 @@ void SegmentArrival::hold_out_of_order(Tcb& tcb, Segment& segment, bool fin) noe
         bool held = true;
         if (segment.text > 0) {
             const SeqNum start = segment.seq;
+            const SeqNum end = start + segment.text;
             switch (cold->out_of_order.insert(segment.mbuf, start, core_.config.out_of_order_limit,
                                               core_.stash)) {
                 case OutOfOrderQueue::Outcome::held:
                     segment.mbuf = nullptr;
+                    if (tcb.sack) cold->reported.held(start, end);
                     break;
                 case OutOfOrderQueue::Outcome::duplicate:
                     core_.counters.drop(DropReason::tcp_duplicate_data);
+                    if (tcb.sack) {
+                        cold->reported.held(start, end);
+                        cold->reported.repeated(start, end);
+                    }
                     break;
                 case OutOfOrderQueue::Outcome::full:
                     core_.counters.drop(DropReason::tcp_out_of_order_full);
@@ -310,9 +329,9 @@ void SegmentArrival::hold_out_of_order(Tcb& tcb, Segment& segment, bool fin) noe
             cold->fin_held = true;
             cold->fin_at = segment.seq + segment.text;
         }
-        core_.detach_idle_cold(tcb);
     }
     transmission_.send_ack(tcb);
+    core_.detach_idle_cold(tcb);
 }
 
 // ACKs wait a little for company: at most 500 ms (RFC 9293 MUST-40) and at most for a second segment

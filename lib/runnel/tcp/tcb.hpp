@@ -10,9 +10,14 @@
 #include "runnel/tcp/challenge_acks.hpp"
 #include "runnel/tcp/congestion/control.hpp"
 #include "runnel/tcp/connection.hpp"
+#include "runnel/tcp/delivery_rate.hpp"
 #include "runnel/tcp/flow.hpp"
 #include "runnel/tcp/out_of_order_queue.hpp"
+#include "runnel/tcp/proportional_rate.hpp"
+#include "runnel/tcp/rack.hpp"
 #include "runnel/tcp/rto.hpp"
+#include "runnel/tcp/sack_blocks.hpp"
+#include "runnel/tcp/scoreboard.hpp"
 #include "runnel/tcp/send_queue.hpp"
 
 namespace runnel::tcp {
@@ -23,6 +28,8 @@ enum class TimerKind : std::uint8_t {
     retransmission,  ///< something is in flight (RFC 6298)
     persist,         ///< data waits, nothing is in flight, the window is too small (RFC 9293 section 3.8.6.1)
     fin_wait_2,      ///< the application has closed and waits for the peer's FIN
+    reordering,      ///< segments overtaken by others count as lost when it expires (RFC 8985 section 6.2)
+    loss_probe,      ///< the tail of what is in flight may be lost (RFC 8985 section 7)
 };
 
 /// The hot part: two cache lines. A connection over IPv6 keeps its addresses in an array beside this one,
@@ -51,7 +58,8 @@ struct alignas(64) Tcb {
     bool unreachable : 1;            // ICMP said so while the connection was opening
     bool timer_cancels_silly : 1;    // the persist timer has fired: a small segment may go (RFC 9293
                                      // section 3.8.6.2.1)
-    TimerKind timer_kind : 2;
+    bool sack : 1;                   // both sides have offered SACK (RFC 2018)
+    bool paced : 1;                  // data waits for the pacing time in the cold block
     SeqNum snd_una;
     SeqNum snd_nxt;  // in RFC 9293's sense: after the highest octet ever sent
     SeqNum snd_wl1;
@@ -80,7 +88,10 @@ struct alignas(64) Tcb {
     std::uint16_t handler;      // index in the handler table
     std::uint8_t backoff;       // how often the running retransmission or persist timer has doubled
     ChallengeThrottle challenges;
-    bool recovered;  // the last ACK ended a recovery: its duplicates start no other (RFC 6582 section 3.2)
+    TimerKind timer_kind : 3;
+    bool recovered : 1;  // the last ACK ended a recovery: its duplicates start no other (RFC 6582 section
+                         // 3.2)
+    bool reordering_seen : 1;  // RFC 8985 section 6.2 step 3
     std::uint8_t spare;
     std::uint64_t context;
 
@@ -98,41 +109,73 @@ struct alignas(64) Tcb {
 };
 static_assert(sizeof(Tcb) == 128, "an IPv4 connection costs two cache lines");
 
-/// The cold block: everything that concerns data on its way. SACK's scoreboard and RACK's times will stand
-/// here too.
+/// What a mistaken recovery is undone with (RFC 3522, RFC 4015, RFC 3708).
+struct Undo {
+    std::uint32_t cwnd = 0, ssthresh = 0;
+    std::uint32_t timestamp = 0;  // TSval of the first retransmission: an older echo speaks for the original
+    std::uint32_t retransmitted = 0;  // octets sent again and not reported as duplicates
+    bool possible = false;
+    bool stamped = false;  // `timestamp` is set
+};
+
+/// A tail loss probe on its way (RFC 8985 section 7.4).
+struct LossProbe {
+    SeqNum end{};
+    bool active = false;
+    bool retransmission = false;  // it carried nothing new
+};
+
+/// The cold block: everything that concerns data on its way.
 struct alignas(64) Cold {
-    SendQueue queue;  // from snd_una on
+    SendQueue queue{};  // from snd_una on
 
     // retransmission (RFC 6298, RFC 5681, RFC 6582)
-    SeqNum rtx_nxt;  // in a time-out's recovery: what goes out next, below snd_nxt
-    SeqNum recover;  // RFC 6582 section 3.2
-    bool fast_recovery;
-    bool timeout_recovery;
-    bool partial_ack_seen;  // in this fast recovery: only the first restarts the timer
-    bool timing;            // an RTT measurement is under way
-    std::uint8_t duplicate_acks;
-    CongestionState congestion;
-    std::uint32_t limited_transmitted;  // octets that duplicate ACKs released before the third (RFC 3042)
-    SeqNum timed;                       // the octet whose ACK ends the measurement
-    std::uint32_t timed_since;          // microseconds
+    SeqNum rtx_nxt{};  // without SACK, in a time-out's recovery: what goes out next, below snd_nxt
+    SeqNum recover{};  // RFC 6582 section 3.2
+    bool fast_recovery = false;
+    bool timeout_recovery = false;
+    bool partial_ack_seen = false;  // in this fast recovery: only the first restarts the timer
+    bool timing = false;            // an RTT measurement is under way
+    std::uint8_t duplicate_acks = 0;
+    std::uint32_t limited_transmitted = 0;  // octets that duplicate ACKs released before the third (RFC 3042)
+    SeqNum timed{};                         // the octet whose ACK ends the measurement
+    std::uint32_t timed_since = 0;          // microseconds
+
+    // what was sent, and loss recovery, where the peer speaks SACK
+    Scoreboard board{};
+    Tick rto_at = 0;               // when the retransmission time-out is, whatever timer runs before it
+    std::uint32_t min_rtt_us = 0;  // least round trip seen; 0: none
+    Rack rack{};
+    ProportionalRate prr{};
+    Undo undo{};
+    LossProbe probe{};
+    DeliveryRate rate{};
+    CongestionState congestion{};
+    Instant pace_at{};  // when the next segment may leave
 
     // window probes
-    bool probe_unanswered;
-    Instant probing_since;  // the first probe that the peer left without an answer
-
+    bool probe_unanswered = false;
     // urgent data (RFC 9293 section 3.8.5)
-    bool urgent_out;
-    bool urgent_in;
-    SeqNum snd_up;
-    SeqNum rcv_up;
+    bool urgent_out = false;
+    bool urgent_in = false;
+    bool fin_held = false;    // the peer's FIN has come before its turn
+    Instant probing_since{};  // the first probe that the peer left without an answer
+    SeqNum snd_up{};
+    SeqNum rcv_up{};
 
     // receiving
-    OutOfOrderQueue out_of_order;
-    bool fin_held;  // the peer's FIN has come before its turn
-    SeqNum fin_at;
+    SeqNum fin_at{};
+    OutOfOrderQueue out_of_order{};
+    SackBlocks reported{};
 
-    Duration user_timeout;  // R2 of this connection; 0: the configuration's. Keeps the block attached
+    Duration user_timeout{};  // R2 of this connection; 0: the configuration's. Keeps the block attached
+
+    /// Octets outstanding in the network, as far as SACK and loss detection can tell.
+    [[nodiscard]] std::uint32_t pipe(const Tcb& tcb) const noexcept {
+        return tcb.in_flight() - board.sacked() - board.lost();
+    }
+    [[nodiscard]] bool recovering() const noexcept { return fast_recovery || timeout_recovery; }
 };
-static_assert(sizeof(Cold) <= 192);
+static_assert(sizeof(Cold) <= 512);
 
 }  // namespace runnel::tcp

@@ -32,6 +32,10 @@ void Timers::fire(std::uint32_t slot) noexcept {
         tcb.ack_delayed = false;
         core_.want_output(slot, tcb);
     }
+    if (tcb.paced && core_.colds[tcb.cold].pace_at <= core_.now + core_.timers.tick_length) {
+        tcb.paced = false;
+        core_.want_output(slot, tcb);
+    }
     if (tcb.timer_kind != TimerKind::none && due(tcb.deadline, core_.tick)) {
         switch (tcb.timer_kind) {
             case TimerKind::retransmission:
@@ -39,6 +43,10 @@ void Timers::fire(std::uint32_t slot) noexcept {
                 break;
             case TimerKind::persist:
                 if (!persist_expired(slot, tcb)) return;
+                break;
+            case TimerKind::reordering:
+            case TimerKind::loss_probe:
+                if (!loss_timer_expired(slot, tcb)) return;
                 break;
             case TimerKind::fin_wait_2:
                 // The application has gone and the peer does not close: later data will be answered with RST.
@@ -49,6 +57,17 @@ void Timers::fire(std::uint32_t slot) noexcept {
         }
     }
     core_.schedule(slot, tcb);
+}
+
+// The timers that stand before the retransmission time-out.
+bool Timers::loss_timer_expired(std::uint32_t slot, Tcb& tcb) noexcept {
+    Cold& cold = core_.colds[tcb.cold];
+    if (due(cold.rto_at, core_.tick)) return retransmission_expired(slot, tcb);
+    if (tcb.timer_kind == TimerKind::reordering)
+        recovery_.reordering_expired(slot, tcb, cold);
+    else
+        recovery_.probe_expired(slot, tcb, cold);
+    return true;
 }
 
 // R2: how long the peer may leave data unacknowledged (RFC 9293 section 3.8.3).
@@ -91,8 +110,8 @@ bool Timers::retransmission_expired(std::uint32_t slot, Tcb& tcb) noexcept {
             core_.end(slot, CloseReason::timed_out);
             return false;
         }
-        acknowledgement_.time_out(tcb);
-        core_.start_timer(slot, tcb, TimerKind::retransmission, core_.rto(tcb));
+        acknowledgement_.time_out(slot, tcb);
+        restart_retransmission_timer(slot, tcb);
         return true;
     }
     // How long the segment has waited by now: the time-outs so far, summed.
@@ -103,9 +122,14 @@ bool Timers::retransmission_expired(std::uint32_t slot, Tcb& tcb) noexcept {
         core_.end(slot, CloseReason::timed_out);
         return false;
     }
-    acknowledgement_.time_out(tcb);
-    core_.start_timer(slot, tcb, TimerKind::retransmission, core_.rto(tcb));
+    acknowledgement_.time_out(slot, tcb);
+    restart_retransmission_timer(slot, tcb);
     return true;
+}
+
+void Timers::restart_retransmission_timer(std::uint32_t slot, Tcb& tcb) noexcept {
+    core_.start_timer(slot, tcb, TimerKind::retransmission, core_.rto(tcb));
+    if (Cold* const cold = core_.cold_of(tcb)) cold->rto_at = tcb.deadline;
 }
 
 bool Timers::persist_expired(std::uint32_t slot, Tcb& tcb) noexcept {

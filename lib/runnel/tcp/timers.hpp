@@ -6,14 +6,16 @@
 
 #include "runnel/tcp/acknowledgement.hpp"
 #include "runnel/tcp/core.hpp"
+#include "runnel/tcp/recovery.hpp"
 #include "runnel/tcp/transmission.hpp"
 
 namespace runnel::tcp {
 
 class Timers {
   public:
-    Timers(Core& core, Transmission& transmission, Acknowledgement& acknowledgement) noexcept
-        : core_(core), transmission_(transmission), acknowledgement_(acknowledgement) {}
+    Timers(Core& core, Transmission& transmission, Recovery& recovery,
+           Acknowledgement& acknowledgement) noexcept
+        : core_(core), transmission_(transmission), recovery_(recovery), acknowledgement_(acknowledgement) {}
 
     /// Runs all that is due at the core's present time.
     void advance() noexcept;
@@ -24,12 +26,15 @@ class Timers {
     bool retransmission_expired(std::uint32_t slot, Tcb& tcb) noexcept;
     bool handshake_expired(std::uint32_t slot, Tcb& tcb) noexcept;
     bool persist_expired(std::uint32_t slot, Tcb& tcb) noexcept;
+    bool loss_timer_expired(std::uint32_t slot, Tcb& tcb) noexcept;
     bool unanswered_too_long(const Tcb& tcb, Cold& cold) noexcept;
+    void restart_retransmission_timer(std::uint32_t slot, Tcb& tcb) noexcept;
     void half_open_expired(std::uint32_t slot) noexcept;
     [[nodiscard]] Duration r2(const Tcb& tcb) noexcept;
 
     Core& core_;
     Transmission& transmission_;
+    Recovery& recovery_;
     Acknowledgement& acknowledgement_;
 };
 

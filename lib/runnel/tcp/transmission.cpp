@@ -1,10 +1,12 @@
 #include "runnel/tcp/transmission.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include <netinet/in.h>
 
 #include "runnel/tcp/handshake_options.hpp"
+#include "runnel/tcp/loss_timer.hpp"
 #include "runnel/wire/tcp.hpp"
 #include "runnel/wire/tcp_options.hpp"
 
@@ -58,18 +60,12 @@ bool Transmission::window_update_due(const Tcb& tcb) const noexcept {
     return left < std::min(buffer / 2, 16U * tcb.mss) && opened >= std::min(2U * tcb.mss, buffer / 2);
 }
 
-std::uint32_t Transmission::initial_window(const Tcb& tcb) const noexcept {
-    if (tcb.handshake_retransmitted) return tcb.mss;
-    const std::uint32_t mss = tcb.mss;
-    return std::min(core_.config.initial_window * mss, std::max(2 * mss, 14600U));
-}
-
 // After an idle time longer than the RTO the window says nothing any more (RFC 5681 section 4.1).
 void Transmission::restart_after_idle(Tcb& tcb) const noexcept {
     if (tcb.timer_kind != TimerKind::none || tcb.in_flight() != 0) return;
     const Tick idle = core_.tick - tcb.deadline;
     if (TimerWheel<Tcb, &Tcb::timer>::tick_length * idle > core_.rto(tcb))
-        tcb.cwnd = std::min(tcb.cwnd, initial_window(tcb));
+        tcb.cwnd = std::min(tcb.cwnd, initial_window(core_.config, tcb));
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -84,6 +80,73 @@ bool Transmission::may_send_short(const Tcb& tcb, std::uint32_t octets, bool all
     return tcb.timer_cancels_silly;
 }
 
+// How many SACK blocks the next segment carries. On one with text they leave at least three quarters of it to
+// the text.
+std::size_t Transmission::sack_blocks_for(const Tcb& tcb, const Cold* cold, bool with_text) const noexcept {
+    if (!tcb.sack || cold == nullptr || !cold->reported.any()) [[likely]]
+        return 0;
+    std::array<wire::SackBlock, wire::tcp_max_sack_blocks> blocks;
+    const std::size_t most = tcb.timestamps ? 3 : 4;
+    const std::size_t wanted = std::min(cold->reported.list(blocks), most);
+    if (!with_text) return wanted;
+    return std::min<std::size_t>(wanted, tcb.mss / 4 < 12 ? 0 : (tcb.mss / 4 - 4) / 8);
+}
+
+// Most octets of text that the next segment carries (RFC 9293 MUST-16: all options count).
+std::uint32_t Transmission::full_size(const Tcb& tcb, const Cold* cold) const noexcept {
+    const std::size_t blocks = sack_blocks_for(tcb, cold, true);
+    return blocks == 0 ? tcb.mss : static_cast<std::uint32_t>(tcb.mss - 4 - 8 * blocks);
+}
+
+std::uint8_t Transmission::flags_of(std::uint32_t octets, bool last, bool fin) noexcept {
+    std::uint8_t flags = flag::ack;
+    if (octets > 0 && last) flags |= flag::psh;
+    if (fin) flags |= flag::fin;
+    return flags;
+}
+
+// What has left for the first time goes on the scoreboard; RTT and delivery rate are measured by it.
+void Transmission::note_sent(Tcb& tcb, Cold& cold, SeqNum first, std::uint32_t length,
+                             std::uint32_t flight) noexcept {
+    // Sent within a sixty-fourth of the round trip counts as sent at one time: it bounds how many ranges a
+    // fast path needs.
+    const std::uint32_t same_time = cold.board.ranges() < 64 ? 0 : cold.min_rtt_us / 64;
+    cold.board.sent(core_.ranges, first, first + length, cold.rate.stamp(core_.us, flight), same_time);
+    if (cold.fast_recovery) cold.prr.sent(length);
+    tcb.snd_nxt = max(tcb.snd_nxt, first + length);
+}
+
+void Transmission::note_sent_again(Tcb& tcb, Cold& cold, std::uint32_t range, SeqNum end,
+                                   std::uint32_t flight) noexcept {
+    const SeqNum first = core_.ranges[range].first;
+    cold.board.sent_again(core_.ranges, range, end, cold.rate.stamp(core_.us, flight));
+    if (cold.fast_recovery) cold.prr.sent(end - first);
+    cold.undo.retransmitted += end - first;
+    if (!cold.undo.stamped) {
+        cold.undo.stamped = true;
+        cold.undo.timestamp = core_.ts_clock + tcb.ts_offset;
+    }
+    if (first == tcb.snd_una) restart_rto(core_, tcb, cold);
+}
+
+// Whether the congestion control wants the next segment to leave later; the connection is woken then. What is
+// due within a tick of the wheel leaves now.
+bool Transmission::wait_for_pace(std::uint32_t slot, Tcb& tcb, Cold& cold) noexcept {
+    if (cold.pace_at <= core_.now + TimerWheel<Tcb, &Tcb::timer>::tick_length) return false;
+    tcb.paced = true;
+    core_.schedule(slot, tcb);
+    return true;
+}
+
+void Transmission::pace(Tcb& tcb, Cold& cold, std::uint32_t octets) noexcept {
+    const std::uint64_t rate = core_.with_control(tcb, cold, [&](auto control, auto& state) noexcept {
+        return control.pacing_rate(state, core_.window_of(tcb));
+    });
+    if (rate == 0) return;
+    const Duration gap{static_cast<std::int64_t>(std::uint64_t{octets} * 1'000'000'000 / rate)};
+    cold.pace_at = std::max(cold.pace_at, core_.now) + std::min<Duration>(gap, 1s);
+}
+
 bool Transmission::output(std::uint32_t slot, Tcb& tcb) noexcept {
     if (!tcb.handshake_done()) {
         if (tcb.state != State::syn_sent || tcb.snd_nxt != tcb.snd_una) return true;
@@ -95,10 +158,28 @@ bool Transmission::output(std::uint32_t slot, Tcb& tcb) noexcept {
     }
 
     Cold* const cold = core_.cold_of(tcb);
+    if (cold != nullptr || (tcb.fin_queued && !tcb.fin_sent)) {
+        if (cold != nullptr && tcb.sack && cold->board.lost() > 0 &&
+            !retransmit_lost(slot, tcb, *cold, false))
+            return false;
+        if (!send_new(slot, tcb, cold)) return false;
+    }
+    if (!tcb.ack_now && window_update_due(tcb)) tcb.ack_now = true;
+    if (tcb.ack_now) return core_.transmit_queue.room() > 0 && send_ack(tcb);
+    if (tcb.ack_delayed) core_.schedule(slot, tcb);
+    return true;
+}
+
+// Data and FIN that have not been sent; without SACK, after a time-out, also what has.
+bool Transmission::send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept {
+    const bool tracked = cold != nullptr && tcb.sack;
+    if (tracked && cold->board.lost() > 0) return true;  // first what is lost
     const std::uint32_t queued = cold == nullptr ? 0 : cold->queue.size();
     bool held_back = false;
+    bool sent = false;
     for (;;) {
-        const bool again = cold != nullptr && cold->timeout_recovery && cold->rtx_nxt < tcb.snd_nxt;
+        const bool again =
+            cold != nullptr && !tracked && cold->timeout_recovery && cold->rtx_nxt < tcb.snd_nxt;
         const SeqNum next = again ? cold->rtx_nxt : tcb.snd_nxt;
         const std::uint32_t position = next - tcb.snd_una;
         const std::uint32_t waiting = position < queued ? queued - position : 0;
@@ -107,29 +188,29 @@ bool Transmission::output(std::uint32_t slot, Tcb& tcb) noexcept {
 
         if (waiting > 0) restart_after_idle(tcb);
         std::uint32_t allowed = tcb.cwnd;
-        // Limited transmit: the first two duplicate ACKs release a new segment each (RFC 3042).
-        if (cold != nullptr && !cold->fast_recovery && !cold->timeout_recovery)
+        // Limited transmit: the first two duplicate ACKs release a new segment each (RFC 3042). With SACK,
+        // what they report has left the network.
+        if (cold != nullptr && !tracked && !cold->recovering())
             allowed += std::min<std::uint32_t>(cold->duplicate_acks, 2) * tcb.mss;
-        const std::uint32_t window = std::min(allowed, tcb.snd_wnd);
-        const std::uint32_t usable = window > position ? window - position : 0;
-        std::uint32_t octets = std::min({waiting, std::uint32_t{tcb.mss}, usable});
+        const std::uint32_t flight = tracked ? cold->pipe(tcb) : position;
+        const std::uint32_t usable = std::min(allowed > flight ? allowed - flight : 0,
+                                              tcb.snd_wnd > position ? tcb.snd_wnd - position : 0);
+        const std::uint32_t full = full_size(tcb, cold);
+        const std::uint32_t octets = std::min({waiting, full, usable});
 
         // A FIN goes whatever the window says: it needs no buffer, and a peer that does not want it yet drops
         // it.
         const bool with_fin = wants_fin && octets == waiting;
-        if (octets < tcb.mss && !with_fin && !again &&
+        if (octets < full && !with_fin && !again &&
             (octets == 0 || !may_send_short(tcb, octets, octets == waiting))) {
             held_back = true;
             break;
         }
         if (octets == 0 && !with_fin) break;
+        if (cold != nullptr && wait_for_pace(slot, tcb, *cold)) break;
         if (!core_.transmit_queue.room()) [[unlikely]]
             return false;
-
-        std::uint8_t flags = flag::ack;
-        if (octets > 0 && octets == waiting) flags |= flag::psh;
-        if (with_fin) flags |= flag::fin;
-        if (!emit(tcb, {next, position, octets, flags})) [[unlikely]]
+        if (!emit(tcb, {next, position, octets, flags_of(octets, octets == waiting, with_fin)})) [[unlikely]]
             return false;
 
         const std::uint32_t length = octets + (with_fin ? 1 : 0);
@@ -141,6 +222,8 @@ bool Transmission::output(std::uint32_t slot, Tcb& tcb) noexcept {
             if (octets > 0) core_.counters.add(Counter::tcp_data_retransmits);
             cold->rtx_nxt += length;
             tcb.snd_nxt = max(tcb.snd_nxt, cold->rtx_nxt);
+        } else if (tracked) {
+            note_sent(tcb, *cold, next, length, flight);
         } else {
             if (cold != nullptr && !cold->timing && octets > 0) {
                 cold->timing = true;
@@ -150,16 +233,99 @@ bool Transmission::output(std::uint32_t slot, Tcb& tcb) noexcept {
             tcb.snd_nxt += length;
             if (octets > 0 && position + octets > tcb.cwnd) cold->limited_transmitted += octets;
         }
+        if (cold != nullptr) pace(tcb, *cold, octets);
         tcb.timer_cancels_silly = false;
-        if (tcb.timer_kind != TimerKind::retransmission)
+        sent = true;
+        if (!tracked && tcb.timer_kind != TimerKind::retransmission)
             core_.start_timer(slot, tcb, TimerKind::retransmission, core_.rto(tcb));
         if (with_fin) break;
     }
+    if (tracked && sent) {
+        if (tcb.timer_kind == TimerKind::none || tcb.timer_kind == TimerKind::persist) {
+            tcb.timer_kind = TimerKind::none;
+            restart_rto(core_, tcb, *cold);
+        }
+        if (tcb.timer_kind != TimerKind::reordering) arm_loss_timer(core_, slot, tcb, *cold);
+    }
     if (held_back && tcb.in_flight() == 0) wait_for_window(slot, tcb);
+    // Nothing waits and the window is not full: what is measured now is the application's pace, not the
+    // path's.
+    if (tracked && !held_back && !tcb.paced && cold->pipe(tcb) < tcb.cwnd)
+        cold->rate.limited_by_application(cold->pipe(tcb));
+    return true;
+}
 
-    if (!tcb.ack_now && window_update_due(tcb)) tcb.ack_now = true;
-    if (tcb.ack_now) return core_.transmit_queue.room() > 0 && send_ack(tcb);
-    if (tcb.ack_delayed) core_.schedule(slot, tcb);
+bool Transmission::retransmit_lost(std::uint32_t slot, Tcb& tcb, Cold& cold, bool forced) noexcept {
+    const std::uint32_t queued = cold.queue.size();
+    for (std::uint32_t at = cold.board.first_lost(core_.ranges); at != no_slot;
+         at = cold.board.first_lost(core_.ranges)) {
+        const SentRange& range = core_.ranges[at];
+        const SeqNum first = range.first;
+        const std::uint32_t position = first - tcb.snd_una;
+        const bool last = range.end == tcb.snd_nxt;
+        const std::uint32_t text = range.length() - (last && tcb.fin_sent ? 1 : 0);
+        const std::uint32_t full = full_size(tcb, &cold);
+        const std::uint32_t flight = cold.pipe(tcb);
+        std::uint32_t octets = std::min(text, full);
+        if (!forced) {
+            if (flight > 0 && flight + octets > tcb.cwnd) return true;
+            if (octets > 0 && position > 0 && position >= tcb.snd_wnd) return true;  // RFC 9293 SHLD-16
+            if (position < tcb.snd_wnd) octets = std::min(octets, tcb.snd_wnd - position);
+            if (wait_for_pace(slot, tcb, cold)) return true;
+        }
+        if (!core_.transmit_queue.room()) [[unlikely]]
+            return false;
+        const bool with_fin = last && tcb.fin_sent && octets == text;
+        // A short end takes along what waits behind it.
+        std::uint32_t more = 0;
+        if (last && !tcb.fin_sent && octets == text && octets < full && position + full <= tcb.snd_wnd)
+            more = std::min(full - octets, queued - std::min(queued, position + octets));
+        const std::uint32_t size = octets + more;
+        if (!emit(tcb, {first, position, size, flags_of(size, position + size == queued, with_fin)}))
+            [[unlikely]]
+            return false;
+        core_.counters.add(octets > 0 ? Counter::tcp_data_retransmits : Counter::tcp_fin_retransmits);
+        if (cold.fast_recovery) core_.counters.add(Counter::tcp_fast_retransmits);
+        note_sent_again(tcb, cold, at, first + octets + (with_fin ? 1 : 0), flight);
+        if (more > 0) note_sent(tcb, cold, first + octets, more, flight + octets);
+        pace(tcb, cold, size);
+        if (tcb.timer_kind == TimerKind::retransmission) {
+            tcb.deadline = cold.rto_at;
+            core_.schedule(slot, tcb);
+        }
+        if (forced) return true;
+    }
+    return true;
+}
+
+bool Transmission::send_loss_probe(Tcb& tcb, Cold& cold) noexcept {
+    if (!core_.transmit_queue.room()) return false;
+    const std::uint32_t full = full_size(tcb, &cold);
+    const std::uint32_t flight = cold.pipe(tcb);
+    const std::uint32_t position = tcb.in_flight();
+    const std::uint32_t queued = cold.queue.size();
+    const std::uint32_t window = tcb.snd_wnd > position ? tcb.snd_wnd - position : 0;
+    const std::uint32_t fresh =
+        tcb.fin_sent ? 0 : std::min({queued - std::min(queued, position), full, window});
+    if (fresh > 0) {
+        if (!emit(tcb, {tcb.snd_nxt, position, fresh, flags_of(fresh, position + fresh == queued, false)}))
+            return false;
+        note_sent(tcb, cold, tcb.snd_nxt, fresh, flight);
+    } else {
+        std::uint32_t tail = cold.board.tail();
+        const std::uint32_t fin = tcb.fin_sent ? 1 : 0;
+        if (core_.ranges[tail].length() > full + fin &&
+            cold.board.split(core_.ranges, tail, core_.ranges[tail].end - (full + fin)))
+            tail = cold.board.tail();
+        const SentRange& range = core_.ranges[tail];
+        const std::uint32_t octets = std::min(range.length() - fin, full);
+        const SeqNum first = range.end - fin - octets;
+        if (!emit(tcb, {first, first - tcb.snd_una, octets, flags_of(octets, true, fin != 0)})) return false;
+        core_.counters.add(octets > 0 ? Counter::tcp_data_retransmits : Counter::tcp_fin_retransmits);
+        note_sent_again(tcb, cold, tail, range.end, flight);
+    }
+    core_.counters.add(Counter::tcp_loss_probes);
+    cold.probe = {.end = tcb.snd_nxt, .active = true, .retransmission = fresh == 0};
     return true;
 }
 
@@ -175,7 +341,10 @@ bool Transmission::send_window_probe(std::uint32_t slot, Tcb& tcb) noexcept {
     if (cold == nullptr || cold->queue.size() == 0 || !core_.transmit_queue.room()) return false;
     if (!emit(tcb, {tcb.snd_una, 0, 1, flag::ack | flag::psh})) return false;
     core_.counters.add(Counter::tcp_zero_window_probes);
-    tcb.snd_nxt = max(tcb.snd_nxt, tcb.snd_una + 1);
+    if (tcb.snd_nxt == tcb.snd_una && tcb.sack)
+        note_sent(tcb, *cold, tcb.snd_una, 1, 0);
+    else
+        tcb.snd_nxt = max(tcb.snd_nxt, tcb.snd_una + 1);
     core_.schedule(slot, tcb);
     return true;
 }
@@ -223,8 +392,11 @@ bool Transmission::emit(Tcb& tcb, const Piece& piece) noexcept {
         flags |= flag::urg;
         urgent_pointer = static_cast<std::uint16_t>(std::min(cold->snd_up - piece.seq, 65535U));
     }
-    const std::uint8_t header_size =
-        wire::tcp_header_size + (tcb.timestamps ? std::uint8_t{wire::tcp_timestamps_size} : std::uint8_t{0});
+    auto header_size =
+        static_cast<std::uint8_t>(wire::tcp_header_size + (tcb.timestamps ? wire::tcp_timestamps_size : 0U));
+    const std::size_t sacks = (flags & flag::rst) != 0 ? 0 : sack_blocks_for(tcb, cold, piece.octets > 0);
+    if (sacks > 0) [[unlikely]]
+        header_size = static_cast<std::uint8_t>(header_size + 4 + 8 * sacks);
     std::byte* const header = put_header(mbuf,
                                          {.source_port = tcb.flow.local_port,
                                           .destination_port = tcb.flow.remote_port,
@@ -237,6 +409,13 @@ bool Transmission::emit(Tcb& tcb, const Piece& piece) noexcept {
                                          piece.octets);
     if (tcb.timestamps)
         wire::write_timestamps(header + wire::tcp_header_size, core_.ts_clock + tcb.ts_offset, tcb.ts_recent);
+    if (sacks > 0) [[unlikely]] {
+        std::array<wire::SackBlock, wire::tcp_max_sack_blocks> blocks;
+        (void)cold->reported.list(blocks);
+        const std::size_t size = 4 + 8 * sacks;
+        wire::write_sack({header + header_size - size, size}, std::span{blocks}.first(sacks));
+        cold->reported.duplicate_reported();
+    }
     if (piece.octets > 0) cold->queue.read(piece.position, piece.octets, header + header_size);
     tcb.last_ack_sent = tcb.rcv_nxt;
     tcb.ack_now = false;
@@ -288,6 +467,7 @@ bool Transmission::send_syn(Tcb& tcb) noexcept {
     const std::uint16_t mtu = core_.ip.mtu_for(tcb.flow.remote_address);
     const wire::SynOptions options{
         .mss = static_cast<std::uint16_t>(mtu - headers_ipv4),
+        .sack_permitted = answer ? tcb.sack : core_.config.sack,
         .timestamps = answer ? tcb.timestamps : core_.config.timestamps,
         .ts_value = core_.ts_clock + tcb.ts_offset,
         .ts_echo = answer ? tcb.ts_recent : 0,
@@ -308,6 +488,7 @@ bool Transmission::send_syn_ack(HalfOpen& half_open) noexcept {
     return emit_syn(
         half_open.flow, half_open.iss, half_open.rcv_nxt(), flag::syn | flag::ack, half_open.rcv_wnd,
         {.mss = static_cast<std::uint16_t>(mtu - headers_ipv4),
+         .sack_permitted = half_open.sack_permitted,
          .timestamps = half_open.timestamps,
          .ts_value = core_.ts_clock + half_open.ts_offset,
          .ts_echo = half_open.ts_recent,

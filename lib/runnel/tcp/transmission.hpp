@@ -24,6 +24,12 @@ class Transmission {
     void send_challenge_ack(Tcb& tcb) noexcept;
     /// The earliest unacknowledged segment again, whatever the window says.
     bool retransmit_first(Tcb& tcb) noexcept;
+    /// What counts as lost, as far as the congestion window and the pacing allow; `forced`: the first of it,
+    /// whatever the windows say. False where it could not go on for want of an mbuf or of room in the
+    /// transmit queue.
+    bool retransmit_lost(std::uint32_t slot, Tcb& tcb, Cold& cold, bool forced) noexcept;
+    /// A tail loss probe: a new segment, or the last one again (RFC 8985 section 7.3).
+    bool send_loss_probe(Tcb& tcb, Cold& cold) noexcept;
     /// One octet into a closed window (RFC 9293 section 3.8.6.1).
     bool send_window_probe(std::uint32_t slot, Tcb& tcb) noexcept;
     /// SYN of an active open; SYN-ACK of a simultaneous one.
@@ -46,9 +52,6 @@ class Transmission {
     /// The receive window would open by enough to tell the peer of it unasked (RFC 9293 section 3.8.6.2.2).
     [[nodiscard]] bool window_update_due(const Tcb& tcb) const noexcept;
 
-    /// The congestion window at the start and after an idle time (RFC 6928, RFC 5681 section 3.1).
-    [[nodiscard]] std::uint32_t initial_window(const Tcb& tcb) const noexcept;
-
   private:
     struct Piece {
         SeqNum seq{};
@@ -64,6 +67,16 @@ class Transmission {
     [[nodiscard]] bool may_send_short(const Tcb& tcb, std::uint32_t octets,
                                       bool all_that_waits) const noexcept;
     void restart_after_idle(Tcb& tcb) const noexcept;
+    [[nodiscard]] std::size_t sack_blocks_for(const Tcb& tcb, const Cold* cold,
+                                              bool with_text) const noexcept;
+    [[nodiscard]] std::uint32_t full_size(const Tcb& tcb, const Cold* cold) const noexcept;
+    [[nodiscard]] static std::uint8_t flags_of(std::uint32_t octets, bool last, bool fin) noexcept;
+    bool send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept;
+    void pace(Tcb& tcb, Cold& cold, std::uint32_t octets) noexcept;
+    void note_sent(Tcb& tcb, Cold& cold, SeqNum first, std::uint32_t length, std::uint32_t flight) noexcept;
+    void note_sent_again(Tcb& tcb, Cold& cold, std::uint32_t range, SeqNum end,
+                         std::uint32_t flight) noexcept;
+    bool wait_for_pace(std::uint32_t slot, Tcb& tcb, Cold& cold) noexcept;
     void wait_for_window(std::uint32_t slot, Tcb& tcb) noexcept;
     bool hand_over(rte_mbuf* mbuf, const Flow& flow) noexcept;
 

@@ -43,6 +43,15 @@ union CongestionState {
     NewReno::State newreno;
 };
 
+/// Whether the state outlives the data in flight: the connection keeps its cold block then.
+[[nodiscard]] constexpr bool keeps_congestion_state(CongestionAlgorithm algorithm) noexcept {
+    switch (algorithm) {
+        case CongestionAlgorithm::newreno:
+            break;
+    }
+    return NewReno::keeps_state;
+}
+
 /// Calls `use(Control{}, state)` with the congestion control that `algorithm` names and its part of the
 /// state.
 template <class Use>

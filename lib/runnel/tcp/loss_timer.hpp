@@ -1,0 +1,42 @@
+// Which timer runs while data is in flight on a connection with SACK: the tail loss probe (RFC 8985 section
+// 7.2) or, behind it, the retransmission time-out (RFC 6298).
+#pragma once
+
+#include "runnel/tcp/core.hpp"
+
+namespace runnel::tcp {
+
+/// Starts the retransmission time-out anew (RFC 6298 section 5.3).
+inline void restart_rto(Core& core, Tcb& tcb, Cold& cold) noexcept {
+    cold.rto_at = core.after(core.rto(tcb));
+}
+
+/// When a probe for the loss of the tail would leave, from now on.
+[[nodiscard]] inline Duration probe_timeout(const Core& core, const Tcb& tcb) noexcept {
+    if (!tcb.round_trip.has_sample()) return 1s;
+    const Duration two_rtts = std::chrono::microseconds{tcb.round_trip.srtt_8 / 4};
+    // A lone segment may be waiting for the peer's delayed ACK.
+    return tcb.in_flight() <= tcb.mss ? two_rtts + core.config.peer_ack_delay : two_rtts;
+}
+
+/// Runs the timer that comes first. Stops it where nothing is in flight; leaves the persist timer alone.
+inline void arm_loss_timer(Core& core, std::uint32_t slot, Tcb& tcb, const Cold& cold) noexcept {
+    if (tcb.timer_kind == TimerKind::persist) return;
+    if (tcb.in_flight() == 0) {
+        core.stop_timer(tcb);
+        return;
+    }
+    tcb.timer_kind = TimerKind::retransmission;
+    tcb.deadline = cold.rto_at;
+    const bool calm = !cold.recovering() && cold.board.sacked() == 0 && cold.board.lost() == 0;
+    if (calm && !cold.probe.active && !cold.board.empty()) {
+        const Tick probe = core.after(probe_timeout(core, tcb));
+        if (static_cast<std::int32_t>(probe - cold.rto_at) < 0) {
+            tcb.timer_kind = TimerKind::loss_probe;
+            tcb.deadline = probe;
+        }
+    }
+    core.schedule(slot, tcb);
+}
+
+}  // namespace runnel::tcp
