@@ -86,6 +86,13 @@ Segment Flow::complete(const Segment& segment) {
     else
         s.acknowledgement = s.acknowledgement.value_or(0);
     if (!s.window) s.window = window;
+    if (s.sack_blocks && !s.sack_blocks->empty()) {
+        for (auto& [left, right] : *s.sack_blocks) {
+            left += stack_isn;
+            right += stack_isn;
+        }
+        s.add_sack_option(*s.sack_blocks);
+    }
     return s;
 }
 
@@ -93,6 +100,11 @@ Segment Flow::relative(const Segment& absolute) const {
     Segment s = absolute;
     s.sequence = *s.sequence - stack_isn;
     if (s.has(flag::ack)) s.acknowledgement = *s.acknowledgement - peer_isn;
+    s.sack_blocks = s.sack_option();
+    for (auto& [left, right] : *s.sack_blocks) {
+        left -= peer_isn;
+        right -= peer_isn;
+    }
     return s;
 }
 

@@ -21,6 +21,7 @@ Invariants::Direction Invariants::offered(const Segment& syn) {
         direction.shift = static_cast<std::uint8_t>(std::min<std::uint32_t>(*shift, 14));
     }
     direction.timestamps = syn.timestamps().has_value();
+    direction.sack = syn.option(option::sack_permitted).has_value();
     return direction;
 }
 
@@ -52,6 +53,45 @@ void Invariants::received(const Frame& frame) {
             learn_peer(c, s);
     }
     if (c.synchronized) learn_window(c, s);
+    const auto octets = static_cast<std::uint32_t>(s.text->size());
+    if (octets > 0) learn_arrival(c, *s.sequence, *s.sequence + octets);
+}
+
+void Invariants::learn_arrival(Conversation& c, std::uint32_t first, std::uint32_t end) {
+    // What touches it joins it. Stretches lie within a window of one another: a comparison modulo 2^32
+    // serves.
+    for (auto i = c.arrived.begin(); i != c.arrived.end();) {
+        if (before(end, i->first) || before(i->second, first)) {
+            ++i;
+            continue;
+        }
+        if (before(i->first, first)) first = i->first;
+        if (before(end, i->second)) end = i->second;
+        i = c.arrived.erase(i);
+    }
+    c.arrived[first] = end;
+}
+
+std::string Invariants::check_sack(const Segment& s, const Conversation& c) {
+    const auto blocks = s.sack_option();
+    if (blocks.empty()) return s.option(option::sack) ? "SACK option without a block; " : "";
+    if (s.has(flag::syn)) return "SACK blocks on a SYN; ";
+    if (!c.ours.sack || !c.peers.sack) return "SACK was not negotiated; ";
+    std::string wrong;
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+        const auto [left, right] = blocks[i];
+        if (!before(left, right)) wrong += "SACK block that is empty or inverted; ";
+        const bool duplicate =
+            i == 0 &&
+            (!before(*s.acknowledgement, right) ||
+             (blocks.size() > 1 && !before(left, blocks[1].first) && !before(blocks[1].second, right)));
+        if (!duplicate && !before(*s.acknowledgement, left)) wrong += "SACK block not above the ACK; ";
+        const bool come = std::any_of(c.arrived.begin(), c.arrived.end(), [&](const auto& stretch) {
+            return !before(left, stretch.first) && !before(stretch.second, right);
+        });
+        if (!come) wrong += fmt::format("SACK block of what has not come, {} octets; ", right - left);
+    }
+    return wrong;
 }
 
 void Invariants::check_segment(const Segment& s, Conversation& c, std::string& wrong) const {
@@ -113,6 +153,7 @@ void Invariants::check_segment(const Segment& s, Conversation& c, std::string& w
         c.last_ack = *s.acknowledgement;
         c.right_edge = edge;
     }
+    wrong += check_sack(s, c);
     if (!s.text->empty()) {
         const std::size_t size = s.text->size() + s.options.size();
         if (size > c.peer_mss)

@@ -19,6 +19,9 @@ namespace runnel::test {
 ///    answered only where offered;
 ///  - timestamps on every segment but RST once negotiated, else on none (RFC 7323 section 3.2);
 ///  - ACK and the right edge of the offered window never move back (SHLD-14, RFC 7323 section 2.4);
+///  - SACK blocks only where negotiated, above the ACK but for a first one that reports a duplicate, and only
+///  of
+///    data that has come (RFC 2018 sections 3 and 4, RFC 2883);
 ///  - no segment larger than the peer's MSS less the options (MUST-16), nothing beyond the window that the
 ///  peer has
 ///    offered but for a probe of one octet (MUST-34).
@@ -36,6 +39,7 @@ class Invariants {
         bool scaling = false;  // window scale was offered
         std::uint8_t shift = 0;
         bool timestamps = false;
+        bool sack = false;
     };
     struct Conversation {
         std::optional<std::uint32_t> isn;  // of the stack's last SYN
@@ -44,12 +48,15 @@ class Invariants {
         Direction ours, peers;
         std::uint32_t peer_mss = 536;
         std::optional<std::uint32_t> last_ack, right_edge;  // as the stack has sent them
-        std::optional<std::uint32_t> send_limit;  // the farthest right edge that the peer has offered
-        std::map<std::uint32_t, Segment> syns;    // of the peer, by sequence number
+        std::optional<std::uint32_t> send_limit;         // the farthest right edge that the peer has offered
+        std::map<std::uint32_t, Segment> syns;           // of the peer, by sequence number
+        std::map<std::uint32_t, std::uint32_t> arrived;  // stretches of the peer's data, by their first octet
     };
     static Direction offered(const Segment& syn);
     static void learn_peer(Conversation& c, const Segment& syn);
     static void learn_window(Conversation& c, const Segment& s);
+    static void learn_arrival(Conversation& c, std::uint32_t first, std::uint32_t end);
+    static std::string check_sack(const Segment& s, const Conversation& c);
     void check_segment(const Segment& s, Conversation& c, std::string& wrong) const;
 
     MacAddress mac_;

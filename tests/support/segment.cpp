@@ -24,6 +24,12 @@ std::uint32_t number(const std::uint8_t* octets) {
            octets[3];
 }
 
+std::string edges(const std::vector<std::pair<std::uint32_t, std::uint32_t>>& blocks) {
+    std::string text;
+    for (const auto& [left, right] : blocks) text += fmt::format(" {}:{}", left, right);
+    return text;
+}
+
 Segment with_flags(std::uint8_t bits) {
     Segment segment;
     segment.flag_bits = bits;
@@ -113,6 +119,23 @@ std::optional<Segment::Timestamps> Segment::timestamps() const {
     return Timestamps{number(octets->data()), number(octets->data() + 4)};
 }
 
+std::vector<std::pair<std::uint32_t, std::uint32_t>> Segment::sack_option() const {
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> blocks;
+    const auto octets = option(option::sack);
+    for (std::size_t i = 0; octets && i + 8 <= octets->size(); i += 8)
+        blocks.emplace_back(number(octets->data() + i), number(octets->data() + i + 4));
+    return blocks;
+}
+
+void Segment::add_sack_option(const std::vector<std::pair<std::uint32_t, std::uint32_t>>& blocks) {
+    options.insert(options.end(), {option::nop, option::nop, option::sack,
+                                   static_cast<std::uint8_t>(2 + 8 * blocks.size())});
+    for (const auto& [left, right] : blocks) {
+        append(options, left);
+        append(options, right);
+    }
+}
+
 Segment syn() {
     return with_flags(flag::syn);
 }
@@ -177,6 +200,10 @@ std::string difference(const Segment& expected, const Segment& got) {
         else if (have->echo != *expected.timestamp_echo)
             differs("timestamp echo", *expected.timestamp_echo, have->echo);
     }
+    if (expected.sack_blocks &&
+        *expected.sack_blocks != got.sack_blocks.value_or(decltype(got.sack_option()){}))
+        text += fmt::format("  sack: expected{}, got{}\n", edges(*expected.sack_blocks),
+                            edges(got.sack_blocks.value_or(decltype(got.sack_option()){})));
     if (expected.payload_length && *expected.payload_length != got.text->size())
         differs("length", *expected.payload_length, got.text->size());
     if (expected.text && expected.text != got.text) {
@@ -199,6 +226,8 @@ std::string to_string(const Segment& segment) {
     if (const auto shift = segment.option_number(option::wscale))
         options += fmt::format("wscale {},", *shift);
     if (segment.option(option::sack_permitted)) options += "sackOK,";
+    if (segment.sack_blocks && !segment.sack_blocks->empty())
+        options += fmt::format("sack{},", edges(*segment.sack_blocks));
     if (const auto stamps = segment.timestamps())
         options += fmt::format("TS val {} ecr {},", stamps->value, stamps->echo);
     if (segment.timestamp_echo) options += fmt::format("TS ecr {},", *segment.timestamp_echo);

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "runnel/base/ip_address.hpp"
@@ -35,6 +36,11 @@ struct Segment {
     Segment& mss(std::uint16_t n);
     Segment& wscale(std::uint8_t shift);
     Segment& sack_permitted();
+    /// SACK blocks by their edges, relative as sequence numbers are: of the stack's data injected, of the
+    /// script's expected. Expected, all blocks are compared, in their order; none at all: no SACK option.
+    Segment& sack(std::initializer_list<std::pair<std::uint32_t, std::uint32_t>> blocks) {
+        return sack_blocks = std::vector(blocks), *this;
+    }
     Segment& ts(std::uint32_t value, std::uint32_t echo);
     /// Expected only: the echo of the timestamp, whatever its value.
     Segment& ts_echo(std::uint32_t echo) { return timestamp_echo = echo, *this; }
@@ -69,12 +75,17 @@ struct Segment {
         std::uint32_t value = 0, echo = 0;
     };
     [[nodiscard]] std::optional<Timestamps> timestamps() const;
+    /// The edges of the SACK option's blocks as on the wire; empty where there is none.
+    [[nodiscard]] std::vector<std::pair<std::uint32_t, std::uint32_t>> sack_option() const;
+    /// Adds a SACK option of these edges.
+    void add_sack_option(const std::vector<std::pair<std::uint32_t, std::uint32_t>>& blocks);
 
     std::optional<std::uint8_t> flag_bits;
     std::uint8_t flag_mask = 0xff & ~flag::psh;  ///< flags that an expectation compares
     std::optional<std::uint32_t> sequence, acknowledgement;
     std::optional<std::uint16_t> window, urgent_pointer;
     std::vector<std::uint8_t> options;  ///< as on the wire, without padding
+    std::optional<std::vector<std::pair<std::uint32_t, std::uint32_t>>> sack_blocks;
     std::optional<std::uint32_t> timestamp_echo;
     std::vector<std::uint8_t> absent;
     std::optional<std::string> text;
