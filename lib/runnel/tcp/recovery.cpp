@@ -8,6 +8,15 @@ namespace runnel::tcp {
 
 using SentState = SentRange::State;
 
+namespace {
+
+// The least round trip in microseconds; before one was measured with data, the smoothed one.
+std::uint32_t least_rtt(const Tcb& tcb, const Cold& cold) noexcept {
+    return cold.min_rtt_us != 0 ? cold.min_rtt_us : tcb.round_trip.srtt_8 / 8;
+}
+
+}  // namespace
+
 // ---------------------------------------------------------------------------------------------------------------------
 // What an ACK brings
 
@@ -22,7 +31,7 @@ void Recovery::deliver(Tcb& tcb, Cold& cold, const SentRange& range, const Segme
         const std::uint32_t sent_age_us = core_.us - range.stamp.sent_us;
         if (echo_age_ms < 1U << 20 && echo_age_ms * 1000 > sent_age_us + 1000) return;
     }
-    cold.rack.delivered(range, core_.us, cold.min_rtt_us);
+    cold.rack.delivered(range, core_.us, least_rtt(tcb, cold));
 }
 
 // Whether the first block reports a duplicate (RFC 2883 section 4): it lies below the ACK, or within the
@@ -107,6 +116,7 @@ void Recovery::acknowledged(std::uint32_t slot, Tcb& tcb, Cold& cold, const Segm
 
     if (was_spurious(tcb, cold, segment, news)) undo(tcb, cold);
     if (cold.recovering() && tcb.snd_una >= cold.recover) {
+        news.ended_recovery = true;
         if (cold.fast_recovery && !core_.control_owns_window(tcb, cold)) tcb.cwnd = tcb.ssthresh;
         cold.fast_recovery = false;
         cold.timeout_recovery = false;
@@ -136,7 +146,7 @@ void Recovery::set_window(Tcb& tcb, Cold& cold, const News& news) noexcept {
     sample.snd_una = tcb.snd_una;
     sample.snd_nxt = tcb.snd_nxt;
     sample.in_recovery = cold.recovering();
-    cold.rate.finish(sample, core_.us, cold.min_rtt_us);
+    cold.rate.finish(sample, core_.us, least_rtt(tcb, cold));
     const bool owns = core_.control_owns_window(tcb, cold);
     if (cold.fast_recovery && !owns) {
         tcb.cwnd = cold.prr.window({.delivered = sample.delivered,
@@ -145,7 +155,8 @@ void Recovery::set_window(Tcb& tcb, Cold& cold, const News& news) noexcept {
                                    tcb.ssthresh, tcb.mss);
         return;
     }
-    if (sample.delivered == 0) return;
+    // The ACK that ends a fast recovery has been counted by PRR.
+    if (sample.delivered == 0 || (news.ended_recovery && !owns)) return;
     core_.with_control(tcb, cold, [&](auto control, auto& state) noexcept {
         control.acknowledged(state, core_.window_of(tcb), sample);
     });
@@ -200,7 +211,7 @@ void Recovery::undo(Tcb& tcb, Cold& cold) noexcept {
 
 Rack::Conditions Recovery::conditions(const Tcb& tcb, const Cold& cold) const noexcept {
     const std::uint32_t srtt = tcb.round_trip.srtt_8 / 8;
-    return {.min_rtt_us = cold.min_rtt_us == 0 ? srtt : cold.min_rtt_us,
+    return {.min_rtt_us = least_rtt(tcb, cold),
             .srtt_us = srtt,
             .reordering_seen = tcb.reordering_seen,
             .recovering = cold.recovering(),

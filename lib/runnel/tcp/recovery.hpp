@@ -37,6 +37,7 @@ class Recovery {
         SeqNum duplicate_end{};
         bool fresh_sacks = false;
         bool overtaken = false;
+        bool ended_recovery = false;
     };
     void deliver(Tcb& tcb, Cold& cold, const SentRange& range, const Segment& segment, News& news) noexcept;
     void take_blocks(Tcb& tcb, Cold& cold, const Segment& segment, News& news) noexcept;
