@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "runnel/tcp/congestion/names.hpp"
+
 namespace runnel::app {
 namespace {
 
@@ -130,6 +132,18 @@ void add_tcp_options(CLI::App& app, tcp::Config& tcp) {
                 throw BadQuantity(fmt::format("\"{}\" is out of range; write a time from 1ms to 10m", text));
             tcp.time_wait_duration = 2 * msl;
         });
+    add_read(app, "--congestion", "NAME", std::string{to_string(tcp.congestion)},
+             "Congestion control: cubic (RFC 9438), newreno (RFC 5681), or none: a fixed window, for a path "
+             "of your own",
+             [&tcp](const std::string& text) {
+                 const auto algorithm = tcp::parse_congestion_algorithm(text);
+                 if (!algorithm)
+                     throw BadQuantity(
+                         fmt::format("\"{}\" is no congestion control; choose cubic, newreno or none", text));
+                 tcp.congestion = *algorithm;
+             });
+    add_count(app, "--fixed-window", tcp.fixed_window, 1460, 1U << 30,
+              "Octets in flight at most where --congestion is none");
     app.add_flag_callback(
         "--no-timestamps", [&tcp] { tcp.timestamps = false; },
         "Neither offer nor accept TCP timestamps (RFC 7323)");

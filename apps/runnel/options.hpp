@@ -31,7 +31,7 @@ CLI::Option* add_ipv4(CLI::App& app, const std::string& name, std::optional<Ipv4
 void add_traffic_options(CLI::App& app, load::Traffic& traffic);
 
 /// Settings of the protocol: --syn-timeout, --syn-retries, --synack-timeout, --synack-retries, --msl,
-/// --no-timestamps.
+/// --congestion, --fixed-window, --no-timestamps.
 void add_tcp_options(CLI::App& app, tcp::Config& tcp);
 
 /// What a run shows, and where.

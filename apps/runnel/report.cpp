@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "runnel/tcp/congestion/names.hpp"
 #include "runnel/wire/describe.hpp"
 
 #include "quantity.hpp"
@@ -100,7 +101,8 @@ void describe_tcp(const tcp::Config& tcp, nlohmann::ordered_json& config) {
     config["min_peer_mss"] = tcp.min_peer_mss;
     config["timestamps"] = tcp.timestamps;
     config["window_scaling"] = tcp.window_scaling;
-    config["congestion"] = "newreno";
+    config["congestion"] = to_string(tcp.congestion);
+    if (tcp.congestion == tcp::CongestionAlgorithm::none) config["fixed_window"] = tcp.fixed_window;
     config["time_wait"] = human_duration(tcp.time_wait_duration);
     config["fin_wait_2_timeout"] = human_duration(tcp.fin_wait_2_timeout);
     config["ephemeral_ports"] = fmt::format("{}-{}", tcp.ephemeral_first, tcp.ephemeral_last);

@@ -26,6 +26,15 @@ std::size_t take_full(Conversation& c, std::size_t first) {
     return sent.size();
 }
 
+StackConfig with(tcp::CongestionAlgorithm algorithm) {
+    StackConfig config = small_stack();
+    config.tcp.congestion = algorithm;
+    return config;
+}
+StackConfig newreno() {
+    return with(tcp::CongestionAlgorithm::newreno);
+}
+
 /// Opens with a round-trip time of 100 ms and hands over `octets`; the first flight of ten segments is out.
 void open_and_send(Conversation& c, std::size_t octets) {
     c.listen();
@@ -83,7 +92,7 @@ TEST(Rfc5681, InitialWindowIsOneSegmentAfterALostSyn) {
 }
 
 TEST(Rfc5681, SlowStartOpensByOneSegmentForEachAcknowledged) {
-    Conversation c;
+    Conversation c{newreno()};
     open_and_send(c, 200000);
     EXPECT_EQ(take_full(c, 0), 10U);
     std::size_t sent = 10;
@@ -106,7 +115,7 @@ TEST(Rfc3465, DividedAcksGainNothing) {
 }
 
 TEST(Rfc5681, TimeoutHalvesTheFlightIntoSsthreshAndLeavesOneSegment) {
-    Conversation c;
+    Conversation c{newreno()};
     open_and_send(c, 60000);
     EXPECT_EQ(take_full(c, 0), 10U);
     c.expect_within(400ms, Segment{}.seq(1).payload(segment_at(0)));
@@ -119,13 +128,13 @@ TEST(Rfc5681, TimeoutHalvesTheFlightIntoSsthreshAndLeavesOneSegment) {
 }
 
 TEST(Rfc5681, SsthreshIsTakenFromTheFlightAndNotFromTheWindow) {
-    Conversation c;
+    Conversation c{newreno()};
     open_and_send(c, 6 * smss);
     EXPECT_EQ(take_full(c, 0), 6U);
     c.expect_within(400ms, Segment{}.seq(1));
     EXPECT_EQ(c.info().ssthresh, 3 * smss);
 
-    Conversation d;
+    Conversation d{newreno()};
     open_and_send(d, smss);
     EXPECT_EQ(take_full(d, 0), 1U);
     d.expect_within(400ms, Segment{}.seq(1));
@@ -133,7 +142,7 @@ TEST(Rfc5681, SsthreshIsTakenFromTheFlightAndNotFromTheWindow) {
 }
 
 TEST(Rfc5681, CongestionAvoidanceOpensByAtMostOneSegmentARoundTrip) {
-    Conversation c;
+    Conversation c{newreno()};
     open_and_send(c, 250000);
     take_full(c, 0);
     c.expect_within(400ms, Segment{}.seq(1));  // a time-out: ssthresh is 5 segments
@@ -164,7 +173,7 @@ TEST(Rfc5681, CongestionAvoidanceOpensByAtMostOneSegmentARoundTrip) {
 }
 
 TEST(Rfc5681, ThirdDuplicateAckRetransmitsAtOnce) {
-    Conversation c;
+    Conversation c{newreno()};
     open_and_send(c, 60000);
     EXPECT_EQ(take_full(c, 0), 10U);
     c.inject(ack().ack(1));
@@ -214,7 +223,7 @@ TEST(Rfc5681, DuplicateAckWithNothingInFlightIsNone) {
 }
 
 TEST(Rfc5681, RecoveryEndsWithTheWindowAtSsthresh) {
-    Conversation c;
+    Conversation c{newreno()};
     open_and_send(c, 10 * smss);
     take_full(c, 0);
     for (int i = 0; i < 9; ++i) c.inject(ack().ack(1));
@@ -228,7 +237,7 @@ TEST(Rfc5681, RecoveryEndsWithTheWindowAtSsthresh) {
 }
 
 TEST(Rfc6582, PartialAckRetransmitsTheNextHoleAtOnce) {
-    Conversation c;
+    Conversation c{newreno()};
     open_and_send(c, 10 * smss);
     take_full(c, 0);
     for (int i = 0; i < 7; ++i) c.inject(ack().ack(1));  // segments 0, 3 and 6 are lost
@@ -286,6 +295,122 @@ TEST(Rfc5681, WindowRestartsAfterIdleness) {
     c.elapse(30s);
     c.send(stream(20 * smss, 60 * smss));
     EXPECT_EQ(take_full(c, 20), 10U);
+}
+
+TEST(Rfc9438, ThirdDuplicateAckLeavesSevenTenthsOfTheFlight) {
+    Conversation c;  // CUBIC is the default
+    open_and_send(c, 60000);
+    EXPECT_EQ(take_full(c, 0), 10U);
+    for (int i = 0; i < 2; ++i) {
+        c.inject(ack().ack(1));
+        EXPECT_EQ(take_full(c, static_cast<std::size_t>(10 + i)), 1U);
+    }
+    c.inject(ack().ack(1));
+    c.expect(Segment{}.seq(1).payload(segment_at(0)));
+    EXPECT_EQ(c.info().ssthresh, 7 * smss);  // what limited transmit sent does not count
+    c.inject(ack().ack(seq_of(12)));
+    EXPECT_LE(c.info().cwnd, 7 * smss);
+    EXPECT_EQ(c.count(Counter::tcp_fast_retransmits), 1U);
+}
+
+TEST(Rfc9438, TimeoutLeavesSevenTenthsOfTheFlightAsSsthreshAndOneSegment) {
+    Conversation c;
+    open_and_send(c, 60000);
+    EXPECT_EQ(take_full(c, 0), 10U);
+    for (int i = 0; i < 2; ++i) {
+        c.expect_within(700ms, Segment{}.seq(1).payload(segment_at(0)));
+        c.expect_nothing();
+        EXPECT_EQ(c.info().cwnd, smss);
+        EXPECT_EQ(c.info().ssthresh, 7 * smss);  // the second time-out of one segment keeps it
+    }
+}
+
+TEST(Rfc9438, SsthreshIsNeverBelowTwoSegments) {
+    Conversation c;
+    open_and_send(c, 2 * smss);
+    EXPECT_EQ(take_full(c, 0), 2U);
+    c.expect_within(400ms, Segment{}.seq(1));
+    EXPECT_EQ(c.info().ssthresh, 2 * smss);
+}
+
+TEST(Rfc9406, StretchedAckOfTheInitialSlowStartOpensByEightSegmentsAtMost) {
+    Conversation c;
+    open_and_send(c, 200000);
+    EXPECT_EQ(take_full(c, 0), 10U);
+    c.inject(ack().ack(seq_of(4)));
+    EXPECT_EQ(c.info().cwnd, 14 * smss);
+    c.take_all();
+    c.inject(ack().ack(seq_of(14)));
+    EXPECT_EQ(c.info().cwnd, 22 * smss);
+}
+
+TEST(Rfc3465, AckAfterATimeoutOpensByOneSegmentAtMost) {
+    Conversation c;
+    open_and_send(c, 20 * smss);
+    EXPECT_EQ(take_full(c, 0), 10U);
+    c.expect_within(400ms, Segment{}.seq(1));
+    c.inject(ack().ack(seq_of(6)));  // what came after the lost segment had arrived
+    EXPECT_EQ(c.info().cwnd, 2 * smss);
+    EXPECT_EQ(c.info().ssthresh, 7 * smss);
+}
+
+// The curve begins at 7 segments and is back at 10 after K = 1.96 s; the Reno-friendly window, with alpha =
+// 0.53 segments a round trip of 100 ms, is faster: after a second it is at 12.
+TEST(Rfc9438, AfterALossTheWindowGrowsAsTheRenoFriendlyOne) {
+    Conversation c;
+    open_and_send(c, 250000);
+    std::size_t sent = take_full(c, 0);
+    for (int i = 0; i < 3; ++i) c.inject(ack().ack(1));
+    for (const Segment& s : c.take_all()) sent += *s.sequence == seq_of(sent) ? 1 : 0;
+    c.elapse(100ms);
+    std::size_t acknowledged = sent;
+    c.inject(ack().ack(seq_of(acknowledged)));
+    // Nothing is in flight: the window is small (RFC 6582 section 3.2), and slow start takes it to ssthresh.
+    std::uint32_t before = c.info().cwnd;
+    const auto round = [&] {
+        for (const Segment& s : c.take_all()) sent += *s.sequence == seq_of(sent) ? 1 : 0;
+        c.elapse(100ms);
+        while (acknowledged < sent) c.inject(ack().ack(seq_of(++acknowledged)));
+    };
+    while (c.info().cwnd < 7 * smss) round();
+    EXPECT_LE(c.info().cwnd, 7 * smss + smss / 2);
+    for (int i = 0; i < 10; ++i) {
+        before = c.info().cwnd;
+        round();
+        EXPECT_LE(c.info().cwnd, before + smss + smss / 4);
+        EXPECT_GE(c.info().cwnd, before + smss / 4);
+    }
+    before = c.info().cwnd;
+    EXPECT_GE(before, 10 * smss);
+    EXPECT_LE(before, 14 * smss);
+    EXPECT_EQ(c.count(Counter::tcp_rto_expirations), 0U);
+}
+
+TEST(FixedWindow, StaysThroughFastRetransmitAndAfterATimeout) {
+    StackConfig config = with(tcp::CongestionAlgorithm::none);
+    config.tcp.fixed_window = 25 * smss;
+    Conversation c{config};
+    open_and_send(c, 200000);
+    std::size_t sent = take_full(c, 0);
+    EXPECT_EQ(sent, 25U);  // from the first flight on
+    for (std::size_t i = 1; i <= 5; ++i) {
+        c.inject(ack().ack(seq_of(i)));
+        EXPECT_EQ(take_full(c, sent), 1U);
+        ++sent;
+    }
+    for (int i = 0; i < 3; ++i) c.inject(ack().ack(seq_of(5)));
+    EXPECT_EQ(c.count(Counter::tcp_fast_retransmits), 1U);
+    EXPECT_EQ(c.info().cwnd, 25 * smss);
+    c.take_all();
+    c.inject(ack().ack(seq_of(10)));  // a partial ACK
+    EXPECT_EQ(c.info().cwnd, 25 * smss);
+    c.expect_within(1s, Segment{}.seq(seq_of(10)));
+    c.take_all();
+    c.elapse(1s);
+    EXPECT_GE(c.count(Counter::tcp_rto_expirations), 1U);
+    EXPECT_EQ(c.info().cwnd, smss);
+    c.inject(ack().ack(seq_of(11)));
+    EXPECT_EQ(c.info().cwnd, 25 * smss);
 }
 
 TEST(OptimisticAck, BeyondWhatWasSentGainsNothing) {

@@ -40,10 +40,12 @@ void Acknowledgement::advance_without_sack(std::uint32_t slot, Tcb& tcb, Cold* c
         cold->duplicate_acks = 0;
         cold->limited_transmitted = 0;
         cold->probe_unanswered = false;
-        if (cold->fast_recovery) {
+        const bool recovering = cold->fast_recovery;
+        if (recovering) {
             keep_timer = cold->partial_ack_seen && segment.ack < cold->recover;
             recover(slot, tcb, *cold, data);
-        } else {
+        }
+        if (!recovering || core_.control_owns_window(tcb)) {
             if (cold->timeout_recovery) {
                 cold->rtx_nxt = max(cold->rtx_nxt, tcb.snd_una);
                 if (tcb.snd_una >= cold->recover) {
@@ -59,6 +61,7 @@ void Acknowledgement::advance_without_sack(std::uint32_t slot, Tcb& tcb, Cold* c
             sample.flight = tcb.in_flight();
             sample.snd_una = tcb.snd_una;
             sample.snd_nxt = tcb.snd_nxt;
+            sample.in_recovery = cold->recovering();
             core_.with_control(tcb, *cold, [&](auto control, auto& state) noexcept {
                 control.acknowledged(state, core_.window_of(tcb), sample);
             });
@@ -93,13 +96,16 @@ void Acknowledgement::recover(std::uint32_t slot, Tcb& tcb, Cold& cold, std::uin
     if (tcb.snd_una >= cold.recover) {
         cold.fast_recovery = false;
         tcb.recovered = true;
-        tcb.cwnd = std::min(tcb.ssthresh, std::max<std::uint32_t>(tcb.in_flight(), tcb.mss) + tcb.mss);
+        if (!core_.control_owns_window(tcb))
+            tcb.cwnd = std::min(tcb.ssthresh, std::max<std::uint32_t>(tcb.in_flight(), tcb.mss) + tcb.mss);
         return;
     }
     // A partial ACK: the segment that follows was lost too.
-    tcb.cwnd -= std::min(acked, tcb.cwnd);
-    if (acked >= tcb.mss) tcb.cwnd += tcb.mss;
-    tcb.cwnd = std::max<std::uint32_t>(tcb.cwnd, tcb.mss);
+    if (!core_.control_owns_window(tcb)) {
+        tcb.cwnd -= std::min(acked, tcb.cwnd);
+        if (acked >= tcb.mss) tcb.cwnd += tcb.mss;
+        tcb.cwnd = std::max<std::uint32_t>(tcb.cwnd, tcb.mss);
+    }
     cold.partial_ack_seen = true;
     if (transmission_.retransmit_first(tcb)) core_.counters.add(Counter::tcp_fast_retransmits);
     core_.want_output(slot, tcb);
@@ -122,7 +128,7 @@ void Acknowledgement::duplicate(std::uint32_t slot, Tcb& tcb, Cold& of) noexcept
     Cold* const cold = &of;
     if (cold->timeout_recovery || tcb.timer_kind != TimerKind::retransmission) return;
     if (cold->fast_recovery) {
-        tcb.cwnd += tcb.mss;  // a segment has left the network
+        if (!core_.control_owns_window(tcb)) tcb.cwnd += tcb.mss;  // a segment has left the network
         core_.want_output(slot, tcb);
         return;
     }
@@ -137,11 +143,11 @@ void Acknowledgement::duplicate(std::uint32_t slot, Tcb& tcb, Cold& of) noexcept
     // RFC 5681 equation 4: what limited transmit sent does not count.
     const std::uint32_t flight =
         tcb.in_flight() - std::min<std::uint32_t>(tcb.in_flight(), cold->limited_transmitted);
-    tcb.ssthresh = core_.ssthresh_after_loss(tcb, *cold, flight);
+    tcb.ssthresh = core_.ssthresh_after_loss(tcb, *cold, flight, Reduction::loss);
     cold->recover = tcb.snd_nxt;
     cold->fast_recovery = true;
     cold->partial_ack_seen = false;
-    tcb.cwnd = tcb.ssthresh + 3U * tcb.mss;
+    if (!core_.control_owns_window(tcb)) tcb.cwnd = tcb.ssthresh + 3U * tcb.mss;
     if (transmission_.retransmit_first(tcb)) core_.counters.add(Counter::tcp_fast_retransmits);
     core_.start_timer(slot, tcb, TimerKind::retransmission, core_.rto(tcb));
     core_.want_output(slot, tcb);
@@ -183,7 +189,8 @@ void Acknowledgement::time_out(std::uint32_t slot, Tcb& tcb) noexcept {
     if (cold != nullptr) {
         // The threshold falls once for one loss, not with each time-out of the same segment (RFC 5681
         // section 3.1).
-        if (tcb.backoff == 0) tcb.ssthresh = core_.ssthresh_after_loss(tcb, *cold, tcb.in_flight());
+        if (tcb.backoff == 0)
+            tcb.ssthresh = core_.ssthresh_after_loss(tcb, *cold, tcb.in_flight(), Reduction::time_out);
         cold->recover = tcb.snd_nxt;
         cold->fast_recovery = false;
         cold->timeout_recovery = true;

@@ -9,7 +9,12 @@
 namespace runnel::tcp {
 
 /// The congestion controls a connection may ask for.
-enum class CongestionAlgorithm : std::uint8_t { newreno };
+enum class CongestionAlgorithm : std::uint8_t {
+    cubic,    ///< RFC 9438, with HyStart++ (RFC 9406)
+    newreno,  ///< RFC 5681 and RFC 6582
+    none,     ///< the window is Config::fixed_window, whatever is lost: for load generation on a path of
+              ///< one's own
+};
 
 struct Config {
     // -- capacities: every pool is sized at start and never grows
@@ -45,7 +50,8 @@ struct Config {
     bool sack = true;                   ///< offer and accept SACK (RFC 2018), and with it RACK-TLP (RFC 8985)
     bool timestamps = true;             ///< offer and accept RFC 7323 timestamps
     bool window_scaling = true;         ///< offer and accept RFC 7323 window scaling
-    CongestionAlgorithm congestion = CongestionAlgorithm::newreno;
+    CongestionAlgorithm congestion = CongestionAlgorithm::cubic;
+    std::uint32_t fixed_window = 64 * 1024;  ///< octets; the congestion window where `congestion` is `none`
 
     // -- closing
     Duration time_wait_duration = 60s;  ///< 2*MSL. RFC 9293 section 3.4.2 names MSL 2 min; hosts use 30 s

@@ -35,6 +35,7 @@ struct Secrets {
 
 /// The congestion window at the start and after an idle time (RFC 6928, RFC 5681 section 3.1).
 [[nodiscard]] inline std::uint32_t initial_window(const Config& config, const Tcb& tcb) noexcept {
+    if (config.congestion == CongestionAlgorithm::none) return config.fixed_window;
     if (tcb.handshake_retransmitted) return tcb.mss;
     const std::uint32_t mss = tcb.mss;
     return std::min(config.initial_window * mss, std::max(2 * mss, 14600U));
@@ -144,14 +145,14 @@ struct Core {
         return with_congestion_control(algorithm_of(tcb), cold.congestion, use);
     }
     /// Whether the control sets the window at all times, recovery included.
-    [[nodiscard]] bool control_owns_window(const Tcb& tcb, Cold& cold) const noexcept {
-        return with_control(tcb, cold, [](auto control, auto&) noexcept { return control.owns_window; });
+    [[nodiscard]] bool control_owns_window(const Tcb& tcb) const noexcept {
+        return owns_window(algorithm_of(tcb));
     }
     /// ssthresh after a loss with `flight` octets outstanding.
-    [[nodiscard]] std::uint32_t ssthresh_after_loss(Tcb& tcb, Cold& cold,
-                                                    std::uint32_t flight) const noexcept {
+    [[nodiscard]] std::uint32_t ssthresh_after_loss(Tcb& tcb, Cold& cold, std::uint32_t flight,
+                                                    Reduction why) const noexcept {
         return with_control(tcb, cold, [&](auto control, auto& state) noexcept {
-            return control.ssthresh_after_loss(state, window_of(tcb), flight, now);
+            return control.ssthresh_after_loss(state, window_of(tcb), flight, now, why);
         });
     }
 

@@ -117,7 +117,7 @@ void Recovery::acknowledged(std::uint32_t slot, Tcb& tcb, Cold& cold, const Segm
     if (was_spurious(tcb, cold, segment, news)) undo(tcb, cold);
     if (cold.recovering() && tcb.snd_una >= cold.recover) {
         news.ended_recovery = true;
-        if (cold.fast_recovery && !core_.control_owns_window(tcb, cold)) tcb.cwnd = tcb.ssthresh;
+        if (cold.fast_recovery && !core_.control_owns_window(tcb)) tcb.cwnd = tcb.ssthresh;
         cold.fast_recovery = false;
         cold.timeout_recovery = false;
         cold.duplicate_acks = 0;
@@ -147,7 +147,7 @@ void Recovery::set_window(Tcb& tcb, Cold& cold, const News& news) noexcept {
     sample.snd_nxt = tcb.snd_nxt;
     sample.in_recovery = cold.recovering();
     cold.rate.finish(sample, core_.us, least_rtt(tcb, cold));
-    const bool owns = core_.control_owns_window(tcb, cold);
+    const bool owns = core_.control_owns_window(tcb);
     if (cold.fast_recovery && !owns) {
         tcb.cwnd = cold.prr.window({.delivered = sample.delivered,
                                     .pipe = sample.flight,
@@ -171,7 +171,7 @@ void Recovery::enter(Tcb& tcb, Cold& cold) noexcept {
     core_.counters.add(Counter::tcp_fast_recoveries);
     remember(tcb, cold);
     const std::uint32_t flight = std::min(tcb.in_flight(), tcb.cwnd);
-    tcb.ssthresh = core_.ssthresh_after_loss(tcb, cold, flight);
+    tcb.ssthresh = core_.ssthresh_after_loss(tcb, cold, flight, Reduction::loss);
     cold.recover = tcb.snd_nxt;
     cold.fast_recovery = true;
     cold.probe.active = false;
@@ -267,8 +267,9 @@ void Recovery::answer_probe(Tcb& tcb, Cold& cold, const Segment& segment, const 
         // The probe has repaired a loss: the window answers for it.
         cold.probe.active = false;
         if (cold.recovering()) return;
-        tcb.ssthresh = core_.ssthresh_after_loss(tcb, cold, std::min(tcb.in_flight() + news.acked, tcb.cwnd));
-        if (!core_.control_owns_window(tcb, cold)) tcb.cwnd = std::min(tcb.cwnd, tcb.ssthresh);
+        tcb.ssthresh = core_.ssthresh_after_loss(tcb, cold, std::min(tcb.in_flight() + news.acked, tcb.cwnd),
+                                                 Reduction::loss);
+        if (!core_.control_owns_window(tcb)) tcb.cwnd = std::min(tcb.cwnd, tcb.ssthresh);
     } else if (news.acked == 0 && !segment.sack_blocks) {
         cold.probe.active = false;
     }
@@ -282,7 +283,8 @@ void Recovery::time_out(std::uint32_t slot, Tcb& tcb, Cold& cold) noexcept {
     // section 3.1), nor again where a recovery from the same flight goes on.
     if (tcb.backoff == 0 && !cold.fast_recovery) {
         remember(tcb, cold);
-        tcb.ssthresh = core_.ssthresh_after_loss(tcb, cold, std::min(tcb.in_flight(), tcb.cwnd));
+        tcb.ssthresh =
+            core_.ssthresh_after_loss(tcb, cold, std::min(tcb.in_flight(), tcb.cwnd), Reduction::time_out);
     }
     // The peer has what it does not acknowledge: it has dropped it again (RFC 2018 section 8).
     if (core_.ranges[cold.board.head()].state == SentState::sacked) {

@@ -17,7 +17,7 @@ namespace {
 
 static_assert(sizeof(Tcb) == 128 && alignof(Tcb) == 64, "an idle connection costs two cache lines");
 static_assert(sizeof(Flow) == 12);
-static_assert(sizeof(Cold) % 64 == 0 && sizeof(Cold) <= 192);
+static_assert(sizeof(Cold) % 64 == 0 && sizeof(Cold) <= 512);
 
 TEST(Owner, SurvivesTheFlowTable) {
     std::mt19937_64 random{test::seed()};

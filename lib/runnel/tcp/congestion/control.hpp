@@ -8,7 +8,10 @@
 #include "runnel/base/time.hpp"
 #include "runnel/tcp/config.hpp"
 #include "runnel/tcp/congestion/ack_sample.hpp"
+#include "runnel/tcp/congestion/cubic.hpp"
+#include "runnel/tcp/congestion/fixed_window.hpp"
 #include "runnel/tcp/congestion/newreno.hpp"
+#include "runnel/tcp/congestion/reduction.hpp"
 #include "runnel/tcp/congestion/window.hpp"
 
 namespace runnel::tcp {
@@ -18,13 +21,16 @@ namespace runnel::tcp {
 /// flight or queued, and longer where `keeps_state`.
 template <class T>
 concept CongestionControl = requires(typename T::State& state, const typename T::State& seen,
-                                     const CongestionWindow& window, const AckSample& ack, Instant now) {
+                                     const CongestionWindow& window, const AckSample& ack, Instant now,
+                                     Reduction why) {
     /// A loss, a time-out or an ECN mark ends a round with `flight` octets outstanding: the new ssthresh.
     /// Called once for each reduction; `cwnd` is the caller's to set.
-    { T::ssthresh_after_loss(state, window, std::uint32_t{}, now) }
+    { T::ssthresh_after_loss(state, window, std::uint32_t{}, now, why) }
     noexcept->std::same_as<std::uint32_t>;
-    /// An ACK delivered something. Called outside of recovery; in recovery too where `owns_window`, which
-    /// means that the control sets `cwnd` at all times and neither PRR nor ssthresh do.
+    /// An ACK delivered something. Called outside of fast recovery; in it too where `owns_window`, which
+    /// means that the control sets `cwnd` at all times and neither PRR nor ssthresh do. After a time-out the
+    /// caller sets the loss window of one segment for each control (RFC 5681 section 3.1), and the control
+    /// goes on from there.
     { T::acknowledged(state, window, ack) }
     noexcept;
     /// The last reduction was a mistake: `cwnd` and `ssthresh` have been restored, now the rest is.
@@ -36,21 +42,16 @@ concept CongestionControl = requires(typename T::State& state, const typename T:
     requires std::same_as<const bool, decltype(T::owns_window)>;
     requires std::same_as<const bool, decltype(T::keeps_state)>;
 };
+static_assert(CongestionControl<Cubic>);
 static_assert(CongestionControl<NewReno>);
+static_assert(CongestionControl<FixedWindow>);
 
 /// What a connection's control remembers: which member is meant says the algorithm. Zeroed at first.
 union CongestionState {
+    Cubic::State cubic;
     NewReno::State newreno;
+    FixedWindow::State none;
 };
-
-/// Whether the state outlives the data in flight: the connection keeps its cold block then.
-[[nodiscard]] constexpr bool keeps_congestion_state(CongestionAlgorithm algorithm) noexcept {
-    switch (algorithm) {
-        case CongestionAlgorithm::newreno:
-            break;
-    }
-    return NewReno::keeps_state;
-}
 
 /// Calls `use(Control{}, state)` with the congestion control that `algorithm` names and its part of the
 /// state.
@@ -59,9 +60,25 @@ decltype(auto) with_congestion_control(CongestionAlgorithm algorithm, Congestion
                                        Use&& use) noexcept {
     switch (algorithm) {
         case CongestionAlgorithm::newreno:
+            return use(NewReno{}, state.newreno);
+        case CongestionAlgorithm::none:
+            return use(FixedWindow{}, state.none);
+        case CongestionAlgorithm::cubic:
             break;
     }
-    return use(NewReno{}, state.newreno);
+    return use(Cubic{}, state.cubic);
+}
+
+/// The member of that name of the control that `algorithm` names.
+[[nodiscard]] inline bool owns_window(CongestionAlgorithm algorithm) noexcept {
+    CongestionState unused{};
+    return with_congestion_control(algorithm, unused,
+                                   [](auto control, auto&) noexcept { return control.owns_window; });
+}
+[[nodiscard]] inline bool keeps_state(CongestionAlgorithm algorithm) noexcept {
+    CongestionState unused{};
+    return with_congestion_control(algorithm, unused,
+                                   [](auto control, auto&) noexcept { return control.keeps_state; });
 }
 
 }  // namespace runnel::tcp

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "runnel/tcp/congestion/ack_sample.hpp"
+#include "runnel/tcp/congestion/reduction.hpp"
 #include "runnel/tcp/congestion/window.hpp"
 
 namespace runnel::tcp {
@@ -19,23 +20,21 @@ struct NewReno {
 
     /// Half of what was outstanding (RFC 5681 equation 4).
     static std::uint32_t ssthresh_after_loss(State& state, const CongestionWindow& window,
-                                             std::uint32_t flight, Instant) noexcept {
+                                             std::uint32_t flight, Instant, Reduction) noexcept {
         state.acked_in_avoidance = 0;
         return std::max(flight / 2, 2 * window.mss);
     }
 
-    /// A window that was not used to at least the half says nothing of the path and does not grow (RFC 7661
-    /// section 4.3).
     static void acknowledged(State& state, const CongestionWindow& window, const AckSample& ack) noexcept {
-        if (ack.flight_before < window.cwnd / 2) return;
-        if (window.cwnd < window.ssthresh) {
-            window.cwnd += std::min(ack.acknowledged, window.mss);
+        if (!window.used(ack.flight_before)) return;
+        if (window.slow_start()) {
+            window.grow(std::min(ack.acknowledged, window.mss));
             return;
         }
         state.acked_in_avoidance += ack.acknowledged;
         if (state.acked_in_avoidance >= window.cwnd) {
             state.acked_in_avoidance -= window.cwnd;
-            window.cwnd += window.mss;
+            window.grow(window.mss);
         }
     }
 
