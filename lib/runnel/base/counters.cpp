@@ -57,6 +57,15 @@ constexpr Row<Counter> counter_rows[] = {
     {Counter::tcp_time_wait_reopened, {"tcp_time_wait_reopened", "Connections in TIME-WAIT that a new SYN replaced (RFC 6191)."}},
     {Counter::tcp_time_wait_recycled, {"tcp_time_wait_recycled", "Connections in TIME-WAIT given up early because their table was full."}},
     {Counter::tcp_timed_out, {"tcp_timed_out", "Established connections given up because the peer had stopped answering."}},
+    {Counter::tcp_syn_cookies_sent, {"tcp_syn_cookies_sent", "SYN-ACKs sent with a cookie, without a half-open connection (RFC 4987)."}},
+    {Counter::tcp_syn_cookies_accepted, {"tcp_syn_cookies_accepted", "Connections that a cookie's ACK brought about."}},
+    {Counter::tcp_syn_cookies_refused, {"tcp_syn_cookies_refused", "ACKs to a listener, while cookies were out, that carried none: forged, too old, or of another connection."}},
+    {Counter::tcp_syn_floods, {"tcp_syn_floods", "SYN floods that began."}},
+    {Counter::tcp_syn_scans, {"tcp_syn_scans", "Port scans with SYNs that began."}},
+    {Counter::tcp_fin_scans, {"tcp_fin_scans", "Port scans with FINs that began."}},
+    {Counter::tcp_null_scans, {"tcp_null_scans", "Port scans with no flag that began."}},
+    {Counter::tcp_xmas_scans, {"tcp_xmas_scans", "Port scans with FIN and URG or PSH that began."}},
+    {Counter::tcp_ack_scans, {"tcp_ack_scans", "Port scans with bare ACKs that began."}},
 };
 
 constexpr Row<DropReason> drop_rows[] = {

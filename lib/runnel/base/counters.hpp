@@ -54,6 +54,15 @@ enum class Counter : std::uint8_t {
     tcp_time_wait_reopened,
     tcp_time_wait_recycled,
     tcp_timed_out,
+    tcp_syn_cookies_sent,
+    tcp_syn_cookies_accepted,
+    tcp_syn_cookies_refused,
+    tcp_syn_floods,
+    tcp_syn_scans,
+    tcp_fin_scans,
+    tcp_null_scans,
+    tcp_xmas_scans,
+    tcp_ack_scans,
     count_
 };
 

@@ -1,4 +1,4 @@
-// SipHash of two words: a hash that nobody without the key can aim (J.-P. Aumasson and D. J. Bernstein,
+// SipHash of a few words: a hash that nobody without the key can aim (J.-P. Aumasson and D. J. Bernstein,
 // "SipHash: a fast short-input PRF", 2012). RFC 6528 and RFC 6056 ask for such a function, and so does the
 // flow table.
 #pragma once
@@ -16,9 +16,9 @@ struct HashKey {
 
 namespace detail {
 
-/// SipHash-c-d of the sixteen octets that `a` and `b` are in little-endian order.
-template <int compression_rounds, int finalization_rounds>
-[[nodiscard]] constexpr std::uint64_t siphash(HashKey key, std::uint64_t a, std::uint64_t b) noexcept {
+/// SipHash-c-d of the octets that the words are in little-endian order.
+template <int compression_rounds, int finalization_rounds, class... Words>
+[[nodiscard]] constexpr std::uint64_t siphash(HashKey key, Words... words) noexcept {
     std::uint64_t v0 = key.k0 ^ 0x736f6d6570736575U;
     std::uint64_t v1 = key.k1 ^ 0x646f72616e646f6dU;
     std::uint64_t v2 = key.k0 ^ 0x6c7967656e657261U;
@@ -42,9 +42,9 @@ template <int compression_rounds, int finalization_rounds>
         rounds(compression_rounds);
         v0 ^= word;
     };
-    compress(a);
-    compress(b);
-    compress(std::uint64_t{16} << 56);  // the length of the message in the top octet ends it
+    (compress(words), ...);
+    compress(std::uint64_t{8 * sizeof...(words)}
+             << 56);  // the length of the message in the top octet ends it
     v2 ^= 0xff;
     rounds(finalization_rounds);
     return v0 ^ v1 ^ v2 ^ v3;
@@ -60,6 +60,10 @@ template <int compression_rounds, int finalization_rounds>
 /// For what peers see: initial sequence numbers and ports.
 [[nodiscard]] constexpr std::uint64_t siphash_2_4(HashKey key, std::uint64_t a, std::uint64_t b) noexcept {
     return detail::siphash<2, 4>(key, a, b);
+}
+[[nodiscard]] constexpr std::uint64_t siphash_2_4(HashKey key, std::uint64_t a, std::uint64_t b,
+                                                  std::uint64_t c) noexcept {
+    return detail::siphash<2, 4>(key, a, b, c);
 }
 
 /// A key from the kernel's random numbers (getrandom(2)). Throws `std::system_error` where there are none.

@@ -46,8 +46,9 @@ struct Stack::Parts {
           stash(mbufs, {config.mbuf_stash, config.mbuf_reserve}),
           internet(config.ip, {derive(secret, 1).k0, derive(secret, 1).k1}, counters, stash, queue),
           udp(config.udp, internet, counters, stash),
-          tcp(config.tcp, {derive(secret, 2), derive(secret, 3), derive(secret, 4)}, internet, counters,
-              stash, queue) {}
+          tcp(config.tcp,
+              {derive(secret, 2), derive(secret, 3), derive(secret, 4), derive(secret, 5), derive(secret, 6)},
+              internet, counters, stash, queue) {}
 
     Counters counters;
     TransmitQueue queue;

@@ -16,6 +16,15 @@ enum class CongestionAlgorithm : std::uint8_t {
               ///< one's own
 };
 
+/// When a SYN is answered with a cookie (syn_cookies.hpp) instead of an entry in the half-open table.
+enum class SynCookieUse : std::uint8_t {
+    never,      ///< a full table drops the SYN
+    when_full,  ///< where the table has no room
+    always,     ///< none is kept but for a SYN that reopens TIME-WAIT
+};
+
+class Observer;
+
 struct Config {
     // -- capacities: every pool is sized at start and never grows
     std::uint32_t connections = 65536;  ///< connections with a TCB at once
@@ -65,6 +74,8 @@ struct Config {
     // -- defence
     std::uint32_t challenge_acks_per_second =
         10;  ///< a connection (RFC 5961 section 7); never a global limit
+    SynCookieUse syn_cookies = SynCookieUse::when_full;
+    Observer* observer = nullptr;  ///< hears of floods and scans (attack.hpp); not owned, outlives the stack
 };
 
 }  // namespace runnel::tcp

@@ -30,7 +30,7 @@ namespace runnel::tcp {
 
 /// The keys of a start, each for one purpose.
 struct Secrets {
-    HashKey flow, isn, ports;
+    HashKey flow, isn, ports, cookies, detectors;
 };
 
 /// The congestion window at the start and after an idle time (RFC 6928, RFC 5681 section 3.1).

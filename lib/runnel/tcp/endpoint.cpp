@@ -199,6 +199,7 @@ void Endpoint::receive_error(const ip::IcmpError& error) noexcept {
 
 void Endpoint::advance() noexcept {
     parts_->timers.advance();
+    parts_->defence.advance();
 }
 
 bool Endpoint::send_pending(std::size_t frames) noexcept {
@@ -227,8 +228,8 @@ bool Endpoint::send_pending(std::size_t frames) noexcept {
 Instant Endpoint::next_deadline() const noexcept {
     const Core& core = parts_->core;
     if (core.output_wanted()) return core.now;
-    return std::min(
-        {core.timers.next_deadline(), core.half_open_timers.next_deadline(), core.time_wait_deadline()});
+    return std::min({core.timers.next_deadline(), core.half_open_timers.next_deadline(),
+                     core.time_wait_deadline(), parts_->defence.next_deadline()});
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ struct alignas(64) HalfOpen {
     bool window_scaling : 1;
     bool timestamps : 1;
     bool sack_permitted : 1;
+    bool ecn : 1;  // the SYN asked for ECN (RFC 3168 section 6.1.1)
     std::uint8_t retransmissions;
     ChallengeThrottle challenges;
 

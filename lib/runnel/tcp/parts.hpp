@@ -5,6 +5,7 @@
 
 #include "runnel/tcp/acknowledgement.hpp"
 #include "runnel/tcp/core.hpp"
+#include "runnel/tcp/defence.hpp"
 #include "runnel/tcp/endpoint.hpp"
 #include "runnel/tcp/recovery.hpp"
 #include "runnel/tcp/segment.hpp"
@@ -21,13 +22,15 @@ struct Endpoint::Parts {
           transmission(core),
           recovery(core, transmission),
           acknowledgement(core, transmission, recovery),
-          arrival(core, transmission, acknowledgement),
+          defence(core),
+          arrival(core, transmission, acknowledgement, defence),
           timers(core, transmission, recovery, acknowledgement) {}
 
     Core core;
     Transmission transmission;
     Recovery recovery;
     Acknowledgement acknowledgement;
+    Defence defence;
     SegmentArrival arrival;
     Timers timers;
     std::array<Segment, max_burst> burst;  // of the present call: not made anew for each

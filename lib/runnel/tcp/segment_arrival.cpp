@@ -44,6 +44,7 @@ void SegmentArrival::process(Segment& segment) noexcept {
 
 void SegmentArrival::closed_state(const Segment& segment) noexcept {
     core_.counters.drop(DropReason::tcp_no_connection);
+    defence_.unexpected(segment, false);
     transmission_.send_reset_for(segment);
 }
 
@@ -58,33 +59,51 @@ void SegmentArrival::listen_state(Segment& segment, std::uint16_t listener, SeqN
         return;
     }
     if (segment.has(flag::ack)) {
+        if (accept_cookie(segment, listener)) return;
         core_.counters.drop(DropReason::tcp_no_connection);
+        defence_.unexpected(segment, true);
         transmission_.send_reset_for(segment);
         return;
     }
     // Neither SYN nor RST nor ACK, or a SYN with a FIN, which no host sends: dropped without an answer.
     if (!segment.has(flag::syn) || segment.has(flag::fin)) {
         core_.counters.drop(DropReason::tcp_listen_unexpected);
+        defence_.unexpected(segment, true);
+        return;
+    }
+    defence_.syn_arrived(segment);
+    HalfOpen half_open = half_open_of(segment, listener);
+    // What reopens TIME-WAIT needs an ISN above the old one, which no cookie is.
+    if (core_.config.syn_cookies == SynCookieUse::always && above == SeqNum{}) {
+        answer_with_cookie(half_open);
         return;
     }
     const std::uint32_t slot = core_.half_open.allocate();
-    if (slot == no_slot) {
-        core_.counters.drop(DropReason::tcp_half_open_full);
+    if (slot == no_slot || !core_.flows.insert(segment.hash, Owner{Table::half_open, slot}.encode()))
+        [[unlikely]] {
+        if (slot != no_slot) core_.half_open.free(slot);
+        if (core_.config.syn_cookies == SynCookieUse::never)
+            core_.counters.drop(DropReason::tcp_half_open_full);
+        else
+            answer_with_cookie(half_open);
         return;
     }
-    if (!core_.flows.insert(segment.hash, Owner{Table::half_open, slot}.encode())) [[unlikely]] {
-        core_.half_open.free(slot);
-        core_.counters.drop(DropReason::tcp_half_open_full);
-        return;
-    }
+    if (above != SeqNum{} && half_open.iss <= above) half_open.iss = above + 1;
+    core_.half_open[slot] = half_open;
+    core_.half_open_timers.arm(slot, core_.after(core_.config.synack_timeout));
+    transmission_.send_syn_ack(half_open);
+}
+
+// What a SYN settles, whether a table keeps it or a cookie.
+HalfOpen SegmentArrival::half_open_of(const Segment& segment, std::uint16_t listener) const noexcept {
     const wire::TcpOptions options = segment.options();
     const PeerOffer offer = peer_offer(core_.config, options);
     const InitialNumbers numbers = initial_numbers(core_.keys.isn, segment.flow, core_.now);
-    HalfOpen& half_open = core_.half_open[slot];
-    half_open = HalfOpen{};
+    constexpr std::uint8_t ecn_setup = flag::ece | flag::cwr;
+    HalfOpen half_open{};
     half_open.flow = segment.flow;
     half_open.flow_hash = segment.hash;
-    half_open.iss = above == SeqNum{} || numbers.iss > above ? numbers.iss : above + 1;
+    half_open.iss = numbers.iss;
     half_open.irs = segment.seq;
     half_open.ts_recent = options.ts_value;
     half_open.ts_offset = numbers.timestamp_offset;
@@ -98,8 +117,73 @@ void SegmentArrival::listen_state(Segment& segment, std::uint16_t listener, SeqN
     half_open.window_scaling = offer.window_scaling;
     half_open.timestamps = offer.timestamps;
     half_open.sack_permitted = offer.sack_permitted;
-    core_.half_open_timers.arm(slot, core_.after(core_.config.synack_timeout));
+    half_open.ecn = (segment.flags & ecn_setup) == ecn_setup;
+    return half_open;
+}
+
+// The SYN-ACK carries all that is known of the peer, and nothing is kept (syn_cookies.hpp).
+void SegmentArrival::answer_with_cookie(HalfOpen half_open) noexcept {
+    half_open.iss = defence_.cookies.make(half_open.flow, half_open.irs, half_open.peer_mss, core_.now);
+    if (half_open.timestamps) {
+        const std::uint32_t stamp = timestamp_with({.snd_wscale = half_open.snd_wscale,
+                                                    .window_scaling = half_open.window_scaling,
+                                                    .sack_permitted = half_open.sack_permitted,
+                                                    .ecn = half_open.ecn},
+                                                   core_.ts_clock + half_open.ts_offset);
+        half_open.ts_offset = stamp - core_.ts_clock;
+    } else {
+        half_open.window_scaling = false;
+        half_open.sack_permitted = false;
+        half_open.ecn = false;
+    }
+    core_.counters.add(Counter::tcp_syn_cookies_sent);
     transmission_.send_syn_ack(half_open);
+}
+
+// An ACK that carries a cookie of ours completes the handshake that the cookie stands for; false: it carries
+// none.
+bool SegmentArrival::accept_cookie(Segment& segment, std::uint16_t listener) noexcept {
+    if (segment.has(flag::syn) || !defence_.cookies.outstanding(core_.now)) return false;
+    const SeqNum iss = segment.ack - 1;
+    const SeqNum irs = segment.seq - 1;
+    const std::optional<std::uint16_t> mss = defence_.cookies.check(segment.flow, irs, iss, core_.now);
+    if (!mss) {
+        core_.counters.add(Counter::tcp_syn_cookies_refused);
+        return false;
+    }
+    const std::uint32_t connection = core_.new_tcb(segment.flow, segment.hash);
+    if (connection == no_slot ||
+        !core_.flows.insert(segment.hash, Owner{Table::connection, connection}.encode())) {
+        // The peer sends again what this segment carried, or the next: its next chance (RFC 4987).
+        if (connection != no_slot) core_.tcbs.free(connection);
+        core_.counters.drop(DropReason::tcp_connections_full);
+        return true;
+    }
+    const std::uint32_t ts_offset = initial_numbers(core_.keys.isn, segment.flow, core_.now).timestamp_offset;
+    // Timestamps are agreed on where the peer echoes one that can be the SYN-ACK's.
+    const bool timestamps =
+        core_.config.timestamps && segment.timestamps &&
+        core_.ts_clock + ts_offset - segment.ts_echo <= 2 * (SynCookies::slot_length / 1ms);
+    const CookieOptions options = timestamps ? options_in_timestamp(segment.ts_echo) : CookieOptions{};
+    HalfOpen half_open{};
+    half_open.flow = segment.flow;
+    half_open.flow_hash = segment.hash;
+    half_open.iss = iss;
+    half_open.irs = irs;
+    half_open.ts_recent = segment.ts_value;
+    half_open.ts_offset = ts_offset;
+    half_open.peer_mss = *mss;
+    half_open.rcv_wnd = syn_window(core_.config);
+    half_open.listener = listener;
+    half_open.timestamps = timestamps;
+    half_open.window_scaling = core_.config.window_scaling && options.window_scaling;
+    half_open.snd_wscale = (half_open.window_scaling ? options.snd_wscale : 0) & 0xf;
+    half_open.rcv_wscale = (half_open.window_scaling ? receive_window_shift(core_.config) : 0) & 0xf;
+    half_open.sack_permitted = core_.config.sack && options.sack_permitted;
+    half_open.ecn = options.ecn;
+    core_.counters.add(Counter::tcp_syn_cookies_accepted);
+    open_passive(connection, half_open, segment, false);
+    return true;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -173,11 +257,11 @@ void SegmentArrival::syn_sent_synchronize(std::uint32_t slot, Tcb& tcb, Segment&
 }
 
 // Both sides of the handshake end here: the round trip is known, the window opens, the application hears of
-// it.
-void SegmentArrival::established(std::uint32_t slot, Tcb& tcb) noexcept {
+// it. `timed`: it is known when the SYN or SYN-ACK left.
+void SegmentArrival::established(std::uint32_t slot, Tcb& tcb, bool timed) noexcept {
     const std::uint32_t sent_at = tcb.round_trip.rttvar_4;
     tcb.round_trip = {};
-    if (!tcb.handshake_retransmitted) tcb.round_trip.sample(core_.us - sent_at);
+    if (timed && !tcb.handshake_retransmitted) tcb.round_trip.sample(core_.us - sent_at);
     tcb.backoff = 0;
     core_.stop_timer(tcb);
     tcb.state = tcb.fin_queued ? State::fin_wait_1 : State::established;
@@ -234,6 +318,7 @@ void SegmentArrival::half_open_state(std::uint32_t slot, Segment& segment) noexc
         if (segment.seq == half_open.rcv_nxt()) {
             core_.counters.add(Counter::tcp_resets_in);
             core_.forget_half_open(slot);
+            defence_.handshake_reset(segment);
             return;
         }
         core_.counters.drop(DropReason::tcp_reset_challenged);
@@ -255,6 +340,17 @@ void SegmentArrival::half_open_state(std::uint32_t slot, Segment& segment) noexc
         return;
     }
     if (segment.ack != half_open.iss + 1) {
+        // The peer may answer a cookie of before: its SYN came twice, and the table had room for the second.
+        const std::uint16_t listener = half_open.listener;
+        const auto answers_cookie = [&]() noexcept {
+            return defence_.cookies.outstanding(core_.now) &&
+                   defence_.cookies.check(segment.flow, segment.seq - 1, segment.ack - 1, core_.now);
+        };
+        if (answers_cookie()) {
+            core_.forget_half_open(slot);
+            accept_cookie(segment, listener);
+            return;
+        }
         core_.counters.drop(DropReason::tcp_bad_ack);
         transmission_.send_reset_for(segment);
         return;
@@ -278,7 +374,12 @@ void SegmentArrival::complete_handshake(std::uint32_t slot, Segment& segment) no
                         Owner{Table::connection, connection}.encode());
     core_.half_open_timers.cancel(slot);
     core_.half_open.free(slot);
+    open_passive(connection, half_open, segment, true);
+}
 
+// The connection that a half-open one becomes. `timed`: `sent_at` says when the SYN-ACK left.
+void SegmentArrival::open_passive(std::uint32_t connection, const HalfOpen& half_open, Segment& segment,
+                                  bool timed) noexcept {
     const Listeners::Listener& listener = core_.listeners[half_open.listener];
     Tcb& tcb = core_.tcbs[connection];
     core_.handlers.add_user(listener.handler);
@@ -308,7 +409,7 @@ void SegmentArrival::complete_handshake(std::uint32_t slot, Segment& segment) no
         std::max(segment.window, static_cast<std::uint16_t>(half_open.snd_wnd >> half_open.snd_wscale));
     core_.counters.add(Counter::tcp_passive_opens);
     remember_timestamp(tcb, segment);
-    established(connection, tcb);
+    established(connection, tcb, timed);
     if (tcb.aborting) return;
     check_urg(connection, tcb, segment);
     process_text(connection, tcb, segment);

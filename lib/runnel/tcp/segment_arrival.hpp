@@ -6,6 +6,7 @@
 
 #include "runnel/tcp/acknowledgement.hpp"
 #include "runnel/tcp/core.hpp"
+#include "runnel/tcp/defence.hpp"
 #include "runnel/tcp/segment.hpp"
 #include "runnel/tcp/transmission.hpp"
 
@@ -13,8 +14,9 @@ namespace runnel::tcp {
 
 class SegmentArrival {
   public:
-    SegmentArrival(Core& core, Transmission& transmission, Acknowledgement& acknowledgement) noexcept
-        : core_(core), transmission_(transmission), acknowledgement_(acknowledgement) {}
+    SegmentArrival(Core& core, Transmission& transmission, Acknowledgement& acknowledgement,
+                   Defence& defence) noexcept
+        : core_(core), transmission_(transmission), acknowledgement_(acknowledgement), defence_(defence) {}
 
     /// Processes one segment of whatever owner. Takes `segment.mbuf`: it is null afterwards where somebody
     /// keeps the mbuf, else the caller's to put back.
@@ -24,6 +26,9 @@ class SegmentArrival {
     // 3.10.7.1 and 3.10.7.2
     void closed_state(const Segment& segment) noexcept;
     void listen_state(Segment& segment, std::uint16_t listener, SeqNum above) noexcept;
+    [[nodiscard]] HalfOpen half_open_of(const Segment& segment, std::uint16_t listener) const noexcept;
+    void answer_with_cookie(HalfOpen half_open) noexcept;
+    bool accept_cookie(Segment& segment, std::uint16_t listener) noexcept;
     // 3.10.7.3
     void syn_sent_state(std::uint32_t slot, Segment& segment) noexcept;
     void syn_sent_synchronize(std::uint32_t slot, Tcb& tcb, Segment& segment, bool acknowledged) noexcept;
@@ -31,6 +36,8 @@ class SegmentArrival {
     void half_open_state(std::uint32_t slot, Segment& segment) noexcept;
     void acknowledge_half_open(const HalfOpen& half_open) noexcept;
     void complete_handshake(std::uint32_t slot, Segment& segment) noexcept;
+    void open_passive(std::uint32_t connection, const HalfOpen& half_open, Segment& segment,
+                      bool timed) noexcept;
     // 3.10.7.4, for TIME-WAIT
     void time_wait_state(std::uint32_t slot, Segment& segment) noexcept;
     // 3.10.7.4, for all others, step by step; false: the segment goes no further
@@ -51,11 +58,12 @@ class SegmentArrival {
     void deliver(std::uint32_t slot, Tcb& tcb, rte_mbuf* payload) noexcept;
     void hold_out_of_order(Tcb& tcb, Segment& segment, bool fin) noexcept;
     void acknowledge_text(std::uint32_t slot, Tcb& tcb, bool at_once) noexcept;
-    void established(std::uint32_t slot, Tcb& tcb) noexcept;
+    void established(std::uint32_t slot, Tcb& tcb, bool timed = true) noexcept;
 
     Core& core_;
     Transmission& transmission_;
     Acknowledgement& acknowledgement_;
+    Defence& defence_;
 };
 
 }  // namespace runnel::tcp

@@ -59,11 +59,13 @@ TEST(SipHash, AgreesWithTheAlgorithmWrittenOctetByOctet) {
     std::mt19937_64 random{test::seed()};
     for (int i = 0; i < 1000; ++i) {
         const HashKey key{random(), random()};
-        const std::array<std::uint64_t, 2> words{random(), random()};
-        std::array<std::uint8_t, 16> octets{};
-        for (std::size_t j = 0; j < 16; ++j) octets[j] = static_cast<std::uint8_t>(words[j / 8] >> j % 8 * 8);
-        ASSERT_EQ(siphash_2_4(key, words[0], words[1]), siphash_of_octets(2, 4, key, octets));
-        ASSERT_EQ(siphash_1_3(key, words[0], words[1]), siphash_of_octets(1, 3, key, octets));
+        const std::array<std::uint64_t, 3> words{random(), random(), random()};
+        std::array<std::uint8_t, 24> octets{};
+        for (std::size_t j = 0; j < 24; ++j) octets[j] = static_cast<std::uint8_t>(words[j / 8] >> j % 8 * 8);
+        const std::span<const std::uint8_t> sixteen = std::span{octets}.first(16);
+        ASSERT_EQ(siphash_2_4(key, words[0], words[1]), siphash_of_octets(2, 4, key, sixteen));
+        ASSERT_EQ(siphash_1_3(key, words[0], words[1]), siphash_of_octets(1, 3, key, sixteen));
+        ASSERT_EQ(siphash_2_4(key, words[0], words[1], words[2]), siphash_of_octets(2, 4, key, octets));
     }
 }
 
