@@ -1,0 +1,158 @@
+#include "settings.hpp"
+
+#include <array>
+#include <charconv>
+#include <fstream>
+#include <limits>
+#include <stdexcept>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace runnel::packetdrill {
+
+namespace {
+
+template <typename Number>
+Number number(std::string_view name, std::string_view text) {
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    constexpr auto limit = std::uint64_t{std::numeric_limits<Number>::max()};
+    if (error != std::errc{} || end != text.data() + text.size() || value > limit)
+        throw std::invalid_argument(
+            fmt::format("so_flags: {} = \"{}\": give a whole number up to {}", name, text, limit));
+    return static_cast<Number>(value);
+}
+
+bool truth(std::string_view name, std::string_view text) {
+    return number<std::uint8_t>(name, text) != 0;
+}
+
+Duration milliseconds(std::string_view name, std::string_view text) {
+    return std::chrono::milliseconds{number<std::uint32_t>(name, text)};
+}
+
+tcp::CongestionAlgorithm congestion(std::string_view name, std::string_view text) {
+    static constexpr std::array<std::pair<std::string_view, tcp::CongestionAlgorithm>, 2> known{{
+        {"newreno", tcp::CongestionAlgorithm::newreno},
+        {"reno", tcp::CongestionAlgorithm::newreno},
+    }};
+    for (const auto& [word, algorithm] : known)
+        if (word == text) return algorithm;
+    throw std::invalid_argument(
+        fmt::format("so_flags: {} = \"{}\": not a congestion control that the stack has", name, text));
+}
+
+using Name = std::string_view;
+
+struct Setting {
+    std::string_view name;
+    void (*apply)(StackConfig& config, Name name, std::string_view value);
+};
+
+// Times are in milliseconds, sizes in octets. One line a setting.
+constexpr Setting settings[] = {
+    {"congestion", [](auto& c, Name n, auto v) { c.tcp.congestion = congestion(n, v); }},
+    {"delayed_ack", [](auto& c, Name n, auto v) { c.tcp.delayed_ack = milliseconds(n, v); }},
+    {"fin_wait_2_timeout", [](auto& c, Name n, auto v) { c.tcp.fin_wait_2_timeout = milliseconds(n, v); }},
+    {"initial_window", [](auto& c, Name n, auto v) { c.tcp.initial_window = number<std::uint16_t>(n, v); }},
+    {"max_rto", [](auto& c, Name n, auto v) { c.tcp.max_rto = milliseconds(n, v); }},
+    {"min_peer_mss", [](auto& c, Name n, auto v) { c.tcp.min_peer_mss = number<std::uint16_t>(n, v); }},
+    {"min_rto", [](auto& c, Name n, auto v) { c.tcp.min_rto = milliseconds(n, v); }},
+    {"mtu", [](auto& c, Name n, auto v) { c.ip.interfaces[0].mtu = number<std::uint16_t>(n, v); }},
+    {"r2", [](auto& c, Name n, auto v) { c.tcp.r2 = milliseconds(n, v); }},
+    {"receive_buffer", [](auto& c, Name n, auto v) { c.tcp.receive_buffer = number<std::uint32_t>(n, v); }},
+    {"send_buffer", [](auto& c, Name n, auto v) { c.tcp.send_buffer = number<std::uint32_t>(n, v); }},
+    {"syn_retries", [](auto& c, Name n, auto v) { c.tcp.syn_retries = number<std::uint8_t>(n, v); }},
+    {"syn_timeout", [](auto& c, Name n, auto v) { c.tcp.syn_timeout = milliseconds(n, v); }},
+    {"synack_retries", [](auto& c, Name n, auto v) { c.tcp.synack_retries = number<std::uint8_t>(n, v); }},
+    {"synack_timeout", [](auto& c, Name n, auto v) { c.tcp.synack_timeout = milliseconds(n, v); }},
+    {"time_wait", [](auto& c, Name n, auto v) { c.tcp.time_wait_duration = milliseconds(n, v); }},
+    {"timestamps", [](auto& c, Name n, auto v) { c.tcp.timestamps = truth(n, v); }},
+    {"ttl", [](auto& c, Name n, auto v) { c.ip.ttl = number<std::uint8_t>(n, v); }},
+    {"window_scaling", [](auto& c, Name n, auto v) { c.tcp.window_scaling = truth(n, v); }},
+};
+
+struct Sysctl {
+    const char* name;  // below net.ipv4
+    std::string_view setting;
+    int word = 0;  // which of its numbers
+};
+
+constexpr Sysctl sysctls[] = {
+    {"tcp_rmem", "receive_buffer", 2},        {"tcp_syn_retries", "syn_retries"},
+    {"tcp_synack_retries", "synack_retries"}, {"tcp_timestamps", "timestamps"},
+    {"tcp_window_scaling", "window_scaling"}, {"tcp_wmem", "send_buffer", 2},
+};
+
+std::string read_sysctl(const Sysctl& sysctl) {
+    std::ifstream file{std::string{"/proc/sys/net/ipv4/"} + sysctl.name};
+    std::string word;
+    for (int i = 0; i <= sysctl.word && file >> word; ++i) {
+    }
+    return file ? word : std::string{};
+}
+
+}  // namespace
+
+Settings::Settings(std::string_view so_flags) {
+    const auto take = [&so_flags] {
+        const std::size_t comma = so_flags.find(',');
+        const std::string_view part = so_flags.substr(0, comma);
+        so_flags.remove_prefix(comma == std::string_view::npos ? so_flags.size() : comma + 1);
+        return part;
+    };
+    const std::string_view text = take();
+    const auto address = parse_ip_address(text);
+    if (!address || !address->is_v4())
+        throw std::invalid_argument(fmt::format(
+            "so_flags begin with \"{}\": give the stack's IPv4 address first, as in 192.168.0.1,timestamps=0",
+            text));
+    address_ = address->v4();
+    while (!so_flags.empty()) {
+        const std::string_view part = take();
+        const std::size_t equals = part.find('=');
+        if (equals == std::string_view::npos)
+            throw std::invalid_argument(fmt::format("so_flags: \"{}\": give name=value", part));
+        given_.insert_or_assign(std::string{part.substr(0, equals)}, std::string{part.substr(equals + 1)});
+    }
+    for (const Sysctl& sysctl : sysctls) sysctls_[sysctl.name] = read_sysctl(sysctl);
+    (void)config();  // complains now, not at the first socket
+}
+
+void Settings::apply(StackConfig& config, std::string_view name, std::string_view value) const {
+    for (const Setting& setting : settings)
+        if (setting.name == name) return setting.apply(config, name, value);
+    std::string known;
+    for (const Setting& setting : settings) known += fmt::format(" {}", setting.name);
+    throw std::invalid_argument(fmt::format("so_flags: no setting \"{}\"; there are:{}", name, known));
+}
+
+StackConfig Settings::config() const {
+    StackConfig config;
+    ip::InterfaceConfig interface;
+    interface.mac = stack_mac;
+    interface.address = address_;
+    interface.prefix_length = 32;
+    config.ip.interfaces.push_back(interface);
+    const Ipv4Address gateway{address_.value ^ 1};
+    config.ip.routes.push_back({Ipv4Address{}, 0, gateway, 0});
+    config.ip.neighbours.push_back({gateway, script_mac, 0});
+    config.ip.neighbour_capacity = 64;
+    config.tcp.connections = 64;
+    config.tcp.half_open = 64;
+    config.tcp.time_wait = 64;
+    config.tcp.send_buffer = 4 * 1024 * 1024;
+    config.transmit_queue = 4096;
+    config.mbuf_stash = 128;
+    config.mbuf_reserve = 16;
+
+    for (const Sysctl& sysctl : sysctls)
+        if (const std::string value = read_sysctl(sysctl);
+            !value.empty() && value != sysctls_.at(sysctl.name))
+            apply(config, sysctl.setting, value);
+    for (const auto& [name, value] : given_) apply(config, name, value);
+    return config;
+}
+
+}  // namespace runnel::packetdrill

@@ -1,0 +1,53 @@
+#include "socket_options.hpp"
+
+#include <algorithm>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+namespace runnel::packetdrill {
+
+namespace {
+
+constexpr std::uint32_t octets(int value) {
+    return static_cast<std::uint32_t>(std::max(value, 1));
+}
+
+constexpr SocketOption table[] = {
+    {SOL_SOCKET, SO_REUSEADDR, 0},  // an address in TIME-WAIT can always be listened on
+    {SOL_SOCKET, SO_REUSEPORT, 0},
+    {.level = SOL_SOCKET,
+     .name = SO_RCVBUF,
+     .initial = 256 * 1024,
+     .before_start = [](StackConfig& c, int value) { c.tcp.receive_buffer = octets(value); }},
+    {SOL_SOCKET, SO_SNDBUF, 4 * 1024 * 1024},  // Socket::send_room
+
+    {.level = IPPROTO_TCP,
+     .name = TCP_MAXSEG,
+     .initial = 536,
+     .read =
+         [](const tcp::ConnectionInfo& info) {
+             return info.mss != 0 ? std::optional<int>(info.mss) : std::nullopt;
+         }},
+    {.level = IPPROTO_TCP,
+     .name = TCP_NODELAY,
+     .initial = 0,
+     .on_connect = [](tcp::ConnectOptions& o, int value) { o.nagle = value == 0; },
+     .on_listen = [](tcp::ListenOptions& o, int value) { o.nagle = value == 0; },
+     .on_connection = [](tcp::Connection& c, int value) { return c.set_nagle(value == 0); }},
+    {.level = IPPROTO_TCP,
+     .name = TCP_USER_TIMEOUT,
+     .initial = 0,
+     .on_connection = [](tcp::Connection& c,
+                         int value) { return c.set_user_timeout(std::chrono::milliseconds{value}); }},
+};
+static_assert(std::size(table) <= most_socket_options);
+
+}  // namespace
+
+std::span<const SocketOption> socket_options() {
+    return table;
+}
+
+}  // namespace runnel::packetdrill
