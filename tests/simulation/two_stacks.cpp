@@ -2,6 +2,7 @@
 // and in order, both sides end, and nothing is left behind.
 #include <gtest/gtest.h>
 
+#include "aftermath.hpp"
 #include "application.hpp"
 #include "seed.hpp"
 
@@ -10,13 +11,6 @@ namespace {
 
 using tcp::CloseReason;
 using tcp::Error;
-
-/// How to run the present test again, with this seed first.
-std::string replay(std::uint64_t seed) {
-    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-    return "replay: RUNNEL_SEED=" + std::to_string(seed) +
-           " tests/simulation/simulation --gtest_filter=" + info->test_suite_name() + "." + info->name();
-}
 
 LinkConfig random_link(std::mt19937_64& random) {
     const auto pick = [&](auto... values) {
@@ -41,28 +35,6 @@ void patient(StackConfig& config, int) {
     config.tcp.synack_retries = 12;
     // A peer that has lost ACK after ACK sends its last octets again a minute apart.
     config.tcp.time_wait_duration = 20min;
-}
-
-/// After the last connection: timers, slots and frames are all gone.
-void expect_nothing_left(World& world, std::uint32_t connections = 64) {
-    EXPECT_TRUE(world.drain(world.now() + 2h)) << "something still happens long after the end";
-    for (int i = 0; i < 2; ++i) {
-        EXPECT_EQ(world.stack(i).next_deadline(), never);
-        struct Deaf : tcp::Handler {
-            tcp::Ownership data(tcp::Connection, rte_mbuf&) noexcept override {
-                return tcp::Ownership::returned;
-            }
-        };
-        static Deaf deaf;
-        tcp::ConnectOptions options;
-        options.remote_address = World::address(1 - i);
-        options.remote_port = 9;
-        options.handler = &deaf;
-        std::uint32_t free = 0;
-        while (free <= connections && world.stack(i).connect(options).error == Error::none) ++free;
-        EXPECT_EQ(free, connections) << "slots were lost";
-    }
-    for (const std::string& problem : world.problems()) ADD_FAILURE() << problem;
 }
 
 TEST(Simulation, EveryOctetArrivesOnceAndInOrderWhateverTheWireDoes) {

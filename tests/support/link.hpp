@@ -1,12 +1,13 @@
 // A simulated wire between two stacks, in virtual time: what it does to frames is drawn from a seed.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <random>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "runnel/base/time.hpp"
 
@@ -14,18 +15,49 @@
 
 namespace runnel::test {
 
-/// What a wire does to the frames of one direction. Probabilities are out of 1.
+/// Loss in bursts, the model of Gilbert and Elliott: the wire is good or bad, and a frame moves it from one
+/// to the other before it is judged. Probabilities are out of 1.
+struct BurstLoss {
+    double begin = 0;  ///< a frame turns a good wire bad
+    double end = 1;    ///< a frame turns a bad wire good: a burst lasts 1/end frames on average
+    double loss = 1;   ///< of a frame while the wire is bad
+
+    /// The share of all frames that is lost.
+    [[nodiscard]] double mean() const { return begin == 0 ? 0 : loss * begin / (begin + end); }
+};
+
+/// What a wire does to the frames of one direction. Probabilities are out of 1. A frame is lost or not, then
+/// waits in the buffer for its turn at the rate, then travels for the delay; what reorders does so after the
+/// buffer.
 struct LinkConfig {
     double loss = 0;
+    BurstLoss bursts{};  ///< besides `loss`
     double duplication = 0;
     double corruption = 0;  ///< one bit of the IP packet is turned: its checksums must catch it
     Duration delay = 1ms;
-    Duration jitter{};                ///< up to so much more, drawn for each frame: it reorders
-    std::uint64_t bits_a_second = 0;  ///< 0: no limit
+    Duration jitter{};      ///< up to so much more, drawn for each frame: it reorders
+    double reordering = 0;  ///< a frame is late by `reorder_delay`, and the next overtake it
+    Duration reorder_delay{};
+    std::uint64_t bits_a_second = 0;  ///< 0: no limit. A frame counts with 24 octets of preamble, FCS and gap
     std::uint32_t queue = 0;          ///< frames that may wait for the wire before it drops; 0: no limit
+    std::uint64_t buffer = 0;         ///< octets that may wait for the wire before it drops; 0: no limit
+    /// Octets waiting from which on a frame is marked (CE, RFC 3168) where its sender is capable of ECN, and
+    /// dropped where it is not; 0: never.
+    std::uint64_t mark_above = 0;
 };
 
 [[nodiscard]] std::string to_string(const LinkConfig& config);
+
+/// What became of the frames.
+struct LinkCounts {
+    std::uint64_t sent = 0;
+    std::uint64_t lost = 0;     ///< by chance
+    std::uint64_t dropped = 0;  ///< for want of room, or at the threshold of marking
+    std::uint64_t marked = 0;
+    std::uint64_t duplicated = 0;
+    std::uint64_t corrupted = 0;
+    std::uint64_t reordered = 0;  ///< made late
+};
 
 /// One direction of a wire.
 class Link {
@@ -35,29 +67,40 @@ class Link {
     /// A frame is put on the wire.
     void send(Octets frame, Instant now);
     /// When the next frame arrives; `never` where none is under way.
-    [[nodiscard]] Instant next_arrival() const {
-        return under_way_.empty() ? never : under_way_.begin()->first;
-    }
+    [[nodiscard]] Instant next_arrival() const;
     /// A frame that has arrived by now; to be called while `next_arrival()` has passed.
     [[nodiscard]] Octets take();
 
     /// From here on, of frames sent: 1 cuts the wire.
     void set_loss(double probability) { config_.loss = probability; }
 
-    [[nodiscard]] std::uint64_t lost() const { return lost_; }
-    [[nodiscard]] std::uint64_t corrupted() const { return corrupted_; }
+    [[nodiscard]] const LinkConfig& config() const { return config_; }
+    [[nodiscard]] const LinkCounts& counts() const { return counts_; }
+    /// Octets that wait for the wire, the one that it sends included.
+    [[nodiscard]] std::uint64_t waiting(Instant now) const;
 
   private:
+    struct UnderWay {
+        Instant when;
+        std::uint64_t number;  // frames of one instant stay in the order in which they were sent
+        Octets frame;
+    };
     [[nodiscard]] bool happens(double probability) {
-        return std::bernoulli_distribution{probability}(random_);
+        return probability > 0 && std::bernoulli_distribution{probability}(random_);
     }
-    void deliver(Octets frame, Instant when);
+    [[nodiscard]] bool lost_by_chance();
+    [[nodiscard]] bool late_comes_first() const;
+    void damage(Octets& frame);
+    void deliver(Octets frame, Instant when, bool late);
 
     LinkConfig config_;
     std::mt19937_64 random_;
-    std::multimap<Instant, Octets> under_way_;  // frames of one instant stay in their order
-    Instant free_at_{Duration::min() / 2};      // when the wire has sent what waits
-    std::uint64_t lost_ = 0, corrupted_ = 0;
+    std::deque<UnderWay> in_order_;  // nearly all: each arrives behind the one before
+    std::multimap<std::pair<Instant, std::uint64_t>, Octets> late_;  // what others, in order, may overtake
+    Instant free_at_{Duration::min() / 2};                           // when the wire has sent what waits
+    bool bad_ = false;                                               // amid a burst of loss
+    std::uint64_t next_number_ = 0;
+    LinkCounts counts_;
 };
 
 }  // namespace runnel::test
