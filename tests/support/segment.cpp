@@ -226,8 +226,8 @@ std::string to_string(const Segment& segment) {
     if (const auto shift = segment.option_number(option::wscale))
         options += fmt::format("wscale {},", *shift);
     if (segment.option(option::sack_permitted)) options += "sackOK,";
-    if (segment.sack_blocks && !segment.sack_blocks->empty())
-        options += fmt::format("sack{},", edges(*segment.sack_blocks));
+    if (const auto blocks = segment.sack_blocks.value_or(segment.sack_option()); !blocks.empty())
+        options += fmt::format("sack{},", edges(blocks));
     if (const auto stamps = segment.timestamps())
         options += fmt::format("TS val {} ecr {},", stamps->value, stamps->echo);
     if (segment.timestamp_echo) options += fmt::format("TS ecr {},", *segment.timestamp_echo);

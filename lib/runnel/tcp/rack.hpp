@@ -74,16 +74,14 @@ class Rack {
                                 std::uint32_t window_us) const noexcept {
         Losses losses;
         if (!known_) return losses;
-        board.walk(all, [&](std::uint32_t slot) noexcept {
-            SentRange& range = all[slot];
-            if (range.state != SentRange::State::in_flight) return true;
-            // What was sent for the first time after the newest delivered is followed by later ones only.
-            if (!sent_after(sent_us_, end_, range.stamp.sent_us, range.end)) return range.retransmitted;
+        board.walk_in_order_of_sending(all, [&](std::uint32_t slot) noexcept {
+            const SentRange& range = all[slot];
+            if (!sent_after(sent_us_, end_, range.stamp.sent_us, range.end)) return false;
             const std::uint32_t age = now_us - range.stamp.sent_us;
             const std::uint32_t limit = rtt_us_ + window_us;
             if (age >= limit) {
                 losses.octets += range.length();
-                board.mark_lost(range);
+                board.mark_lost(all, slot);
             } else {
                 losses.wait_us = std::max(losses.wait_us, limit - age);
             }
@@ -96,12 +94,11 @@ class Rack {
     /// that have been out for longer than a round trip.
     void time_out(Scoreboard& board, SentRanges& all, std::uint32_t now_us,
                   std::uint32_t window_us) const noexcept {
-        board.walk(all, [&](std::uint32_t slot) noexcept {
-            SentRange& range = all[slot];
-            if (range.state != SentRange::State::in_flight) return true;
-            const bool old = !known_ || now_us - range.stamp.sent_us >= rtt_us_ + window_us;
-            if (slot == board.head() || old) board.mark_lost(range);
-            return true;
+        if (all[board.head()].state == SentRange::State::in_flight) board.mark_lost(all, board.head());
+        board.walk_in_order_of_sending(all, [&](std::uint32_t slot) noexcept {
+            const bool old = !known_ || now_us - all[slot].stamp.sent_us >= rtt_us_ + window_us;
+            if (old) board.mark_lost(all, slot);
+            return old;
         });
     }
 

@@ -199,11 +199,7 @@ void Recovery::undo(Tcb& tcb, Cold& cold) noexcept {
     cold.timeout_recovery = false;
     cold.duplicate_acks = 0;
     tcb.backoff = 0;
-    cold.board.walk(core_.ranges, [&](std::uint32_t slot) noexcept {
-        SentRange& range = core_.ranges[slot];
-        if (range.state == SentState::lost) cold.board.mark_in_flight(range);
-        return true;
-    });
+    cold.board.mark_none_lost(core_.ranges, core_.us);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -304,9 +300,8 @@ void Recovery::time_out(std::uint32_t slot, Tcb& tcb, Cold& cold) noexcept {
 }
 
 void Recovery::window_opened(Core& core, Cold& cold) noexcept {
-    cold.board.walk(core.ranges, [&](std::uint32_t slot) noexcept {
-        SentRange& range = core.ranges[slot];
-        if (range.state == SentState::in_flight) cold.board.mark_lost(range);
+    cold.board.walk_in_order_of_sending(core.ranges, [&](std::uint32_t slot) noexcept {
+        cold.board.mark_lost(core.ranges, slot);
         return true;
     });
 }

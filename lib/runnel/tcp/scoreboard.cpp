@@ -9,9 +9,32 @@ void Scoreboard::count_out(const SentRange& range) noexcept {
     if (range.state == SentState::lost) lost_ -= range.length();
 }
 
-void Scoreboard::set_state(SentRange& range, SentState state) noexcept {
+// What is in flight is filed in the order of sending, so that RACK looks at no more than it finds.
+void Scoreboard::file_as_sent_last(SentRanges& all, std::uint32_t slot) noexcept {
+    all[slot].earlier = newest_;
+    all[slot].later = no_slot;
+    (newest_ == no_slot ? oldest_ : all[newest_].later) = slot;
+    newest_ = slot;
+}
+
+void Scoreboard::unfile(SentRanges& all, std::uint32_t slot) noexcept {
+    const SentRange& range = all[slot];
+    (range.earlier == no_slot ? oldest_ : all[range.earlier].later) = range.later;
+    (range.later == no_slot ? newest_ : all[range.later].earlier) = range.earlier;
+}
+
+// A range goes; `heir` stands where it stood.
+void Scoreboard::forget(std::uint32_t slot, std::uint32_t heir) noexcept {
+    if (lowest_lost_ == slot) lowest_lost_ = heir;
+    if (found_last_ == slot) found_last_ = heir;
+}
+
+void Scoreboard::set_state(SentRanges& all, std::uint32_t slot, SentState state) noexcept {
+    SentRange& range = all[slot];
     count_out(range);
+    if (range.state == SentState::in_flight) unfile(all, slot);
     range.state = state;
+    if (state == SentState::in_flight) file_as_sent_last(all, slot);
     if (state == SentState::sacked) sacked_ += range.length();
     if (state == SentState::lost) lost_ += range.length();
 }
@@ -31,8 +54,7 @@ void Scoreboard::sent(SentRanges& all, SeqNum first, SeqNum end, const SendStamp
         // No range is to be had, so the last one covers these too, as if all of it had been sent just now:
         // then it counts as lost late, never early.
         SentRange& last = all[tail_];
-        if (last.state == SentState::sacked) set_state(last, SentState::in_flight);
-        if (last.state == SentState::lost) lost_ += end - last.end;
+        set_state(all, tail_, SentState::in_flight);
         last.end = end;
         last.stamp = stamp;
         return;
@@ -41,33 +63,35 @@ void Scoreboard::sent(SentRanges& all, SeqNum first, SeqNum end, const SendStamp
                  .end = end,
                  .next = no_slot,
                  .prev = tail_,
+                 .later = no_slot,
+                 .earlier = no_slot,
                  .stamp = stamp,
                  .state = SentState::in_flight,
                  .retransmitted = false};
     (tail_ == no_slot ? head_ : all[tail_].next) = slot;
     tail_ = slot;
     ++count_;
+    file_as_sent_last(all, slot);
 }
 
 void Scoreboard::remove_head(SentRanges& all) noexcept {
     const std::uint32_t slot = head_;
     count_out(all[slot]);
+    if (all[slot].state == SentState::in_flight) unfile(all, slot);
     head_ = all[slot].next;
+    forget(slot, head_);
     (head_ == no_slot ? tail_ : all[head_].prev) = no_slot;
     --count_;
     all.free(slot, count_);
 }
 
-// From the nearer end: SACK blocks report the newest first, losses lie at the start.
-std::uint32_t Scoreboard::find(const SentRanges& all, SeqNum at) const noexcept {
-    if (head_ == no_slot || at >= all[tail_].end) return no_slot;
-    if (at - all[head_].first < all[tail_].end - at) {
-        std::uint32_t slot = head_;
-        while (all[slot].end <= at) slot = all[slot].next;
-        return slot;
-    }
-    std::uint32_t slot = tail_;
-    while (all[slot].first > at && all[slot].prev != no_slot) slot = all[slot].prev;
+// The range that holds `at`. SACK blocks grow: the search begins where the last one ended.
+std::uint32_t Scoreboard::find(const SentRanges& all, SeqNum at) noexcept {
+    if (head_ == no_slot || at >= all[tail_].end || at < all[head_].first) return no_slot;
+    std::uint32_t slot = found_last_ != no_slot ? found_last_ : head_;
+    while (all[slot].end <= at) slot = all[slot].next;
+    while (all[slot].first > at) slot = all[slot].prev;
+    found_last_ = slot;
     return slot;
 }
 
@@ -84,6 +108,11 @@ bool Scoreboard::split(SentRanges& all, std::uint32_t slot, SeqNum at) noexcept 
     range.next = behind;
     (rest.next == no_slot ? tail_ : all[rest.next].prev) = behind;
     ++count_;
+    if (range.state == SentState::in_flight) {
+        rest.earlier = slot;
+        range.later = behind;
+        (rest.later == no_slot ? newest_ : all[rest.later].earlier) = behind;
+    }
     return true;
 }
 
@@ -94,6 +123,7 @@ void Scoreboard::join_next(SentRanges& all, std::uint32_t slot) noexcept {
     all[slot].next = all[next].next;
     (all[slot].next == no_slot ? tail_ : all[all[slot].next].prev) = slot;
     --count_;
+    forget(next, slot);
     all.free(next, count_);
 }
 
@@ -107,28 +137,35 @@ std::uint32_t Scoreboard::join_sacked(SentRanges& all, std::uint32_t slot) noexc
     return prev;
 }
 
-std::uint32_t Scoreboard::first_lost(const SentRanges& all) const noexcept {
-    if (lost_ == 0) return no_slot;
-    std::uint32_t slot = head_;
-    while (slot != no_slot && all[slot].state != SentState::lost) slot = all[slot].next;
-    return slot;
+std::uint32_t Scoreboard::first_lost(const SentRanges& all) noexcept {
+    if (lost_ == 0) {
+        lowest_lost_ = no_slot;
+        return no_slot;
+    }
+    while (all[lowest_lost_].state != SentState::lost) lowest_lost_ = all[lowest_lost_].next;
+    return lowest_lost_;
 }
 
 void Scoreboard::sent_again(SentRanges& all, std::uint32_t slot, SeqNum end,
                             const SendStamp& stamp) noexcept {
     // Where it cannot be split all of it counts as sent: what was not is found lost once more.
     if (end < all[slot].end) (void)split(all, slot, end);
-    SentRange& range = all[slot];
-    set_state(range, SentState::in_flight);
-    range.retransmitted = true;
-    range.stamp = stamp;
+    set_state(all, slot, SentState::in_flight);
+    all[slot].retransmitted = true;
+    all[slot].stamp = stamp;
+}
+
+void Scoreboard::mark_none_lost(SentRanges& all, std::uint32_t now_us) noexcept {
+    for (std::uint32_t slot = first_lost(all); slot != no_slot; slot = first_lost(all)) {
+        set_state(all, slot, SentState::in_flight);
+        all[slot].retransmitted = true;  // its round trip cannot be measured any more
+        all[slot].stamp.sent_us = now_us;
+    }
 }
 
 void Scoreboard::forget_sacks(SentRanges& all) noexcept {
-    walk(all, [&](std::uint32_t slot) noexcept {
-        if (all[slot].state == SentState::sacked) set_state(all[slot], SentState::in_flight);
-        return true;
-    });
+    for (std::uint32_t slot = head_; slot != no_slot; slot = all[slot].next)
+        if (all[slot].state == SentState::sacked) mark_lost(all, slot);
 }
 
 void Scoreboard::clear(SentRanges& all) noexcept {

@@ -25,8 +25,9 @@ struct SentRange {
     enum class State : std::uint8_t { in_flight, sacked, lost };
 
     SeqNum first, end;
-    std::uint32_t next, prev;  // neighbours in the order of sequence numbers, or no_slot
-    SendStamp stamp;           // of the last transmission
+    std::uint32_t next, prev;      // neighbours in the order of sequence numbers, or no_slot
+    std::uint32_t later, earlier;  // in flight: neighbours in the order of sending, or no_slot
+    SendStamp stamp;               // of the last transmission
     State state;
     bool retransmitted;
 
@@ -73,7 +74,7 @@ class SentRanges {
 /// SACK block that would have to split one is heeded only where it covers ranges wholly.
 class Scoreboard {
   public:
-    static constexpr std::uint32_t max_ranges = 512;
+    static constexpr std::uint32_t max_ranges = 4096;
 
     [[nodiscard]] bool empty() const noexcept { return head_ == no_slot; }
     /// The first and the last range, or no_slot.
@@ -122,46 +123,62 @@ class Scoreboard {
             if (all[slot].state != SentRange::State::sacked) {
                 if (all[slot].end > right && !split(all, slot, right)) return;
                 const SentRange before = all[slot];
-                set_state(all[slot], SentRange::State::sacked);
+                set_state(all, slot, SentRange::State::sacked);
                 slot = join_sacked(all, slot);
+                found_last_ = slot;
                 news(before);
             }
             slot = all[slot].next;
         }
     }
 
-    /// Calls `each(slot)` for the ranges in the order of sequence numbers until it returns false. It may
-    /// change states, not the list.
+    /// Calls `each(slot)` for the ranges in flight, those sent first first, until it returns false. It may
+    /// mark that range lost.
     template <class Each>
-    void walk(SentRanges& all, Each&& each) noexcept {
-        for (std::uint32_t slot = head_; slot != no_slot; slot = all[slot].next)
+    void walk_in_order_of_sending(SentRanges& all, Each&& each) noexcept {
+        for (std::uint32_t slot = oldest_; slot != no_slot;) {
+            const std::uint32_t later = all[slot].later;
             if (!each(slot)) return;
+            slot = later;
+        }
     }
 
-    void mark_lost(SentRange& range) noexcept { set_state(range, SentRange::State::lost); }
-    void mark_in_flight(SentRange& range) noexcept { set_state(range, SentRange::State::in_flight); }
+    /// A range in flight counts as lost from now on.
+    void mark_lost(SentRanges& all, std::uint32_t slot) noexcept {
+        set_state(all, slot, SentRange::State::lost);
+        if (lowest_lost_ == no_slot || all[slot].first < all[lowest_lost_].first) lowest_lost_ = slot;
+    }
+    /// Nothing counts as lost any more. When it was sent is forgotten: as if it had been now.
+    void mark_none_lost(SentRanges& all, std::uint32_t now_us) noexcept;
 
     /// The lowest range that counts as lost, or no_slot.
-    [[nodiscard]] std::uint32_t first_lost(const SentRanges& all) const noexcept;
+    [[nodiscard]] std::uint32_t first_lost(const SentRanges& all) noexcept;
     /// The first octets of a range, up to `end`, have been sent again and are in flight.
     void sent_again(SentRanges& all, std::uint32_t slot, SeqNum end, const SendStamp& stamp) noexcept;
     /// Cuts a range in two at `at`, which lies within. False where no range is to be had.
     bool split(SentRanges& all, std::uint32_t slot, SeqNum at) noexcept;
 
-    /// The peer has dropped what it reported (RFC 2018 section 8): nothing counts as SACKed.
+    /// The peer has dropped what it reported (RFC 2018 section 8): all of that counts as lost.
     void forget_sacks(SentRanges& all) noexcept;
     void clear(SentRanges& all) noexcept;
 
   private:
-    void set_state(SentRange& range, SentRange::State state) noexcept;
+    void set_state(SentRanges& all, std::uint32_t slot, SentRange::State state) noexcept;
     void count_out(const SentRange& range) noexcept;
+    void file_as_sent_last(SentRanges& all, std::uint32_t slot) noexcept;
+    void unfile(SentRanges& all, std::uint32_t slot) noexcept;
+    void forget(std::uint32_t slot, std::uint32_t heir) noexcept;
     void remove_head(SentRanges& all) noexcept;
-    [[nodiscard]] std::uint32_t find(const SentRanges& all, SeqNum at) const noexcept;
+    [[nodiscard]] std::uint32_t find(const SentRanges& all, SeqNum at) noexcept;
     std::uint32_t join_sacked(SentRanges& all, std::uint32_t slot) noexcept;
     void join_next(SentRanges& all, std::uint32_t slot) noexcept;
 
     std::uint32_t head_ = no_slot;
     std::uint32_t tail_ = no_slot;
+    std::uint32_t oldest_ = no_slot;  // of those in flight, in the order of sending
+    std::uint32_t newest_ = no_slot;
+    std::uint32_t lowest_lost_ = no_slot;  // below it nothing counts as lost
+    std::uint32_t found_last_ = no_slot;   // where the next search begins
     std::uint32_t count_ = 0;
     std::uint32_t sacked_ = 0;
     std::uint32_t lost_ = 0;

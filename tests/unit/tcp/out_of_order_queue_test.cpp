@@ -51,7 +51,7 @@ class OutOfOrderQueueTest : public testing::Test {
 
 // Segments come at random ahead of the next octet, until some 390,000 octets of the stream are through.
 void OutOfOrderQueueTest::follow_a_model() {
-    constexpr std::uint32_t limit = 6000;
+    constexpr std::uint32_t limit = 12000;
     std::vector<bool> held(420'000);  // the model: which octets of the stream are in the queue
     std::uint32_t next = 0;           // RCV.NXT
     std::uint32_t inserted = 0;       // segments since the queue was last empty
@@ -80,7 +80,8 @@ void OutOfOrderQueueTest::follow_a_model() {
                     ASSERT_EQ(queue_.octets(), octets);
                     break;
                 case Outcome::full:
-                    ASSERT_TRUE(octets + length > limit || inserted >= OutOfOrderQueue::max_segments);
+                    ASSERT_TRUE(queue_.charged() + std::max(length, OutOfOrderQueue::least_charge) > limit ||
+                                inserted >= OutOfOrderQueue::max_runs);
                     ASSERT_EQ(queue_.octets(), octets);
                     break;
             }
@@ -156,23 +157,33 @@ TEST_F(OutOfOrderQueueTest, WhatLiesWhollyBeforeTheNextOctetIsLetGo) {
     EXPECT_EQ(missing(), 0U);
 }
 
-TEST_F(OutOfOrderQueueTest, SegmentsHeldAreLimitedHoweverSmall) {
-    for (std::uint32_t i = 0; i < OutOfOrderQueue::max_segments; ++i)
+TEST_F(OutOfOrderQueueTest, TinySegmentsAreChargedForTheirMbufs) {
+    for (std::uint32_t i = 0; i < 4; ++i)
+        ASSERT_EQ(insert(10 + i, 1, 4 * OutOfOrderQueue::least_charge), Outcome::held);
+    EXPECT_EQ(insert(14, 1, 4 * OutOfOrderQueue::least_charge), Outcome::full);
+    queue_.clear(stash_);
+    EXPECT_EQ(missing(), 0U);
+}
+
+TEST_F(OutOfOrderQueueTest, GapsAreLimitedAndSegmentsThatCloseThemAreNot) {
+    for (std::uint32_t i = 0; i < OutOfOrderQueue::max_runs; ++i)
         ASSERT_EQ(insert(2 + 2 * i, 1), Outcome::held);
     EXPECT_EQ(insert(0, 1), Outcome::full);
-    EXPECT_EQ(insert(4000, 1), Outcome::full);
+    EXPECT_EQ(insert(8000, 1), Outcome::full);
     EXPECT_EQ(pop(2), octets_at(2, 1));
-    EXPECT_EQ(insert(4000, 1), Outcome::held) << "one went, one may come";
+    EXPECT_EQ(insert(8000, 1), Outcome::held) << "one went, one may come";
+    EXPECT_EQ(insert(5, 1), Outcome::held) << "joins two";
+    EXPECT_EQ(insert(8001, 1000), Outcome::held) << "joins the last";
     queue_.clear(stash_);
     EXPECT_EQ(missing(), 0U);
 }
 
 TEST_F(OutOfOrderQueueTest, OctetsHeldAreLimited) {
-    EXPECT_EQ(insert(10, 101, 100), Outcome::full);
-    EXPECT_EQ(insert(10, 60, 100), Outcome::held);
-    EXPECT_EQ(insert(100, 41, 100), Outcome::full);
-    EXPECT_EQ(insert(100, 40, 100), Outcome::held);
-    EXPECT_EQ(queue_.octets(), 100U);
+    EXPECT_EQ(insert(10, 1001, 1000), Outcome::full);
+    EXPECT_EQ(insert(10, 600, 1000), Outcome::held);
+    EXPECT_EQ(insert(1000, 401, 1000), Outcome::full);
+    EXPECT_EQ(insert(1000, 400, 1000), Outcome::held);
+    EXPECT_EQ(queue_.octets(), 1000U);
     queue_.clear(stash_);
 }
 
