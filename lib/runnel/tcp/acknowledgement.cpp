@@ -69,7 +69,7 @@ void Acknowledgement::advance_without_sack(std::uint32_t slot, Tcb& tcb, Cold* c
     }
     // RFC 6298 sections 5.2 and 5.3. A window probe's octet runs under the persist timer.
     if (tcb.in_flight() == 0)
-        core_.stop_timer(tcb);
+        core_.stop_timer(slot, tcb);
     else if (tcb.timer_kind != TimerKind::persist && !keep_timer)
         core_.start_timer(slot, tcb, TimerKind::retransmission, core_.rto(tcb));
 }
@@ -162,7 +162,7 @@ void Acknowledgement::update_window(std::uint32_t slot, Tcb& tcb, const Segment&
     if (tcb.cold == no_slot) return;
     if (tcb.timer_kind == TimerKind::persist && window > 0) {
         // The window is open again. What a probe sent in vain goes out anew, with what follows.
-        core_.stop_timer(tcb);
+        core_.stop_timer(slot, tcb);
         tcb.backoff = 0;
         Cold& cold = *core_.cold_of(tcb);
         cold.probe_unanswered = false;
@@ -177,6 +177,20 @@ void Acknowledgement::update_window(std::uint32_t slot, Tcb& tcb, const Segment&
             cold.recover = tcb.snd_nxt;
         }
     }
+    core_.want_output(slot, tcb);
+}
+
+void Acknowledgement::congestion_echoed(std::uint32_t slot, Tcb& tcb, const Segment& segment) noexcept {
+    Cold* const cold = core_.cold_of(tcb);
+    if (cold == nullptr || cold->recovering()) return;  // nothing is in flight, or a loss has been answered
+    if (cold->mark_answered && segment.ack <= cold->marked_until) return;
+    core_.counters.add(Counter::tcp_congestion_echoes_in);
+    cold->mark_answered = true;
+    cold->marked_until = tcb.snd_nxt;
+    tcb.cwr_out = true;
+    const std::uint32_t flight = std::min(tcb.in_flight(), tcb.cwnd);
+    tcb.ssthresh = core_.ssthresh_after_loss(tcb, *cold, flight, Reduction::congestion_marks);
+    if (!core_.control_owns_window(tcb)) tcb.cwnd = std::min(tcb.cwnd, tcb.ssthresh);
     core_.want_output(slot, tcb);
 }
 

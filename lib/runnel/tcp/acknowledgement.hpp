@@ -25,6 +25,8 @@ class Acknowledgement {
     /// Takes the segment's window (RFC 9293 section 3.10.7.4), once its ordering by SND.WL1 and SND.WL2 has
     /// been checked.
     void update_window(std::uint32_t slot, Tcb& tcb, const Segment& segment, std::uint32_t window) noexcept;
+    /// The peer has echoed a congestion mark: the window answers once a round trip (RFC 3168 section 6.1.2).
+    void congestion_echoed(std::uint32_t slot, Tcb& tcb, const Segment& segment) noexcept;
     /// The retransmission timer has expired (RFC 6298 section 5, RFC 5681 section 3.1).
     void time_out(std::uint32_t slot, Tcb& tcb) noexcept;
 

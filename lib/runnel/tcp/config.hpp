@@ -25,6 +25,13 @@ enum class SynCookieUse : std::uint8_t {
 
 class Observer;
 
+/// Explicit congestion notification (RFC 3168): marks in place of drops.
+enum class Ecn : std::uint8_t {
+    off,
+    accept,   ///< agreed to where the peer asks
+    request,  ///< asked for too; a SYN that stays unanswered, or is refused, goes again without
+};
+
 struct Config {
     // -- capacities: every pool is sized at start and never grows
     std::uint32_t connections = 65536;  ///< connections with a TCB at once
@@ -59,6 +66,7 @@ struct Config {
     bool sack = true;                   ///< offer and accept SACK (RFC 2018), and with it RACK-TLP (RFC 8985)
     bool timestamps = true;             ///< offer and accept RFC 7323 timestamps
     bool window_scaling = true;         ///< offer and accept RFC 7323 window scaling
+    Ecn ecn = Ecn::accept;
     CongestionAlgorithm congestion = CongestionAlgorithm::cubic;
     std::uint32_t fixed_window = 64 * 1024;  ///< octets; the congestion window where `congestion` is `none`
 

@@ -162,14 +162,34 @@ Error Connection::set_nagle(bool on) noexcept {
 }
 
 Error Connection::set_user_timeout(Duration timeout) noexcept {
+    Settings changed = settings();
+    changed.user_timeout = std::max(timeout, Duration{});
+    return set(changed);
+}
+
+Error Connection::set(const Settings& settings) noexcept {
     Tcb* const tcb = find();
     if (tcb == nullptr || over(*tcb)) return Error::no_connection;
+    if (!valid(settings)) return Error::invalid_setting;
     Core& core = endpoint_->core();
-    Cold* const cold = core.attach_cold(*tcb);
-    if (cold == nullptr) return Error::no_memory;
-    cold->user_timeout = std::max(timeout, Duration{});
+    const std::uint16_t index = core.settings.acquire(settings);
+    if (index == SettingsTable::none) return Error::no_memory;
+    const CongestionAlgorithm before = core.algorithm_of(*tcb);
+    core.settings.release(tcb->settings);
+    tcb->settings = static_cast<std::uint8_t>(index);
+    Cold* const cold = core.cold_of(*tcb);
+    if (cold != nullptr && core.algorithm_of(*tcb) != before) cold->congestion = {};
+    if (tcb->timer_kind == TimerKind::none || tcb->timer_kind == TimerKind::keep_alive) {
+        if (tcb->timer_kind == TimerKind::keep_alive) tcb->timer_kind = TimerKind::none;
+        core.watch_idle(slot_, *tcb);
+    }
     core.detach_idle_cold(*tcb);
     return Error::none;
+}
+
+Settings Connection::settings() const noexcept {
+    const Tcb* const tcb = find();
+    return tcb == nullptr ? Settings{} : endpoint_->core().settings[tcb->settings];
 }
 
 Error Connection::set_context(std::uint64_t context) noexcept {
@@ -212,6 +232,8 @@ ConnectionInfo Connection::info() const noexcept {
     info.snd_wscale = tcb->snd_wscale;
     info.rcv_wscale = tcb->rcv_wscale;
     info.timestamps = tcb->timestamps;
+    info.sack = tcb->sack;
+    info.ecn = tcb->ecn && tcb->handshake_done();
     info.unacknowledged = std::min<std::size_t>(queued, tcb->in_flight());
     info.unsent = queued - info.unacknowledged;
     info.unconsumed = tcb->unconsumed;

@@ -11,6 +11,7 @@
 
 #include "runnel/base/ip_address.hpp"
 #include "runnel/base/time.hpp"
+#include "runnel/tcp/settings.hpp"
 
 namespace runnel::tcp {
 
@@ -45,6 +46,7 @@ enum class Error : std::uint8_t {
     no_port_free,      ///< every ephemeral port to that destination is taken
     connections_full,  ///< the table of connections is full (tcp::Config::connections)
     no_memory,         ///< no cold block or no mbuf is free
+    invalid_setting,   ///< a setting is out of its range
     buffer_full,       ///< the send buffer is full; `writable` says when to go on
 };
 [[nodiscard]] std::string_view to_string(Error error) noexcept;
@@ -80,7 +82,7 @@ struct ConnectionInfo {
     std::uint32_t cwnd = 0, ssthresh = 0, mss = 0;
     Duration srtt{}, rttvar{}, rto{};
     std::uint8_t snd_wscale = 0, rcv_wscale = 0;
-    bool timestamps = false;
+    bool timestamps = false, sack = false, ecn = false;
     std::size_t unsent = 0, unacknowledged = 0, unconsumed = 0;
 };
 
@@ -121,8 +123,14 @@ class Connection {
 
     /// Nagle's algorithm, on by default (RFC 9293 section 3.7.4).
     Error set_nagle(bool on) noexcept;
-    /// How long sent data may stay unacknowledged before the connection is given up (R2; RFC 9293 MUST-21).
+    /// How long sent data may stay unacknowledged before the connection is given up (R2; RFC 9293 MUST-21);
+    /// 0: the configuration's.
     Error set_user_timeout(Duration timeout) noexcept;
+    /// All settings at once. `invalid_setting` where one is out of range, `no_memory` where 255 others are in
+    /// use; nothing has changed then. They hold from the next segment on.
+    Error set(const Settings& settings) noexcept;
+    /// The settings; plain ones where the connection is over.
+    [[nodiscard]] Settings settings() const noexcept;
 
     /// A word of the application's own, kept with the connection. 0 at first.
     Error set_context(std::uint64_t context) noexcept;
@@ -176,6 +184,7 @@ struct ListenOptions {
     std::uint16_t port = 0;
     Handler* handler = nullptr;  ///< not owned
     bool nagle = true;
+    Settings settings{};  ///< of all connections accepted here
 };
 
 struct ConnectOptions {
@@ -186,6 +195,7 @@ struct ConnectOptions {
     Handler* handler = nullptr;    ///< not owned
     std::uint64_t context = 0;
     bool nagle = true;
+    Settings settings{};
 };
 
 struct ConnectResult {

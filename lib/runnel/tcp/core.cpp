@@ -16,27 +16,27 @@ bool earlier(Tick a, Tick b) noexcept {
 
 }  // namespace
 
-Core::Core(Endpoint& owner, const Config& settings, const Secrets& secrets, ip::InternetLayer& internet,
+Core::Core(Endpoint& owner, const Config& given, const Secrets& secrets, ip::InternetLayer& internet,
            Counters& counts, MbufStash& mbufs, TransmitQueue& queue)
     : endpoint(owner),
-      config(settings),
+      config(given),
       keys(secrets),
       ip(internet),
       counters(counts),
       stash(mbufs),
       transmit_queue(queue),
       flows("flow table (tcp connections + half_open + time_wait)",
-            settings.connections + settings.half_open + settings.time_wait),
-      tcbs("connections", settings.connections),
-      colds("cold blocks", settings.cold_blocks == 0 ? settings.connections : settings.cold_blocks),
-      ranges("sent ranges", settings.cold_blocks == 0 ? settings.connections : settings.cold_blocks,
-             spare_ranges(settings)),
-      half_open("half-open connections", settings.half_open),
-      time_wait(settings.time_wait),
-      ports(secrets.ports, settings.ephemeral_first, settings.ephemeral_last),
+            given.connections + given.half_open + given.time_wait),
+      tcbs("connections", given.connections),
+      colds("cold blocks", given.cold_blocks == 0 ? given.connections : given.cold_blocks),
+      ranges("sent ranges", given.cold_blocks == 0 ? given.connections : given.cold_blocks,
+             spare_ranges(given)),
+      half_open("half-open connections", given.half_open),
+      time_wait(given.time_wait),
+      ports(secrets.ports, given.ephemeral_first, given.ephemeral_last),
       timers(tcbs.data(), Instant{}),
       half_open_timers(half_open.data(), Instant{}) {
-    pending_.reserve(std::size_t{settings.connections} + pending_slack);
+    pending_.reserve(std::size_t{given.connections} + pending_slack);
     set_time(Instant{});
 }
 
@@ -89,8 +89,7 @@ void Core::detach_idle_cold(Tcb& tcb) noexcept {
     const Cold& cold = colds[tcb.cold];
     const bool needed = cold.queue.size() > 0 || !cold.board.empty() || !cold.out_of_order.empty() ||
                         cold.fin_held || cold.urgent_in || cold.recovering() ||
-                        cold.reported.duplicate_due() || cold.user_timeout != Duration{} ||
-                        keeps_state(algorithm_of(tcb));
+                        cold.reported.duplicate_due() || keeps_state(algorithm_of(tcb));
     if (needed) return;
     tcb.paced = false;
     colds.free(tcb.cold);
@@ -114,6 +113,20 @@ void Core::start_timer(std::uint32_t slot, Tcb& tcb, TimerKind kind, Duration de
     tcb.timer_kind = kind;
     tcb.deadline = after(delay);
     schedule(slot, tcb);
+}
+
+void Core::watch_idle(std::uint32_t slot, Tcb& tcb) noexcept {
+    const std::optional<KeepAlive>& wanted = settings[tcb.settings].keep_alive;
+    if (!wanted || tcb.timer_kind != TimerKind::none || tcb.in_flight() != 0 || !tcb.handshake_done()) return;
+    tcb.backoff = 0;
+    start_timer(slot, tcb, TimerKind::keep_alive, wanted->idle);
+}
+
+Duration Core::idle_for(const Tcb& tcb) const noexcept {
+    Tick since = tcb.deadline;
+    if (tcb.timer_kind == TimerKind::keep_alive)
+        since -= static_cast<Tick>(settings[tcb.settings].keep_alive->idle / timers.tick_length);
+    return timers.tick_length * std::max<std::int64_t>(static_cast<std::int32_t>(tick - since), 0);
 }
 
 void Core::want_output(std::uint32_t slot, Tcb& tcb) noexcept {
@@ -189,6 +202,8 @@ void Core::release(std::uint32_t slot) noexcept {
     }
     timers.cancel(slot);
     handlers.release(tcb.handler);
+    settings.release(tcb.settings);
+    tcb.settings = SettingsTable::plain;
     tcb.output_pending = false;
     tcb.state = State::closed;
     tcbs.free(slot);
@@ -225,6 +240,8 @@ void Core::enter_time_wait(std::uint32_t slot) noexcept {
     entry.ts_recent = tcb.ts_recent;
     entry.ts_offset = tcb.ts_offset;
     entry.timestamps = tcb.timestamps;
+    entry.settings = tcb.settings;
+    settings.add_user(entry.settings);
     entry.challenges = tcb.challenges;
     entry.expires = after(config.time_wait_duration);
     flows.replace(tcb.flow_hash, Owner{Table::connection, slot}.encode(),
@@ -245,6 +262,7 @@ void Core::forget_half_open(std::uint32_t slot) noexcept {
 
 void Core::forget_time_wait(std::uint32_t slot) noexcept {
     flows.erase(time_wait[slot].flow_hash, Owner{Table::time_wait, slot}.encode());
+    settings.release(time_wait[slot].settings);
     time_wait.remove(slot);
 }
 

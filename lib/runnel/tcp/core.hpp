@@ -23,6 +23,7 @@
 #include "runnel/tcp/half_open_table.hpp"
 #include "runnel/tcp/handler_table.hpp"
 #include "runnel/tcp/listener.hpp"
+#include "runnel/tcp/settings_table.hpp"
 #include "runnel/tcp/tcb.hpp"
 #include "runnel/tcp/time_wait_table.hpp"
 
@@ -33,14 +34,6 @@ struct Secrets {
     HashKey flow, isn, ports, cookies, detectors;
 };
 
-/// The congestion window at the start and after an idle time (RFC 6928, RFC 5681 section 3.1).
-[[nodiscard]] inline std::uint32_t initial_window(const Config& config, const Tcb& tcb) noexcept {
-    if (config.congestion == CongestionAlgorithm::none) return config.fixed_window;
-    if (tcb.handshake_retransmitted) return tcb.mss;
-    const std::uint32_t mss = tcb.mss;
-    return std::min(config.initial_window * mss, std::max(2 * mss, 14600U));
-}
-
 /// How many ranges of sent data there are beyond one a cold block.
 [[nodiscard]] constexpr std::uint32_t spare_ranges(const Config& config) noexcept {
     if (config.sent_ranges != 0) return config.sent_ranges;
@@ -48,7 +41,7 @@ struct Secrets {
 }
 
 struct Core {
-    Core(Endpoint& owner, const Config& settings, const Secrets& secrets, ip::InternetLayer& internet,
+    Core(Endpoint& owner, const Config& given, const Secrets& secrets, ip::InternetLayer& internet,
          Counters& counts, MbufStash& mbufs, TransmitQueue& queue);
     ~Core();
     Core(const Core&) = delete;
@@ -79,6 +72,7 @@ struct Core {
     TimeWaitTable time_wait;
     Listeners listeners;
     HandlerTable handlers;
+    SettingsTable settings;
     EphemeralPorts ports;
     TimerWheel<Tcb, &Tcb::timer> timers;
     TimerWheel<HalfOpen, &HalfOpen::timer> half_open_timers;
@@ -122,21 +116,42 @@ struct Core {
     void schedule(std::uint32_t slot, Tcb& tcb) noexcept;
     [[nodiscard]] Tick after(Duration delay) const noexcept { return timers.tick_after(now, delay); }
     void start_timer(std::uint32_t slot, Tcb& tcb, TimerKind kind, Duration delay) noexcept;
-    void stop_timer(Tcb& tcb) noexcept {
+    /// Nothing is in flight any more.
+    void stop_timer(std::uint32_t slot, Tcb& tcb) noexcept {
         tcb.timer_kind = TimerKind::none;
         tcb.deadline = tick;
+        if (tcb.settings != SettingsTable::plain) [[unlikely]]
+            watch_idle(slot, tcb);
     }
+    /// Starts the keep-alive timer where the application wants one and no other runs.
+    void watch_idle(std::uint32_t slot, Tcb& tcb) noexcept;
+    /// How long nothing has been sent; to be asked while nothing is in flight.
+    [[nodiscard]] Duration idle_for(const Tcb& tcb) const noexcept;
     [[nodiscard]] Duration rto(const Tcb& tcb) const noexcept {
         return retransmission_timeout(config, tcb.round_trip, tcb.backoff, tcb.handshake_retransmitted);
     }
 
     // -- congestion control
-    [[nodiscard]] CongestionAlgorithm algorithm_of(const Tcb&) const noexcept { return config.congestion; }
+    /// BBR needs to know what each ACK delivers: a peer without SACK gets CUBIC in its place.
+    [[nodiscard]] CongestionAlgorithm algorithm_of(const Tcb& tcb) const noexcept {
+        const CongestionAlgorithm wanted =
+            tcb.settings == SettingsTable::plain
+                ? config.congestion
+                : settings[tcb.settings].congestion.value_or(config.congestion);
+        return wanted == CongestionAlgorithm::bbr && !tcb.sack ? CongestionAlgorithm::cubic : wanted;
+    }
+    /// The window at the start and after an idle time (RFC 6928, RFC 5681 section 3.1).
+    [[nodiscard]] std::uint32_t initial_window(const Tcb& tcb) const noexcept {
+        if (algorithm_of(tcb) == CongestionAlgorithm::none) return config.fixed_window;
+        if (tcb.handshake_retransmitted) return tcb.mss;
+        const std::uint32_t mss = tcb.mss;
+        return std::min(config.initial_window * mss, std::max(2 * mss, 14600U));
+    }
     [[nodiscard]] CongestionWindow window_of(Tcb& tcb) const noexcept {
         return {.cwnd = tcb.cwnd,
                 .ssthresh = tcb.ssthresh,
                 .mss = tcb.mss,
-                .initial = initial_window(config, tcb),
+                .initial = initial_window(tcb),
                 .srtt_us = tcb.round_trip.srtt_8 / 8};
     }
     /// Calls `use(Control{}, state)` with the connection's control and what it remembers.

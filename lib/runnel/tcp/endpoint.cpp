@@ -130,6 +130,7 @@ bool parse(Counters& counters, const ip::Ingress& in, Segment& segment) noexcept
     segment.text = in.mbuf->pkt_len - segment.header_size;
     segment.timestamps = false;
     segment.sack_blocks = false;
+    segment.congestion_marked = (in.tos & 3) == 3;
     if (segment.header_size > wire::tcp_header_size) {
         const wire::TcpOptions options = wire::parse_tcp_options(view.options());
         if (options.malformed) [[unlikely]] {
@@ -246,15 +247,29 @@ void Endpoint::listen(const ListenOptions& options) {
     const Ipv4Address address = options.address.is_v4() ? options.address.v4() : Ipv4Address{};
     require(address.is_unspecified() || core.ip.is_local(address),
             "listen on " + where + ": no interface has this address; give one of its addresses or 0.0.0.0");
+    require(
+        valid(options.settings),
+        "listen on " + where +
+            ": a setting is out of range; give dscp 0 to 63, keep-alive times of at least 1 s and at least "
+            "one probe, and no negative time-out");
     require(core.listeners.exact(address, options.port) == no_listener,
             "listen on " + where + ": somebody listens there already; unlisten first, or take another port");
     const std::uint16_t handler = core.handlers.acquire(options.handler);
     require(handler != HandlerTable::none,
             "listen on " + where + ": 65535 handlers are in use; share handlers");
-    Listeners::Listener listener{
-        .address = address, .port = options.port, .handler = handler, .nagle = options.nagle};
+    const std::uint16_t settings = core.settings.acquire(options.settings);
+    if (settings == SettingsTable::none) {
+        core.handlers.release(handler);
+        require(false, "listen on " + where + ": 255 different settings are in use; share settings");
+    }
+    Listeners::Listener listener{.address = address,
+                                 .port = options.port,
+                                 .handler = handler,
+                                 .settings = static_cast<std::uint8_t>(settings),
+                                 .nagle = options.nagle};
     if (core.listeners.add(listener) == no_listener) {
         core.handlers.release(handler);
+        core.settings.release(listener.settings);
         require(false, "listen on " + where + ": 65535 listeners exist; unlisten one first");
     }
 }
@@ -267,6 +282,7 @@ void Endpoint::unlisten(IpAddress address, std::uint16_t port) {
         if (core.half_open_timers.armed(slot) && core.half_open[slot].listener == index)
             core.forget_half_open(slot);
     core.handlers.release(core.listeners[index].handler);
+    core.settings.release(core.listeners[index].settings);
     core.listeners.remove(index);
 }
 
@@ -274,6 +290,7 @@ ConnectResult Endpoint::connect(const ConnectOptions& options) noexcept {
     Core& core = parts_->core;
     const auto refuse = [&](Error error) noexcept { return ConnectResult{{}, error}; };
     if (options.handler == nullptr) return refuse(Error::wrong_state);
+    if (!valid(options.settings)) return refuse(Error::invalid_setting);
     if (!options.remote_address.is_v4() || options.remote_port == 0) return refuse(Error::invalid_address);
     const Ipv4Address remote = options.remote_address.v4();
     if (remote.is_unspecified() || remote.is_loopback() || remote.is_multicast() || remote.is_reserved() ||
@@ -318,8 +335,17 @@ ConnectResult Endpoint::connect(const ConnectOptions& options) noexcept {
         core.tcbs.free(slot);
         return refuse(Error::connections_full);
     }
+    const std::uint16_t settings = core.settings.acquire(options.settings);
+    if (settings == SettingsTable::none) {
+        core.handlers.release(tcb.handler);
+        core.flows.erase(hash, Owner{Table::connection, slot}.encode());
+        core.tcbs.free(slot);
+        return refuse(Error::no_memory);
+    }
+    tcb.settings = static_cast<std::uint8_t>(settings);
     const InitialNumbers numbers = initial_numbers(core.keys.isn, flow, core.now);
     tcb.state = State::syn_sent;
+    tcb.ecn = core.config.ecn == Ecn::request;
     tcb.nagle = options.nagle;
     tcb.context = options.context;
     tcb.snd_una = numbers.iss;

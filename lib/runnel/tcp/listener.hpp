@@ -19,6 +19,7 @@ class Listeners {
         std::uint16_t port = 0;
         std::uint16_t handler = 0;
         std::uint16_t next = no_listener;  // another one on this port
+        std::uint8_t settings = 0;
         bool nagle = true;
         bool open = false;
     };

@@ -23,7 +23,7 @@ inline void restart_rto(Core& core, Tcb& tcb, Cold& cold) noexcept {
 inline void arm_loss_timer(Core& core, std::uint32_t slot, Tcb& tcb, const Cold& cold) noexcept {
     if (tcb.timer_kind == TimerKind::persist) return;
     if (tcb.in_flight() == 0) {
-        core.stop_timer(tcb);
+        core.stop_timer(slot, tcb);
         return;
     }
     tcb.timer_kind = TimerKind::retransmission;

@@ -28,7 +28,8 @@ struct Segment {
     std::uint8_t flags = 0;
     std::uint8_t header_size = 0;
     bool timestamps = false;
-    bool sack_blocks = false;  ///< `options()` has SACK blocks
+    bool congestion_marked = false;  ///< CE in the IP header (RFC 3168 section 5)
+    bool sack_blocks = false;        ///< `options()` has SACK blocks
 
     [[nodiscard]] bool has(std::uint8_t flag) const noexcept { return (flags & flag) != 0; }
     /// SEG.LEN: SYN and FIN count.

@@ -117,7 +117,7 @@ HalfOpen SegmentArrival::half_open_of(const Segment& segment, std::uint16_t list
     half_open.window_scaling = offer.window_scaling;
     half_open.timestamps = offer.timestamps;
     half_open.sack_permitted = offer.sack_permitted;
-    half_open.ecn = (segment.flags & ecn_setup) == ecn_setup;
+    half_open.ecn = core_.config.ecn != Ecn::off && (segment.flags & ecn_setup) == ecn_setup;
     return half_open;
 }
 
@@ -180,7 +180,7 @@ bool SegmentArrival::accept_cookie(Segment& segment, std::uint16_t listener) noe
     half_open.snd_wscale = (half_open.window_scaling ? options.snd_wscale : 0) & 0xf;
     half_open.rcv_wscale = (half_open.window_scaling ? receive_window_shift(core_.config) : 0) & 0xf;
     half_open.sack_permitted = core_.config.sack && options.sack_permitted;
-    half_open.ecn = options.ecn;
+    half_open.ecn = core_.config.ecn != Ecn::off && options.ecn;
     core_.counters.add(Counter::tcp_syn_cookies_accepted);
     open_passive(connection, half_open, segment, false);
     return true;
@@ -205,6 +205,13 @@ void SegmentArrival::syn_sent_state(std::uint32_t slot, Segment& segment) noexce
             return;
         }
         core_.counters.add(Counter::tcp_resets_in);
+        if (tcb.ecn && tcb.backoff == 0) {
+            // Perhaps it is ECN that was refused: once more without (RFC 3168 section 6.1.1.1).
+            tcb.ecn = false;
+            tcb.snd_nxt = tcb.snd_una;
+            core_.want_output(slot, tcb);
+            return;
+        }
         core_.end(slot, CloseReason::refused);
         return;
     }
@@ -225,6 +232,11 @@ void SegmentArrival::syn_sent_synchronize(std::uint32_t slot, Tcb& tcb, Segment&
     tcb.last_ack_sent = tcb.rcv_nxt;
     tcb.timestamps = offer.timestamps;
     tcb.sack = offer.sack_permitted;
+    // A SYN-ACK agrees with ECE alone; both bits are an echo of ours by a host that knows neither (RFC 3168
+    // section 6.1.1). A SYN of a simultaneous open asks with both.
+    const std::uint8_t ecn_bits = segment.flags & (flag::ece | flag::cwr);
+    tcb.ecn = acknowledged ? core_.config.ecn == Ecn::request && ecn_bits == flag::ece
+                           : core_.config.ecn != Ecn::off && ecn_bits == (flag::ece | flag::cwr);
     tcb.ts_recent = options.ts_value;
     tcb.ts_recent_age = timestamp_age_clock(core_.now);
     tcb.snd_wscale = offer.snd_wscale & 0xf;
@@ -263,14 +275,16 @@ void SegmentArrival::established(std::uint32_t slot, Tcb& tcb, bool timed) noexc
     tcb.round_trip = {};
     if (timed && !tcb.handshake_retransmitted) tcb.round_trip.sample(core_.us - sent_at);
     tcb.backoff = 0;
-    core_.stop_timer(tcb);
+    tcb.timer_kind = TimerKind::none;
+    tcb.deadline = core_.tick;
     tcb.state = tcb.fin_queued ? State::fin_wait_1 : State::established;
-    tcb.cwnd = initial_window(core_.config, tcb);
+    tcb.cwnd = core_.initial_window(tcb);
     core_.counters.add(Counter::tcp_established);
     if (tcb.cold != no_slot || tcb.fin_queued) {
         if (tcb.cold != no_slot) core_.colds[tcb.cold].recover = tcb.snd_una - 1;
         core_.want_output(slot, tcb);
     }
+    if (tcb.settings != SettingsTable::plain) core_.watch_idle(slot, tcb);
     core_.handler_of(tcb).established(core_.handle(slot));
 }
 
@@ -283,7 +297,8 @@ void SegmentArrival::acknowledge_half_open(const HalfOpen& half_open) noexcept {
                                                  .window = half_open.rcv_wnd,
                                                  .timestamps = half_open.timestamps,
                                                  .ts_offset = half_open.ts_offset,
-                                                 .ts_recent = half_open.ts_recent});
+                                                 .ts_recent = half_open.ts_recent,
+                                                 .settings = core_.listeners[half_open.listener].settings});
 }
 
 void SegmentArrival::half_open_state(std::uint32_t slot, Segment& segment) noexcept {
@@ -386,6 +401,9 @@ void SegmentArrival::open_passive(std::uint32_t connection, const HalfOpen& half
     tcb.handler = listener.handler;
     tcb.passive = true;
     tcb.nagle = listener.nagle;
+    tcb.settings = listener.settings;
+    core_.settings.add_user(tcb.settings);
+    tcb.ecn = half_open.ecn;
     tcb.snd_una = half_open.iss + 1;
     tcb.snd_nxt = tcb.snd_una;
     tcb.snd_wscale = half_open.snd_wscale;
@@ -448,8 +466,9 @@ void SegmentArrival::time_wait_state(std::uint32_t slot, Segment& segment) noexc
     if (!paws && segment.has(flag::fin) && segment.seq + segment.length() == entry.rcv_nxt)
         core_.time_wait.restart(slot, core_.after(core_.config.time_wait_duration));  // our ACK was lost
     if (!entry.challenges.allow(core_.now, core_.config.challenge_acks_per_second)) return;
-    transmission_.send_bare_ack(entry.flow, {entry.snd_nxt, entry.rcv_nxt, syn_window(core_.config),
-                                             entry.timestamps, entry.ts_offset, entry.ts_recent});
+    transmission_.send_bare_ack(entry.flow,
+                                {entry.snd_nxt, entry.rcv_nxt, syn_window(core_.config), entry.timestamps,
+                                 entry.ts_offset, entry.ts_recent, entry.settings});
 }
 
 }  // namespace runnel::tcp

@@ -54,6 +54,8 @@ class SegmentArrival {
     void remember_timestamp(Tcb& tcb, const Segment& segment) noexcept;
     bool our_fin_acknowledged(std::uint32_t slot, Tcb& tcb) noexcept;
     bool trim(Tcb& tcb, Segment& segment) noexcept;
+    void note_mark(Tcb& tcb, const Segment& segment) noexcept;
+    void heard(std::uint32_t slot, Tcb& tcb) noexcept;
     void report_repeated(Tcb& tcb, SeqNum left, SeqNum right) noexcept;
     void deliver(std::uint32_t slot, Tcb& tcb, rte_mbuf* payload) noexcept;
     void hold_out_of_order(Tcb& tcb, Segment& segment, bool fin) noexcept;

@@ -26,6 +26,9 @@ void SegmentArrival::synchronized_state(std::uint32_t slot, Segment& segment) no
         tcb.ack_now = true;
         core_.want_output(slot, tcb);
     }
+    // Any segment of the peer's shows that it is there.
+    if (tcb.timer_kind == TimerKind::keep_alive) [[unlikely]]
+        heard(slot, tcb);
     if (!check_timestamp(tcb, segment)) return;
     if (!check_sequence(slot, tcb, segment)) return;
     if (!check_rst(slot, tcb, segment)) return;
@@ -33,7 +36,17 @@ void SegmentArrival::synchronized_state(std::uint32_t slot, Segment& segment) no
     remember_timestamp(tcb, segment);
     if (!check_ack(slot, tcb, segment)) return;
     check_urg(slot, tcb, segment);
+    if (tcb.ecn && segment.text > 0) note_mark(tcb, segment);
     process_text(slot, tcb, segment);
+}
+
+// A mark on a packet that brought data is echoed until the peer says that it has reduced its window (RFC 3168
+// section 6.1.3).
+void SegmentArrival::note_mark(Tcb& tcb, const Segment& segment) noexcept {
+    if (segment.has(flag::cwr)) tcb.ece_out = false;
+    if (!segment.congestion_marked) return;
+    core_.counters.add(Counter::tcp_congestion_marks_in);
+    tcb.ece_out = true;
 }
 
 // PAWS comes before all else (RFC 7323 section 5.3, R1).
@@ -152,6 +165,8 @@ bool SegmentArrival::check_ack(std::uint32_t slot, Tcb& tcb, const Segment& segm
         transmission_.send_challenge_ack(tcb);
         return false;
     }
+    if (segment.has(flag::ece) && tcb.ecn) [[unlikely]]
+        acknowledgement_.congestion_echoed(slot, tcb, segment);
     const std::uint32_t window = std::uint32_t{segment.window} << tcb.snd_wscale;
     // What acknowledges more than all before is newer than all before, whatever its sequence number.
     const bool newest = segment.ack > tcb.snd_una;
@@ -170,6 +185,11 @@ bool SegmentArrival::check_ack(std::uint32_t slot, Tcb& tcb, const Segment& segm
         return false;
     if (tcb.fin_sent && tcb.snd_una == tcb.snd_nxt) return our_fin_acknowledged(slot, tcb);
     return true;
+}
+
+void SegmentArrival::heard(std::uint32_t slot, Tcb& tcb) noexcept {
+    tcb.timer_kind = TimerKind::none;
+    core_.watch_idle(slot, tcb);
 }
 
 // Octets have come that had come before: the next ACK says which (RFC 2883).

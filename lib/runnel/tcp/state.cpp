@@ -49,6 +49,8 @@ std::string_view to_string(Error error) noexcept {
             return "the table of connections is full; raise tcp::Config::connections";
         case Error::no_memory:
             return "memory for sending is spent; raise tcp::Config::cold_blocks or the mbuf pool";
+        case Error::invalid_setting:
+            return "invalid setting";
         case Error::buffer_full:
             return "the send buffer is full; go on when `writable` is called";
     }

@@ -30,6 +30,7 @@ enum class TimerKind : std::uint8_t {
     fin_wait_2,      ///< the application has closed and waits for the peer's FIN
     reordering,      ///< segments overtaken by others count as lost when it expires (RFC 8985 section 6.2)
     loss_probe,      ///< the tail of what is in flight may be lost (RFC 8985 section 7)
+    keep_alive,      ///< nothing is in flight, and the peer is asked now and then (RFC 9293 section 3.8.4)
 };
 
 /// The hot part: two cache lines. A connection over IPv6 keeps its addresses in an array beside this one,
@@ -92,7 +93,10 @@ struct alignas(64) Tcb {
     bool recovered : 1;  // the last ACK ended a recovery: its duplicates start no other (RFC 6582 section
                          // 3.2)
     bool reordering_seen : 1;  // RFC 8985 section 6.2 step 3
-    std::uint8_t spare;
+    bool ecn : 1;              // agreed on; in SYN-SENT: asked for (RFC 3168)
+    bool ece_out : 1;          // a mark has come: ACKs echo it until the peer says CWR
+    bool cwr_out : 1;          // the window was reduced for a mark: the next new data says so
+    std::uint8_t settings;     // index in the settings table
     std::uint64_t context;
 
     [[nodiscard]] bool handshake_done() const noexcept { return state > State::syn_received; }
@@ -151,7 +155,9 @@ struct alignas(64) Cold {
     LossProbe probe{};
     DeliveryRate rate{};
     CongestionState congestion{};
-    Instant pace_at{};  // when the next segment may leave
+    Instant pace_at{};           // when the next segment may leave
+    SeqNum marked_until{};       // marks echoed for what lies before ask for no further reduction (RFC 3168)
+    bool mark_answered = false;  // `marked_until` is set
 
     // window probes
     bool probe_unanswered = false;
@@ -167,8 +173,6 @@ struct alignas(64) Cold {
     SeqNum fin_at{};
     OutOfOrderQueue out_of_order{};
     SackBlocks reported{};
-
-    Duration user_timeout{};  // R2 of this connection; 0: the configuration's. Keeps the block attached
 
     /// Octets outstanding in the network, as far as SACK and loss detection can tell.
     [[nodiscard]] std::uint32_t pipe(const Tcb& tcb) const noexcept {

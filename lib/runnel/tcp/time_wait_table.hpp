@@ -23,6 +23,7 @@ struct TimeWait {
     Tick expires;
     std::uint32_t older, newer;  // neighbours in order of expiry, or no_slot
     bool timestamps;
+    std::uint8_t settings;
     ChallengeThrottle challenges;
 };
 static_assert(sizeof(TimeWait) <= 48);

@@ -44,6 +44,9 @@ void Timers::fire(std::uint32_t slot) noexcept {
             case TimerKind::persist:
                 if (!persist_expired(slot, tcb)) return;
                 break;
+            case TimerKind::keep_alive:
+                if (!keep_alive_expired(slot, tcb)) return;
+                break;
             case TimerKind::reordering:
             case TimerKind::loss_probe:
                 if (!loss_timer_expired(slot, tcb)) return;
@@ -72,8 +75,8 @@ bool Timers::loss_timer_expired(std::uint32_t slot, Tcb& tcb) noexcept {
 
 // R2: how long the peer may leave data unacknowledged (RFC 9293 section 3.8.3).
 Duration Timers::r2(const Tcb& tcb) noexcept {
-    const Cold* const cold = core_.cold_of(tcb);
-    return cold != nullptr && cold->user_timeout != Duration{} ? cold->user_timeout : core_.config.r2;
+    const Duration wanted = core_.settings[tcb.settings].user_timeout;
+    return wanted != Duration{} ? wanted : core_.config.r2;
 }
 
 // A window may stay closed for ever as long as the peer answers (RFC 9293 MUST-37); unanswered, R2 ends it.
@@ -92,6 +95,7 @@ bool Timers::handshake_expired(std::uint32_t slot, Tcb& tcb) noexcept {
         return false;
     }
     ++tcb.backoff;
+    if (!answer) tcb.ecn = false;  // perhaps it is ECN that is not let through (RFC 3168 section 6.1.1.1)
     tcb.handshake_retransmitted = true;
     core_.counters.add(answer ? Counter::tcp_synack_retransmits : Counter::tcp_syn_retransmits);
     transmission_.send_syn(tcb);
@@ -135,12 +139,12 @@ void Timers::restart_retransmission_timer(std::uint32_t slot, Tcb& tcb) noexcept
 bool Timers::persist_expired(std::uint32_t slot, Tcb& tcb) noexcept {
     Cold* const cold = core_.cold_of(tcb);
     if (cold == nullptr || cold->queue.size() == 0) {
-        core_.stop_timer(tcb);
+        core_.stop_timer(slot, tcb);
         return true;
     }
     if (tcb.snd_wnd > 0 && tcb.in_flight() == 0) {
         // The override timer of silly-window avoidance: what fits goes.
-        core_.stop_timer(tcb);
+        core_.stop_timer(slot, tcb);
         tcb.timer_cancels_silly = true;
         core_.want_output(slot, tcb);
         return true;
@@ -152,6 +156,25 @@ bool Timers::persist_expired(std::uint32_t slot, Tcb& tcb) noexcept {
     transmission_.send_window_probe(slot, tcb);
     if (tcb.backoff < 255) ++tcb.backoff;
     core_.start_timer(slot, tcb, TimerKind::persist, core_.rto(tcb));
+    return true;
+}
+
+// The peer has been silent for so long that it is asked. `backoff` counts what it has not answered (RFC 9293
+// section 3.8.4).
+bool Timers::keep_alive_expired(std::uint32_t slot, Tcb& tcb) noexcept {
+    const std::optional<KeepAlive>& wanted = core_.settings[tcb.settings].keep_alive;
+    if (!wanted) {
+        core_.stop_timer(slot, tcb);
+        return true;
+    }
+    if (tcb.backoff >= wanted->probes) {
+        transmission_.send_reset(tcb);
+        core_.end(slot, CloseReason::timed_out);
+        return false;
+    }
+    ++tcb.backoff;
+    transmission_.send_keep_alive(tcb);
+    core_.start_timer(slot, tcb, TimerKind::keep_alive, wanted->interval);
     return true;
 }
 

@@ -25,6 +25,7 @@ class Timers {
     // These return false where the connection is gone.
     bool retransmission_expired(std::uint32_t slot, Tcb& tcb) noexcept;
     bool handshake_expired(std::uint32_t slot, Tcb& tcb) noexcept;
+    bool keep_alive_expired(std::uint32_t slot, Tcb& tcb) noexcept;
     bool persist_expired(std::uint32_t slot, Tcb& tcb) noexcept;
     bool loss_timer_expired(std::uint32_t slot, Tcb& tcb) noexcept;
     bool unanswered_too_long(const Tcb& tcb, Cold& cold) noexcept;

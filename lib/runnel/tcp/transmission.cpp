@@ -62,10 +62,10 @@ bool Transmission::window_update_due(const Tcb& tcb) const noexcept {
 
 // After an idle time longer than the RTO the window says nothing any more (RFC 5681 section 4.1).
 void Transmission::restart_after_idle(Tcb& tcb) const noexcept {
-    if (tcb.timer_kind != TimerKind::none || tcb.in_flight() != 0) return;
-    const Tick idle = core_.tick - tcb.deadline;
-    if (TimerWheel<Tcb, &Tcb::timer>::tick_length * idle > core_.rto(tcb))
-        tcb.cwnd = std::min(tcb.cwnd, initial_window(core_.config, tcb));
+    if ((tcb.timer_kind != TimerKind::none && tcb.timer_kind != TimerKind::keep_alive) ||
+        tcb.in_flight() != 0)
+        return;
+    if (core_.idle_for(tcb) > core_.rto(tcb)) tcb.cwnd = std::min(tcb.cwnd, core_.initial_window(tcb));
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -210,7 +210,8 @@ bool Transmission::send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept {
         if (cold != nullptr && wait_for_pace(slot, tcb, *cold)) break;
         if (!core_.transmit_queue.room()) [[unlikely]]
             return false;
-        if (!emit(tcb, {next, position, octets, flags_of(octets, octets == waiting, with_fin)})) [[unlikely]]
+        if (!emit(tcb, {next, position, octets, flags_of(octets, octets == waiting, with_fin), !again}))
+            [[unlikely]]
             return false;
 
         const std::uint32_t length = octets + (with_fin ? 1 : 0);
@@ -241,7 +242,8 @@ bool Transmission::send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept {
         if (with_fin) break;
     }
     if (tracked && sent) {
-        if (tcb.timer_kind == TimerKind::none || tcb.timer_kind == TimerKind::persist) {
+        if (tcb.timer_kind == TimerKind::none || tcb.timer_kind == TimerKind::persist ||
+            tcb.timer_kind == TimerKind::keep_alive) {
             tcb.timer_kind = TimerKind::none;
             restart_rto(core_, tcb, *cold);
         }
@@ -372,11 +374,23 @@ bool Transmission::retransmit_first(Tcb& tcb) noexcept {
 // ---------------------------------------------------------------------------------------------------------------------
 // Segments
 
-bool Transmission::hand_over(rte_mbuf* mbuf, const Flow& flow) noexcept {
+bool Transmission::hand_over(rte_mbuf* mbuf, const Flow& flow, std::uint8_t settings,
+                             bool ecn_capable) noexcept {
+    constexpr std::uint8_t ect_0 = 2;  // RFC 3168 section 5
     core_.counters.add(Counter::tcp_out);
-    return core_.ip.output(
-        mbuf, {.source = flow.local_address, .destination = flow.remote_address, .protocol = IPPROTO_TCP},
-        core_.now);
+    std::uint8_t tos = ecn_capable ? ect_0 : 0;
+    std::uint8_t ttl = 0;
+    if (settings != SettingsTable::plain) [[unlikely]] {
+        tos = static_cast<std::uint8_t>(tos | core_.settings[settings].dscp << 2);
+        ttl = core_.settings[settings].ttl;
+    }
+    return core_.ip.output(mbuf,
+                           {.source = flow.local_address,
+                            .destination = flow.remote_address,
+                            .protocol = IPPROTO_TCP,
+                            .tos = tos,
+                            .ttl = ttl},
+                           core_.now);
 }
 
 bool Transmission::emit(Tcb& tcb, const Piece& piece) noexcept {
@@ -387,6 +401,12 @@ bool Transmission::emit(Tcb& tcb, const Piece& piece) noexcept {
     }
     Cold* const cold = core_.cold_of(tcb);
     std::uint8_t flags = piece.flags;
+    if (tcb.ece_out) flags |= flag::ece;
+    const bool ecn_capable = tcb.ecn && piece.fresh && piece.octets > 0;
+    if (tcb.cwr_out && ecn_capable) [[unlikely]] {
+        flags |= flag::cwr;
+        tcb.cwr_out = false;
+    }
     std::uint16_t urgent_pointer = 0;
     if (cold != nullptr && cold->urgent_out && cold->snd_up > piece.seq) [[unlikely]] {
         flags |= flag::urg;
@@ -420,12 +440,17 @@ bool Transmission::emit(Tcb& tcb, const Piece& piece) noexcept {
     tcb.last_ack_sent = tcb.rcv_nxt;
     tcb.ack_now = false;
     tcb.ack_delayed = false;
-    hand_over(mbuf, tcb.flow);
+    hand_over(mbuf, tcb.flow, tcb.settings, ecn_capable);
     return true;
 }
 
 bool Transmission::send_ack(Tcb& tcb) noexcept {
     return emit(tcb, {tcb.snd_nxt, 0, 0, flag::ack});
+}
+
+bool Transmission::send_keep_alive(Tcb& tcb) noexcept {
+    core_.counters.add(Counter::tcp_keep_alives);
+    return emit(tcb, {tcb.snd_nxt - 1, 0, 0, flag::ack});
 }
 
 void Transmission::send_challenge_ack(Tcb& tcb) noexcept {
@@ -441,7 +466,8 @@ void Transmission::send_reset(Tcb& tcb) noexcept {
 }
 
 bool Transmission::emit_syn(const Flow& flow, SeqNum seq, SeqNum ack, std::uint8_t flags,
-                            std::uint16_t window, const wire::SynOptions& options) noexcept {
+                            std::uint16_t window, const wire::SynOptions& options,
+                            std::uint8_t settings) noexcept {
     rte_mbuf* const mbuf = core_.stash.take_control();
     if (mbuf == nullptr) [[unlikely]] {
         core_.counters.drop(DropReason::no_mbuf);
@@ -459,7 +485,7 @@ bool Transmission::emit_syn(const Flow& flow, SeqNum seq, SeqNum ack, std::uint8
                                           .header_size = header_size},
                                          0);
     wire::write_syn_options({header + wire::tcp_header_size, header_size - wire::tcp_header_size}, options);
-    return hand_over(mbuf, flow);
+    return hand_over(mbuf, flow, settings);
 }
 
 bool Transmission::send_syn(Tcb& tcb) noexcept {
@@ -479,21 +505,28 @@ bool Transmission::send_syn(Tcb& tcb) noexcept {
         tcb.rcv_adv = max(tcb.rcv_adv, tcb.rcv_nxt + window);
         tcb.last_ack_sent = tcb.rcv_nxt;
     }
-    return emit_syn(tcb.flow, tcb.snd_una, answer ? tcb.rcv_nxt : SeqNum{0},
-                    answer ? std::uint8_t{flag::syn | flag::ack} : flag::syn, window, options);
+    std::uint8_t flags = flag::syn;
+    if (answer) flags |= flag::ack;
+    // RFC 3168 section 6.1.1: ECE and CWR ask, ECE alone agrees.
+    if (tcb.ecn) flags |= answer ? flag::ece : std::uint8_t{flag::ece | flag::cwr};
+    return emit_syn(tcb.flow, tcb.snd_una, answer ? tcb.rcv_nxt : SeqNum{0}, flags, window, options,
+                    tcb.settings);
 }
 
 bool Transmission::send_syn_ack(HalfOpen& half_open) noexcept {
     const std::uint16_t mtu = core_.ip.mtu_for(half_open.flow.remote_address);
     return emit_syn(
-        half_open.flow, half_open.iss, half_open.rcv_nxt(), flag::syn | flag::ack, half_open.rcv_wnd,
+        half_open.flow, half_open.iss, half_open.rcv_nxt(),
+        half_open.ecn ? std::uint8_t{flag::syn | flag::ack | flag::ece} : std::uint8_t{flag::syn | flag::ack},
+        half_open.rcv_wnd,
         {.mss = static_cast<std::uint16_t>(mtu - headers_ipv4),
          .sack_permitted = half_open.sack_permitted,
          .timestamps = half_open.timestamps,
          .ts_value = core_.ts_clock + half_open.ts_offset,
          .ts_echo = half_open.ts_recent,
          .window_scale =
-             half_open.window_scaling ? std::optional{receive_window_shift(core_.config)} : std::nullopt});
+             half_open.window_scaling ? std::optional{receive_window_shift(core_.config)} : std::nullopt},
+        core_.listeners[half_open.listener].settings);
 }
 
 bool Transmission::send_bare_ack(const Flow& flow, const Bare& bare) noexcept {
@@ -516,7 +549,7 @@ bool Transmission::send_bare_ack(const Flow& flow, const Bare& bare) noexcept {
     if (bare.timestamps)
         wire::write_timestamps(header + wire::tcp_header_size, core_.ts_clock + bare.ts_offset,
                                bare.ts_recent);
-    return hand_over(mbuf, flow);
+    return hand_over(mbuf, flow, bare.settings);
 }
 
 void Transmission::send_reset_for(const Segment& segment) noexcept {
@@ -536,7 +569,7 @@ void Transmission::send_reset_for(const Segment& segment) noexcept {
                 .flags = has_ack ? flag::rst : std::uint8_t{flag::rst | flag::ack},
                 .header_size = wire::tcp_header_size},
                0);
-    hand_over(mbuf, segment.flow);
+    hand_over(mbuf, segment.flow, SettingsTable::plain);
 }
 
 }  // namespace runnel::tcp

@@ -36,6 +36,9 @@ class Transmission {
     bool send_syn(Tcb& tcb) noexcept;
     bool send_syn_ack(HalfOpen& half_open) noexcept;
     void send_reset(Tcb& tcb) noexcept;
+    /// An empty segment from before the window: the peer answers with an ACK (RFC 9293 section 3.8.4,
+    /// SHLD-12).
+    bool send_keep_alive(Tcb& tcb) noexcept;
 
     /// <SEQ><ACK> without a TCB behind it: half-open and TIME-WAIT answer so.
     struct Bare {
@@ -44,6 +47,7 @@ class Transmission {
         bool timestamps = false;
         std::uint32_t ts_offset = 0;
         std::uint32_t ts_recent = 0;
+        std::uint8_t settings = 0;
     };
     bool send_bare_ack(const Flow& flow, const Bare& bare) noexcept;
     /// The RST that answers a segment which belongs to no connection (RFC 9293 section 3.10.7.1).
@@ -58,10 +62,11 @@ class Transmission {
         std::uint32_t position = 0;  // in the send queue
         std::uint32_t octets = 0;
         std::uint8_t flags = 0;
+        bool fresh = false;  // data sent for the first time: it may be marked (RFC 3168 section 6.1.5)
     };
     bool emit(Tcb& tcb, const Piece& piece) noexcept;
     bool emit_syn(const Flow& flow, SeqNum seq, SeqNum ack, std::uint8_t flags, std::uint16_t window,
-                  const wire::SynOptions& options) noexcept;
+                  const wire::SynOptions& options, std::uint8_t settings) noexcept;
     [[nodiscard]] SeqNum new_right_edge(const Tcb& tcb) const noexcept;
     [[nodiscard]] std::uint16_t advertise_window(Tcb& tcb) const noexcept;
     [[nodiscard]] bool may_send_short(const Tcb& tcb, std::uint32_t octets,
@@ -78,7 +83,8 @@ class Transmission {
                          std::uint32_t flight) noexcept;
     bool wait_for_pace(std::uint32_t slot, Tcb& tcb, Cold& cold) noexcept;
     void wait_for_window(std::uint32_t slot, Tcb& tcb) noexcept;
-    bool hand_over(rte_mbuf* mbuf, const Flow& flow) noexcept;
+    bool hand_over(rte_mbuf* mbuf, const Flow& flow, std::uint8_t settings,
+                   bool ecn_capable = false) noexcept;
 
     Core& core_;
 };
