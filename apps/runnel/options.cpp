@@ -133,13 +133,13 @@ void add_tcp_options(CLI::App& app, tcp::Config& tcp) {
             tcp.time_wait_duration = 2 * msl;
         });
     add_read(app, "--congestion", "NAME", std::string{to_string(tcp.congestion)},
-             "Congestion control: cubic (RFC 9438), newreno (RFC 5681), or none: a fixed window, for a path "
-             "of your own",
+             "Congestion control: cubic (RFC 9438), newreno (RFC 5681), bbr (version 1), or none: a fixed "
+             "window, for a path of your own",
              [&tcp](const std::string& text) {
                  const auto algorithm = tcp::parse_congestion_algorithm(text);
                  if (!algorithm)
-                     throw BadQuantity(
-                         fmt::format("\"{}\" is no congestion control; choose cubic, newreno or none", text));
+                     throw BadQuantity(fmt::format(
+                         "\"{}\" is no congestion control; choose cubic, newreno, bbr or none", text));
                  tcp.congestion = *algorithm;
              });
     add_count(app, "--fixed-window", tcp.fixed_window, 1460, 1U << 30,

@@ -12,6 +12,7 @@ namespace runnel::tcp {
 enum class CongestionAlgorithm : std::uint8_t {
     cubic,    ///< RFC 9438, with HyStart++ (RFC 9406)
     newreno,  ///< RFC 5681 and RFC 6582
+    bbr,      ///< draft-cardwell-iccrg-bbr-congestion-control-00
     none,     ///< the window is Config::fixed_window, whatever is lost: for load generation on a path of
               ///< one's own
 };

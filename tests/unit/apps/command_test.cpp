@@ -56,6 +56,7 @@ TEST(Command, WrongValueNamesItsOptionAndTheMend) {
         {{"handshake", "--checksum", "none"}, {"--checksum", "software or offload"}},
         {{"handshake", "--huge", "maybe"}, {"--huge", "auto, yes or no"}},
         {{"handshake", "--msl", "1h"}, {"--msl", "10m"}},
+        {{"handshake", "--congestion", "vegas"}, {"--congestion", "vegas", "cubic, newreno, bbr or none"}},
         {{"handshake", "--wire", "memif"}, {"--wire", "memif", "ring"}},
         {{"handshake", "--cores", "3"}, {"--cores", "3", "even"}},
         {{"handshake", "--recipe", "hold"}, {"--recipe hold", "--connections"}},

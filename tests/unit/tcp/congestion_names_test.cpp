@@ -8,8 +8,8 @@ namespace runnel::tcp {
 namespace {
 
 TEST(CongestionNames, EachNameLeadsBackToItsAlgorithm) {
-    for (const auto algorithm :
-         {CongestionAlgorithm::cubic, CongestionAlgorithm::newreno, CongestionAlgorithm::none})
+    for (const auto algorithm : {CongestionAlgorithm::cubic, CongestionAlgorithm::newreno,
+                                 CongestionAlgorithm::bbr, CongestionAlgorithm::none})
         EXPECT_EQ(parse_congestion_algorithm(to_string(algorithm)), algorithm);
     EXPECT_EQ(parse_congestion_algorithm("reno"), CongestionAlgorithm::newreno);
     for (const char* wrong : {"", "Cubic", "cubi", "cubicc", "vegas", "?"})
@@ -32,10 +32,14 @@ TEST(CongestionControl, SwitchChoosesTheControlThatIsNamed) {
     };
     EXPECT_EQ(ssthresh(CongestionAlgorithm::cubic), 14'000U);
     EXPECT_EQ(ssthresh(CongestionAlgorithm::newreno), 10'000U);
+    EXPECT_EQ(ssthresh(CongestionAlgorithm::bbr), 77'777U);
     EXPECT_EQ(ssthresh(CongestionAlgorithm::none), 77'777U);
     EXPECT_FALSE(owns_window(CongestionAlgorithm::cubic));
     EXPECT_FALSE(owns_window(CongestionAlgorithm::newreno));
+    EXPECT_TRUE(owns_window(CongestionAlgorithm::bbr));
     EXPECT_TRUE(owns_window(CongestionAlgorithm::none));
+    EXPECT_TRUE(keeps_state(CongestionAlgorithm::bbr));
+    EXPECT_FALSE(keeps_state(CongestionAlgorithm::cubic));
 }
 
 }  // namespace

@@ -127,6 +127,7 @@ class Path {
             const std::uint64_t rate = Control::pacing_rate(state, window());
             if (rate > 0) pace_next_ = now + seconds(mss / static_cast<double>(rate));
             if (application_rate > 0) application_octets_ -= mss;
+            if (flight == 0 && next_ > 0) Control::restarted(state, window(), now);
             if (flight == 0) first_sent_ = delivered_time_ = progress_ = now;
             Packet packet{next_, now, {}, first_sent_, delivered_time_, delivered, limited_until_ != 0};
             ++next_;
@@ -157,12 +158,15 @@ class Path {
         ack.delivered = ack.acknowledged = mss;
         if (packet.number >= first_out_) {
             // What lies before it, and is not said to be lost yet, is missing: the order is kept.
+            if (missing_ == 0) first_missing_ = first_out_;
             missing_ += packet.number - first_out_;
             first_out_ = packet.number + 1;
         }
         flight -= std::min(flight, mss);
         since_missing_ = missing_ > 0 ? since_missing_ + 1 : 0;
+        std::uint64_t lost = 0;
         if (missing_ > 0 && since_missing_ >= 3) {
+            lost = missing_;
             ack.lost = static_cast<std::uint32_t>(missing_ * mss);
             flight -= std::min(flight, ack.lost);
             missing_ = 0;
@@ -184,16 +188,18 @@ class Path {
         ack.rate_app_limited = packet.application_limited;
         first_sent_ = packet.sent;
 
-        if (ack.lost > 0 && !recovering_) {
+        if (lost > 0 && !recovering_) {
             ++reductions;
             recovering_ = true;
             timed_out_ = false;
-            recover_ = next_;
+            recover_ = recovered_ = next_;
             reduce(flight + ack.lost, tcp::Reduction::loss);
             if (!Control::owns_window) cwnd = ssthresh;
-        } else if (recovering_ && first_out_ >= recover_) {
+        } else if (recovering_ && lost == 0 && first_out_ >= recovered_) {
             recovering_ = false;
         }
+        // What replaces a segment from before the recovery is delivered in it, too.
+        if (lost > 0 && first_missing_ < recover_) recovered_ = next_ + lost;
         ack.in_recovery = recovering_;
         if (!recovering_ || timed_out_ || Control::owns_window) Control::acknowledged(state, window(), ack);
         if (observe) observe(ack);
@@ -203,7 +209,7 @@ class Path {
         ++timeouts;
         reduce(flight, tcp::Reduction::time_out);
         recovering_ = timed_out_ = true;
-        recover_ = next_;
+        recover_ = recovered_ = next_;
         first_out_ = next_;
         flight = 0;
         missing_ = 0;
@@ -223,7 +229,9 @@ class Path {
     std::uint64_t first_out_ = 0;
     std::uint64_t missing_ = 0;
     std::uint32_t since_missing_ = 0;
-    std::uint64_t recover_ = 0;
+    std::uint64_t first_missing_ = 0;
+    std::uint64_t recover_ = 0;    // the first number that was not sent when the recovery began
+    std::uint64_t recovered_ = 0;  // with all below it delivered the recovery ends
     std::uint64_t limited_until_ = 0;
     bool recovering_ = false;
     bool timed_out_ = false;

@@ -8,6 +8,7 @@
 #include "runnel/base/time.hpp"
 #include "runnel/tcp/config.hpp"
 #include "runnel/tcp/congestion/ack_sample.hpp"
+#include "runnel/tcp/congestion/bbr.hpp"
 #include "runnel/tcp/congestion/cubic.hpp"
 #include "runnel/tcp/congestion/fixed_window.hpp"
 #include "runnel/tcp/congestion/newreno.hpp"
@@ -33,6 +34,10 @@ concept CongestionControl = requires(typename T::State& state, const typename T:
     /// goes on from there.
     { T::acknowledged(state, window, ack) }
     noexcept;
+    /// Data is sent after a time in which nothing was in flight. Where the control does not own the window,
+    /// the caller has seen to RFC 5681 section 4.1.
+    { T::restarted(state, window, now) }
+    noexcept;
     /// The last reduction was a mistake: `cwnd` and `ssthresh` have been restored, now the rest is.
     { T::undo(state, window) }
     noexcept;
@@ -42,12 +47,14 @@ concept CongestionControl = requires(typename T::State& state, const typename T:
     requires std::same_as<const bool, decltype(T::owns_window)>;
     requires std::same_as<const bool, decltype(T::keeps_state)>;
 };
+static_assert(CongestionControl<Bbr>);
 static_assert(CongestionControl<Cubic>);
 static_assert(CongestionControl<NewReno>);
 static_assert(CongestionControl<FixedWindow>);
 
 /// What a connection's control remembers: which member is meant says the algorithm. Zeroed at first.
 union CongestionState {
+    Bbr::State bbr;
     Cubic::State cubic;
     NewReno::State newreno;
     FixedWindow::State none;
@@ -61,6 +68,8 @@ decltype(auto) with_congestion_control(CongestionAlgorithm algorithm, Congestion
     switch (algorithm) {
         case CongestionAlgorithm::newreno:
             return use(NewReno{}, state.newreno);
+        case CongestionAlgorithm::bbr:
+            return use(Bbr{}, state.bbr);
         case CongestionAlgorithm::none:
             return use(FixedWindow{}, state.none);
         case CongestionAlgorithm::cubic:

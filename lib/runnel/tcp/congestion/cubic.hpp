@@ -90,6 +90,9 @@ struct Cubic {
         avoid(state, window, std::min(ack.acknowledged, window.cwnd), now);
     }
 
+    /// How long nothing was in flight shows with the next ACK.
+    static void restarted(State&, const CongestionWindow&, Instant) noexcept {}
+
     static void undo(State& state, const CongestionWindow&) noexcept { state.curve = state.before; }
 
     static std::uint64_t pacing_rate(const State&, const CongestionWindow&) noexcept { return 0; }

@@ -27,6 +27,8 @@ struct FixedWindow {
         window.cwnd = window.initial;
     }
 
+    static void restarted(State&, const CongestionWindow&, Instant) noexcept {}
+
     static void undo(State&, const CongestionWindow&) noexcept {}
 
     static std::uint64_t pacing_rate(const State&, const CongestionWindow&) noexcept { return 0; }

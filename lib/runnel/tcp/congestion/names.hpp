@@ -15,6 +15,8 @@ namespace runnel::tcp {
             return "cubic";
         case CongestionAlgorithm::newreno:
             return "newreno";
+        case CongestionAlgorithm::bbr:
+            return "bbr";
         case CongestionAlgorithm::none:
             return "none";
     }
@@ -24,8 +26,8 @@ namespace runnel::tcp {
 /// The algorithm of that name; "reno" is NewReno too, as Linux calls it. Nothing where there is none.
 [[nodiscard]] constexpr std::optional<CongestionAlgorithm> parse_congestion_algorithm(
     std::string_view name) noexcept {
-    for (const auto algorithm :
-         {CongestionAlgorithm::cubic, CongestionAlgorithm::newreno, CongestionAlgorithm::none})
+    for (const auto algorithm : {CongestionAlgorithm::cubic, CongestionAlgorithm::newreno,
+                                 CongestionAlgorithm::bbr, CongestionAlgorithm::none})
         if (name == to_string(algorithm)) return algorithm;
     if (name == "reno") return CongestionAlgorithm::newreno;
     return std::nullopt;

@@ -38,6 +38,8 @@ struct NewReno {
         }
     }
 
+    static void restarted(State&, const CongestionWindow&, Instant) noexcept {}
+
     static void undo(State&, const CongestionWindow&) noexcept {}
 
     static std::uint64_t pacing_rate(const State&, const CongestionWindow&) noexcept { return 0; }
