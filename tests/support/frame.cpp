@@ -86,6 +86,7 @@ void decode_tcp(std::span<const std::uint8_t> tcp, Frame& frame) {
     check_options(s.options, frame.problems, frame.sender_faults);
     s.text = std::string(tcp.begin() + static_cast<std::ptrdiff_t>(header), tcp.end());
     s.time_to_live = frame.ttl;
+    s.type_of_service = frame.tos;
 }
 
 }  // namespace
@@ -100,14 +101,14 @@ std::uint16_t internet_checksum(std::span<const std::uint8_t> octets, std::uint3
 
 Octets encode_ipv4(const MacAddress& to, const MacAddress& from, Ipv4Address source, Ipv4Address destination,
                    std::uint8_t protocol, std::span<const std::uint8_t> payload, std::uint8_t ttl,
-                   std::span<const std::uint8_t> ip_options) {
+                   std::span<const std::uint8_t> ip_options, std::uint8_t tos) {
     Octets padded(ip_options.begin(), ip_options.end());
     padded.resize((padded.size() + 3) / 4 * 4);
     const std::size_t header = 20 + padded.size();
 
     Octets ip;
     put8(ip, static_cast<unsigned>(0x40 | header / 4));
-    put8(ip, 0);
+    put8(ip, tos);
     put16(ip, static_cast<unsigned>(header + payload.size()));
     put16(ip, 0x1234);
     put16(ip, 0x4000);
@@ -153,7 +154,8 @@ Octets encode_tcp(const Segment& segment) {
 Octets encode(const Segment& segment, const MacAddress& to, const MacAddress& from) {
     return encode_ipv4(segment.ethernet_destination.value_or(to), from, segment.source->address,
                        segment.destination->address, 6, encode_tcp(segment),
-                       segment.time_to_live.value_or(64), segment.ip_option_octets);
+                       segment.time_to_live.value_or(64), segment.ip_option_octets,
+                       segment.type_of_service.value_or(0));
 }
 
 Frame decode(std::span<const std::uint8_t> octets) {

@@ -22,7 +22,7 @@ using Octets = std::vector<std::uint8_t>;
 [[nodiscard]] Octets encode_ipv4(const MacAddress& to, const MacAddress& from, Ipv4Address source,
                                  Ipv4Address destination, std::uint8_t protocol,
                                  std::span<const std::uint8_t> payload, std::uint8_t ttl = 64,
-                                 std::span<const std::uint8_t> ip_options = {});
+                                 std::span<const std::uint8_t> ip_options = {}, std::uint8_t tos = 0);
 
 /// The frame of a segment whose addresses, flags and numbers (absolute) are all set.
 [[nodiscard]] Octets encode(const Segment& segment, const MacAddress& to, const MacAddress& from);

@@ -204,6 +204,10 @@ std::string difference(const Segment& expected, const Segment& got) {
         *expected.sack_blocks != got.sack_blocks.value_or(decltype(got.sack_option()){}))
         text += fmt::format("  sack: expected{}, got{}\n", edges(*expected.sack_blocks),
                             edges(got.sack_blocks.value_or(decltype(got.sack_option()){})));
+    if (expected.time_to_live && expected.time_to_live != got.time_to_live)
+        differs("ttl", *expected.time_to_live, got.time_to_live.value_or(0));
+    if (expected.type_of_service && expected.type_of_service != got.type_of_service)
+        differs("tos", *expected.type_of_service, got.type_of_service.value_or(0));
     if (expected.payload_length && *expected.payload_length != got.text->size())
         differs("length", *expected.payload_length, got.text->size());
     if (expected.text && expected.text != got.text) {
@@ -235,6 +239,8 @@ std::string to_string(const Segment& segment) {
         options.pop_back();
         line += fmt::format(", options [{}]", options);
     }
+    if (segment.type_of_service.value_or(0) != 0)
+        line += fmt::format(", tos {:#x}", *segment.type_of_service);
     if (segment.text || segment.payload_length)
         line += fmt::format(", length {}", segment.text ? segment.text->size() : *segment.payload_length);
     return line;

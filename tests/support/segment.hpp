@@ -58,6 +58,8 @@ struct Segment {
     Segment& to(Ipv4Address address, std::uint16_t port) { return destination = {address, port}, *this; }
     Segment& ethernet_to(MacAddress mac) { return ethernet_destination = mac, *this; }
     Segment& ttl(std::uint8_t hops) { return time_to_live = hops, *this; }
+    /// Type of service: DSCP and the two bits of ECN.
+    Segment& tos(std::uint8_t octet) { return type_of_service = octet, *this; }
     Segment& ip_options(std::initializer_list<std::uint8_t> octets) {
         return ip_option_octets = octets, *this;
     }
@@ -92,7 +94,7 @@ struct Segment {
     std::optional<std::size_t> payload_length;
     std::optional<SocketAddress> source, destination;
     std::optional<MacAddress> ethernet_destination;
-    std::optional<std::uint8_t> time_to_live;
+    std::optional<std::uint8_t> time_to_live, type_of_service;
     std::vector<std::uint8_t> ip_option_octets;
     bool break_checksum = false;
 };

@@ -62,6 +62,7 @@ bool Transmission::window_update_due(const Tcb& tcb) const noexcept {
 
 // After an idle time longer than the RTO the window says nothing any more (RFC 5681 section 4.1).
 void Transmission::restart_after_idle(Tcb& tcb) const noexcept {
+    if (core_.control_owns_window(tcb)) return;
     if ((tcb.timer_kind != TimerKind::none && tcb.timer_kind != TimerKind::keep_alive) ||
         tcb.in_flight() != 0)
         return;
