@@ -60,8 +60,10 @@ constexpr Setting settings[] = {
     {"min_peer_mss", [](auto& c, Name n, auto v) { c.tcp.min_peer_mss = number<std::uint16_t>(n, v); }},
     {"min_rto", [](auto& c, Name n, auto v) { c.tcp.min_rto = milliseconds(n, v); }},
     {"mtu", [](auto& c, Name n, auto v) { c.ip.interfaces[0].mtu = number<std::uint16_t>(n, v); }},
+    {"peer_ack_delay", [](auto& c, Name n, auto v) { c.tcp.peer_ack_delay = milliseconds(n, v); }},
     {"r2", [](auto& c, Name n, auto v) { c.tcp.r2 = milliseconds(n, v); }},
     {"receive_buffer", [](auto& c, Name n, auto v) { c.tcp.receive_buffer = number<std::uint32_t>(n, v); }},
+    {"sack", [](auto& c, Name n, auto v) { c.tcp.sack = truth(n, v); }},
     {"send_buffer", [](auto& c, Name n, auto v) { c.tcp.send_buffer = number<std::uint32_t>(n, v); }},
     {"syn_retries", [](auto& c, Name n, auto v) { c.tcp.syn_retries = number<std::uint8_t>(n, v); }},
     {"syn_timeout", [](auto& c, Name n, auto v) { c.tcp.syn_timeout = milliseconds(n, v); }},
@@ -80,9 +82,10 @@ struct Sysctl {
 };
 
 constexpr Sysctl sysctls[] = {
-    {"tcp_rmem", "receive_buffer", 2},        {"tcp_syn_retries", "syn_retries"},
-    {"tcp_synack_retries", "synack_retries"}, {"tcp_timestamps", "timestamps"},
-    {"tcp_window_scaling", "window_scaling"}, {"tcp_wmem", "send_buffer", 2},
+    {"tcp_rmem", "receive_buffer", 2},  {"tcp_sack", "sack"},
+    {"tcp_syn_retries", "syn_retries"}, {"tcp_synack_retries", "synack_retries"},
+    {"tcp_timestamps", "timestamps"},   {"tcp_window_scaling", "window_scaling"},
+    {"tcp_wmem", "send_buffer", 2},
 };
 
 std::string read_sysctl(const Sysctl& sysctl) {

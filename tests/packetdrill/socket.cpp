@@ -37,13 +37,13 @@ int errno_of(tcp::Error error) {
     return EIO;
 }
 
-int errno_of(tcp::CloseReason reason, bool peer_closed) {
+int errno_of(tcp::CloseReason reason) {
     switch (reason) {
         case tcp::CloseReason::orderly:
         case tcp::CloseReason::aborted:
             return 0;
         case tcp::CloseReason::reset:
-            return peer_closed ? EPIPE : ECONNRESET;
+            return ECONNRESET;
         case tcp::CloseReason::refused:
             return ECONNREFUSED;
         case tcp::CloseReason::timed_out:
@@ -235,8 +235,8 @@ Outcome Socket::get_option(int level, int name, std::span<std::byte> value, std:
     for (std::size_t i = 0; const SocketOption& option : socket_options()) {
         const std::optional<int> mine = options_[i++];
         if (option.level != level || option.name != name) continue;
-        const std::optional<int> read = option.read != nullptr ? option.read(info()) : std::nullopt;
-        return give(read.value_or(mine.value_or(option.initial)));
+        const int last = mine.value_or(option.initial);
+        return give(option.read != nullptr ? option.read(info(), last) : last);
     }
     return failure(ENOPROTOOPT);
 }
@@ -278,16 +278,25 @@ std::optional<Outcome> Socket::receive(std::span<const iovec> to, int flags) {
     return std::nullopt;
 }
 
-std::size_t Socket::send_room() const {
+std::optional<int> Socket::option_set(int level, int name) const {
     for (std::size_t i = 0; const SocketOption& option : socket_options()) {
         const std::optional<int> mine = options_[i++];
-        if (option.level != SOL_SOCKET || option.name != SO_SNDBUF || !mine) continue;
-        const tcp::ConnectionInfo now = info();
-        const std::size_t held = now.unsent + now.unacknowledged;
-        const auto most = static_cast<std::size_t>(std::max(*mine, 0));
-        return most > held ? most - held : 0;
+        if (option.level == level && option.name == name) return mine;
     }
-    return SIZE_MAX;
+    return std::nullopt;
+}
+
+// Where nothing was set the stack's own send buffer is the limit.
+std::size_t Socket::send_room() const {
+    const tcp::ConnectionInfo now = info();
+    if (const auto least = static_cast<std::uint32_t>(option_set(IPPROTO_TCP, TCP_NOTSENT_LOWAT).value_or(0));
+        least != 0 && now.unsent >= least)
+        return 0;
+    const std::optional<int> given = option_set(SOL_SOCKET, SO_SNDBUF);
+    if (!given) return SIZE_MAX;
+    const std::size_t most = 2 * static_cast<std::size_t>(std::max(*given, 0));
+    const std::size_t held = now.unsent + now.unacknowledged;
+    return most > held ? most - held : 0;
 }
 
 std::optional<Outcome> Socket::send(std::span<const iovec> from, int flags, std::size_t& done) {
@@ -295,7 +304,10 @@ std::optional<Outcome> Socket::send(std::span<const iovec> from, int flags, std:
         return done > 0 ? Outcome{static_cast<ssize_t>(done)} : failure(error);
     };
     if (role_ == Role::fresh || role_ == Role::listening) return end(error_ != 0 ? take_error() : EPIPE);
-    if (error_ != 0) return end(done > 0 ? 0 : take_error());
+    if (error_ != 0 && done == 0) {
+        const int error = take_error();
+        return failure(error == ECONNRESET && peer_closed_ ? EPIPE : error);  // as Linux has it in CLOSE-WAIT
+    }
     if (shut_write_ || over_) return end(EPIPE);
     if (role_ == Role::connecting) return std::nullopt;
     std::size_t skip = done;
@@ -387,7 +399,7 @@ void Socket::peer_closed(tcp::Connection connection) noexcept {
 void Socket::closed(tcp::Connection connection, tcp::CloseReason reason) noexcept {
     if (connection.context() == 0) return;  // it was disconnected
     Socket& socket = of(connection);
-    socket.error_ = errno_of(reason, socket.peer_closed_);
+    socket.error_ = errno_of(reason);
     if (socket.role_ == Role::connecting)
         socket.role_ = Role::fresh;
     else

@@ -73,6 +73,7 @@ class Socket : private tcp::Handler {
     void start_stack();
     void apply_options();
     int take_error() { return std::exchange(error_, 0); }
+    [[nodiscard]] std::optional<int> option_set(int level, int name) const;
     [[nodiscard]] std::size_t send_room() const;
 
     Machine& machine_;

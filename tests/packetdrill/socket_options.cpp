@@ -14,28 +14,36 @@ constexpr std::uint32_t octets(int value) {
     return static_cast<std::uint32_t>(std::max(value, 1));
 }
 
+// Linux doubles what it is given, for its own bookkeeping, and says so.
+int doubled(const tcp::ConnectionInfo&, int value) {
+    return 2 * value;
+}
+
 constexpr SocketOption table[] = {
     {SOL_SOCKET, SO_REUSEADDR, 0},  // an address in TIME-WAIT can always be listened on
     {SOL_SOCKET, SO_REUSEPORT, 0},
     {.level = SOL_SOCKET,
      .name = SO_RCVBUF,
-     .initial = 256 * 1024,
-     .before_start = [](StackConfig& c, int value) { c.tcp.receive_buffer = octets(value); }},
-    {SOL_SOCKET, SO_SNDBUF, 4 * 1024 * 1024},  // Socket::send_room
+     .initial = 128 * 1024,
+     .before_start = [](StackConfig& c, int value) { c.tcp.receive_buffer = octets(value); },
+     .read = doubled},
+    {.level = SOL_SOCKET,
+     .name = SO_SNDBUF,
+     .initial = 2 * 1024 * 1024,
+     .read = doubled},  // Socket::send_room
 
     {.level = IPPROTO_TCP,
      .name = TCP_MAXSEG,
      .initial = 536,
-     .read =
-         [](const tcp::ConnectionInfo& info) {
-             return info.mss != 0 ? std::optional<int>(info.mss) : std::nullopt;
-         }},
+     .read = [](const tcp::ConnectionInfo& info,
+                int value) { return info.mss != 0 ? static_cast<int>(info.mss) : value; }},
     {.level = IPPROTO_TCP,
      .name = TCP_NODELAY,
      .initial = 0,
      .on_connect = [](tcp::ConnectOptions& o, int value) { o.nagle = value == 0; },
      .on_listen = [](tcp::ListenOptions& o, int value) { o.nagle = value == 0; },
      .on_connection = [](tcp::Connection& c, int value) { return c.set_nagle(value == 0); }},
+    {IPPROTO_TCP, TCP_NOTSENT_LOWAT, 0},  // Socket::send_room
     {.level = IPPROTO_TCP,
      .name = TCP_USER_TIMEOUT,
      .initial = 0,

@@ -28,8 +28,8 @@ struct SocketOption {
     /// To a connection that exists; also when one is accepted or established. A listener's options are
     /// inherited.
     tcp::Error (*on_connection)(tcp::Connection& connection, int value) = nullptr;
-    /// Reads it, where it is not what was set last.
-    std::optional<int> (*read)(const tcp::ConnectionInfo& info) = nullptr;
+    /// Reads it, where it is not what was set last. `value` is what was, or the initial one.
+    int (*read)(const tcp::ConnectionInfo& info, int value) = nullptr;
 };
 
 /// All of them.
