@@ -1,13 +1,13 @@
 #include "settings.hpp"
 
-#include <array>
 #include <charconv>
 #include <fstream>
 #include <limits>
 #include <stdexcept>
-#include <utility>
 
 #include <fmt/format.h>
+
+#include "runnel/tcp/congestion/names.hpp"
 
 namespace runnel::packetdrill {
 
@@ -33,14 +33,17 @@ Duration milliseconds(std::string_view name, std::string_view text) {
 }
 
 tcp::CongestionAlgorithm congestion(std::string_view name, std::string_view text) {
-    static constexpr std::array<std::pair<std::string_view, tcp::CongestionAlgorithm>, 2> known{{
-        {"newreno", tcp::CongestionAlgorithm::newreno},
-        {"reno", tcp::CongestionAlgorithm::newreno},
-    }};
-    for (const auto& [word, algorithm] : known)
-        if (word == text) return algorithm;
+    if (const auto known = tcp::parse_congestion_algorithm(text)) return *known;
     throw std::invalid_argument(
-        fmt::format("so_flags: {} = \"{}\": not a congestion control that the stack has", name, text));
+        fmt::format("so_flags: {} = \"{}\": give cubic, newreno or none", name, text));
+}
+
+tcp::SynCookieUse syn_cookies(std::string_view name, std::string_view text) {
+    if (text == "always") return tcp::SynCookieUse::always;
+    if (text == "never") return tcp::SynCookieUse::never;
+    if (text == "when_full") return tcp::SynCookieUse::when_full;
+    throw std::invalid_argument(
+        fmt::format("so_flags: {} = \"{}\": give always, never or when_full", name, text));
 }
 
 using Name = std::string_view;
@@ -55,6 +58,8 @@ constexpr Setting settings[] = {
     {"congestion", [](auto& c, Name n, auto v) { c.tcp.congestion = congestion(n, v); }},
     {"delayed_ack", [](auto& c, Name n, auto v) { c.tcp.delayed_ack = milliseconds(n, v); }},
     {"fin_wait_2_timeout", [](auto& c, Name n, auto v) { c.tcp.fin_wait_2_timeout = milliseconds(n, v); }},
+    {"fixed_window", [](auto& c, Name n, auto v) { c.tcp.fixed_window = number<std::uint32_t>(n, v); }},
+    {"half_open", [](auto& c, Name n, auto v) { c.tcp.half_open = number<std::uint32_t>(n, v); }},
     {"initial_window", [](auto& c, Name n, auto v) { c.tcp.initial_window = number<std::uint16_t>(n, v); }},
     {"max_rto", [](auto& c, Name n, auto v) { c.tcp.max_rto = milliseconds(n, v); }},
     {"min_peer_mss", [](auto& c, Name n, auto v) { c.tcp.min_peer_mss = number<std::uint16_t>(n, v); }},
@@ -65,6 +70,7 @@ constexpr Setting settings[] = {
     {"receive_buffer", [](auto& c, Name n, auto v) { c.tcp.receive_buffer = number<std::uint32_t>(n, v); }},
     {"sack", [](auto& c, Name n, auto v) { c.tcp.sack = truth(n, v); }},
     {"send_buffer", [](auto& c, Name n, auto v) { c.tcp.send_buffer = number<std::uint32_t>(n, v); }},
+    {"syn_cookies", [](auto& c, Name n, auto v) { c.tcp.syn_cookies = syn_cookies(n, v); }},
     {"syn_retries", [](auto& c, Name n, auto v) { c.tcp.syn_retries = number<std::uint8_t>(n, v); }},
     {"syn_timeout", [](auto& c, Name n, auto v) { c.tcp.syn_timeout = milliseconds(n, v); }},
     {"synack_retries", [](auto& c, Name n, auto v) { c.tcp.synack_retries = number<std::uint8_t>(n, v); }},

@@ -35,6 +35,11 @@ constexpr SocketOption table[] = {
     {.level = IPPROTO_TCP,
      .name = TCP_MAXSEG,
      .initial = 536,
+     .before_start =
+         [](StackConfig& c, int value) {  // the stack has no other bound on the MSS than the link's
+             const auto mtu = static_cast<std::uint32_t>(std::clamp(value, 536, 1460)) + 40;
+             c.ip.interfaces[0].mtu = static_cast<std::uint16_t>(mtu);
+         },
      .read = [](const tcp::ConnectionInfo& info,
                 int value) { return info.mss != 0 ? static_cast<int>(info.mss) : value; }},
     {.level = IPPROTO_TCP,
