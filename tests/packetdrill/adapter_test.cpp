@@ -382,8 +382,34 @@ TEST_F(PacketdrillAdapter, SetsWhatTheStackHasAndRefusesTheRest) {
     socklen_t length = sizeof value;
     EXPECT_EQ(table.getsockopt(u, fd, IPPROTO_TCP, TCP_NODELAY, &value, &length), 0);
     EXPECT_EQ(value, 1);
+    const int seconds = 5;
+    EXPECT_EQ(table.setsockopt(u, fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds), 0);
+    EXPECT_EQ(table.getsockopt(u, fd, IPPROTO_TCP, TCP_KEEPIDLE, &value, &length), 0);
+    EXPECT_EQ(value, 5);
+    const int none = 0;
+    EXPECT_EQ(table.setsockopt(u, fd, IPPROTO_TCP, TCP_KEEPCNT, &none, sizeof none), -1);
+    EXPECT_EQ(errno, EINVAL);
+    EXPECT_EQ(table.setsockopt(u, fd, IPPROTO_TCP, TCP_CONGESTION, "newreno", 7), 0);
+    EXPECT_EQ(table.setsockopt(u, fd, IPPROTO_TCP, TCP_CONGESTION, "vegas", 5), -1);
+    EXPECT_EQ(errno, ENOENT);
     EXPECT_EQ(table.setsockopt(u, fd, IPPROTO_TCP, TCP_MD5SIG, &on, sizeof on), -1);
     EXPECT_EQ(errno, ENOPROTOOPT);
+}
+
+TEST_F(PacketdrillAdapter, AnOptionOfTheListenerHoldsForWhatItAccepts) {
+    const int listening = make_socket(true);
+    const int on = 1, seconds = 5;
+    EXPECT_EQ(table.setsockopt(u, listening, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on), 0);
+    EXPECT_EQ(table.setsockopt(u, listening, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds), 0);
+    const sockaddr_in local = address_of(us, our_port);
+    ASSERT_EQ(table.bind(u, listening, reinterpret_cast<const sockaddr*>(&local), sizeof local), 0);
+    ASSERT_EQ(table.listen(u, listening, 1), 0);
+    handshake();
+    const long long before = usecs_now();
+    const Segment probe = next();
+    EXPECT_EQ(probe.flags, ack);
+    EXPECT_EQ(probe.seq, isn);
+    EXPECT_NEAR(static_cast<double>(probe.time_usecs - before), 5e6, 1e4);
 }
 
 TEST_F(PacketdrillAdapter, SaysWhatIsWrongWithItsSettings) {

@@ -35,7 +35,7 @@ Duration milliseconds(std::string_view name, std::string_view text) {
 tcp::CongestionAlgorithm congestion(std::string_view name, std::string_view text) {
     if (const auto known = tcp::parse_congestion_algorithm(text)) return *known;
     throw std::invalid_argument(
-        fmt::format("so_flags: {} = \"{}\": give cubic, newreno or none", name, text));
+        fmt::format("so_flags: {} = \"{}\": give cubic, newreno, bbr or none", name, text));
 }
 
 tcp::SynCookieUse syn_cookies(std::string_view name, std::string_view text) {
@@ -44,6 +44,14 @@ tcp::SynCookieUse syn_cookies(std::string_view name, std::string_view text) {
     if (text == "when_full") return tcp::SynCookieUse::when_full;
     throw std::invalid_argument(
         fmt::format("so_flags: {} = \"{}\": give always, never or when_full", name, text));
+}
+
+tcp::Ecn ecn(std::string_view name, std::string_view text) {
+    if (text == "off" || text == "0") return tcp::Ecn::off;  // the numbers are those of Linux's sysctl
+    if (text == "request" || text == "1") return tcp::Ecn::request;
+    if (text == "accept" || text == "2") return tcp::Ecn::accept;
+    throw std::invalid_argument(
+        fmt::format("so_flags: {} = \"{}\": give off, accept or request", name, text));
 }
 
 using Name = std::string_view;
@@ -57,6 +65,7 @@ struct Setting {
 constexpr Setting settings[] = {
     {"congestion", [](auto& c, Name n, auto v) { c.tcp.congestion = congestion(n, v); }},
     {"delayed_ack", [](auto& c, Name n, auto v) { c.tcp.delayed_ack = milliseconds(n, v); }},
+    {"ecn", [](auto& c, Name n, auto v) { c.tcp.ecn = ecn(n, v); }},
     {"fin_wait_2_timeout", [](auto& c, Name n, auto v) { c.tcp.fin_wait_2_timeout = milliseconds(n, v); }},
     {"fixed_window", [](auto& c, Name n, auto v) { c.tcp.fixed_window = number<std::uint32_t>(n, v); }},
     {"half_open", [](auto& c, Name n, auto v) { c.tcp.half_open = number<std::uint32_t>(n, v); }},
@@ -88,9 +97,13 @@ struct Sysctl {
 };
 
 constexpr Sysctl sysctls[] = {
-    {"tcp_rmem", "receive_buffer", 2},  {"tcp_sack", "sack"},
-    {"tcp_syn_retries", "syn_retries"}, {"tcp_synack_retries", "synack_retries"},
-    {"tcp_timestamps", "timestamps"},   {"tcp_window_scaling", "window_scaling"},
+    {"tcp_ecn", "ecn"},
+    {"tcp_rmem", "receive_buffer", 2},
+    {"tcp_sack", "sack"},
+    {"tcp_syn_retries", "syn_retries"},
+    {"tcp_synack_retries", "synack_retries"},
+    {"tcp_timestamps", "timestamps"},
+    {"tcp_window_scaling", "window_scaling"},
     {"tcp_wmem", "send_buffer", 2},
 };
 

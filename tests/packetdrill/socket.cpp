@@ -4,12 +4,15 @@
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <unistd.h>
+
+#include "runnel/tcp/congestion/names.hpp"
 
 namespace runnel::packetdrill {
 
@@ -33,6 +36,8 @@ int errno_of(tcp::Error error) {
             return ENOBUFS;
         case tcp::Error::buffer_full:
             return EAGAIN;
+        case tcp::Error::invalid_setting:
+            return EINVAL;
     }
     return EIO;
 }
@@ -56,12 +61,12 @@ int errno_of(tcp::CloseReason reason) {
 
 }  // namespace
 
-Socket::Socket(Machine& machine, const Settings& settings, int descriptor)
-    : fd(descriptor), machine_(machine), settings_(settings) {}
+Socket::Socket(Machine& machine, const Settings& configuration, int descriptor)
+    : fd(descriptor), machine_(machine), configuration_(configuration) {}
 
 void Socket::start_stack() {
     if (machine_.started()) return;
-    StackConfig config = settings_.config();
+    StackConfig config = configuration_.config();
     for (std::size_t i = 0; const SocketOption& option : socket_options()) {
         const std::optional<int> value = options_[i++];
         if (value && option.before_start != nullptr) option.before_start(config, *value);
@@ -69,7 +74,18 @@ void Socket::start_stack() {
     machine_.start(config);
 }
 
+tcp::Settings Socket::settings() const {
+    tcp::Settings settings;
+    settings.congestion = congestion_;
+    for (std::size_t i = 0; const SocketOption& option : socket_options()) {
+        const std::optional<int> value = options_[i++];
+        if (option.setting != nullptr) option.setting(settings, value.value_or(option.initial));
+    }
+    return settings;
+}
+
 void Socket::apply_options() {
+    connection_.set(settings());
     for (std::size_t i = 0; const SocketOption& option : socket_options()) {
         const std::optional<int> value = options_[i++];
         if (value && option.on_connection != nullptr) option.on_connection(connection_, *value);
@@ -89,11 +105,12 @@ Outcome Socket::listen() {
     if (role_ == Role::listening) return {};
     if (role_ != Role::fresh || local_port_ == 0) return failure(EINVAL);
     start_stack();
-    tcp::ListenOptions options{.address = local_address_, .port = local_port_, .handler = this};
-    for (std::size_t i = 0; const SocketOption& option : socket_options()) {
-        const std::optional<int> value = options_[i++];
-        if (value && option.on_listen != nullptr) option.on_listen(options, *value);
-    }
+    const bool nagle = option_set(IPPROTO_TCP, TCP_NODELAY).value_or(0) == 0;
+    const tcp::ListenOptions options{.address = local_address_,
+                                     .port = local_port_,
+                                     .handler = this,
+                                     .nagle = nagle,
+                                     .settings = settings()};
     try {
         machine_.stack().listen(options);
     } catch (const std::invalid_argument&) {
@@ -124,16 +141,14 @@ Outcome Socket::connect(IpAddress address, std::uint16_t port) {
     }
     if (error_ != 0) return failure(take_error());
     start_stack();
-    tcp::ConnectOptions options{.remote_address = address,
-                                .remote_port = port,
-                                .local_address = local_address_,
-                                .local_port = local_port_,
-                                .handler = this,
-                                .context = reinterpret_cast<std::uintptr_t>(this)};
-    for (std::size_t i = 0; const SocketOption& option : socket_options()) {
-        const std::optional<int> value = options_[i++];
-        if (value && option.on_connect != nullptr) option.on_connect(options, *value);
-    }
+    const tcp::ConnectOptions options{.remote_address = address,
+                                      .remote_port = port,
+                                      .local_address = local_address_,
+                                      .local_port = local_port_,
+                                      .handler = this,
+                                      .context = reinterpret_cast<std::uintptr_t>(this),
+                                      .nagle = option_set(IPPROTO_TCP, TCP_NODELAY).value_or(0) == 0,
+                                      .settings = settings()};
     const tcp::ConnectResult result = machine_.stack().connect(options);
     if (result.error != tcp::Error::none) return failure(errno_of(result.error));
     role_ = Role::connecting;
@@ -203,6 +218,14 @@ Outcome Socket::set_option(int level, int name, std::span<const std::byte> value
         linger_ = given;
         return {};
     }
+    if (level == IPPROTO_TCP && name == TCP_CONGESTION) {
+        const std::string_view text{reinterpret_cast<const char*>(value.data()), value.size()};
+        const auto known = tcp::parse_congestion_algorithm(text.substr(0, text.find('\0')));
+        if (!known) return failure(ENOENT);
+        congestion_ = known;
+        if (connection_.alive()) connection_.set(settings());
+        return {};
+    }
     for (std::size_t i = 0; const SocketOption& option : socket_options()) {
         std::optional<int>& mine = options_[i++];
         if (option.level != level || option.name != name) continue;
@@ -213,10 +236,20 @@ Outcome Socket::set_option(int level, int name, std::span<const std::byte> value
             given = std::to_integer<int>(value[0]);
         else
             return failure(EINVAL);
-        mine = given;
+        const std::optional<int> before = std::exchange(mine, given);
+        if (option.setting != nullptr) {
+            tcp::Settings alone;  // keep-alive's are judged though it may be off
+            option.setting(alone, given);
+            tcp::Error error = tcp::valid(alone) ? tcp::Error::none : tcp::Error::invalid_setting;
+            if (error == tcp::Error::none && connection_.alive()) error = connection_.set(settings());
+            if (error != tcp::Error::none) {
+                mine = before;
+                return failure(errno_of(error));
+            }
+        }
         if (option.on_connection != nullptr && connection_.alive())
             if (const tcp::Error error = option.on_connection(connection_, given); error != tcp::Error::none)
-                return failure(error == tcp::Error::no_memory ? ENOBUFS : EINVAL);
+                return failure(errno_of(error));
         return {};
     }
     return failure(ENOPROTOOPT);
@@ -229,6 +262,13 @@ Outcome Socket::get_option(int level, int name, std::span<std::byte> value, std:
         return Outcome{};
     };
     if (level == SOL_SOCKET && name == SO_LINGER) return give(linger_.value_or(linger{}));
+    if (level == IPPROTO_TCP && name == TCP_CONGESTION) {
+        const std::string_view text =
+            tcp::to_string(congestion_.value_or(configuration_.config().tcp.congestion));
+        size = std::min(value.size(), text.size());
+        std::memcpy(value.data(), text.data(), size);
+        return {};
+    }
     if (level == SOL_SOCKET && name == SO_ERROR) return give(take_error());
     if (level == SOL_SOCKET && name == SO_TYPE) return give(int{SOCK_STREAM});
     if (level == SOL_SOCKET && name == SO_ACCEPTCONN) return give(int{listening()});
@@ -356,7 +396,7 @@ Socket& Socket::of(tcp::Connection connection) noexcept {
 
 void Socket::established(tcp::Connection connection) noexcept {
     if (connection.context() == 0) {  // one that listens has received it
-        Socket& child = *children_.emplace_back(std::make_unique<Socket>(machine_, settings_, -1));
+        Socket& child = *children_.emplace_back(std::make_unique<Socket>(machine_, configuration_, -1));
         const tcp::ConnectionInfo info = connection.info();
         child.connection_ = connection;
         child.local_address_ = info.local_address;
@@ -365,6 +405,7 @@ void Socket::established(tcp::Connection connection) noexcept {
         child.remote_port_ = info.remote_port;
         child.options_ = options_;
         child.linger_ = linger_;
+        child.congestion_ = congestion_;
         child.told_connected_ = true;
         connection.set_context(reinterpret_cast<std::uintptr_t>(&child));
         queue_.push_back(&child);

@@ -24,7 +24,7 @@ namespace runnel::packetdrill {
 /// ends, also when it is closed: its connection may go on.
 class Socket : private tcp::Handler {
   public:
-    Socket(Machine& machine, const Settings& settings, int fd);
+    Socket(Machine& machine, const Settings& configuration, int fd);
 
     // -- calls that set up; each an `Outcome` at once
     Outcome bind(IpAddress address, std::uint16_t port);
@@ -71,19 +71,21 @@ class Socket : private tcp::Handler {
 
     Socket& of(tcp::Connection connection) noexcept;
     void start_stack();
+    [[nodiscard]] tcp::Settings settings() const;
     void apply_options();
     int take_error() { return std::exchange(error_, 0); }
     [[nodiscard]] std::optional<int> option_set(int level, int name) const;
     [[nodiscard]] std::size_t send_room() const;
 
     Machine& machine_;
-    const Settings& settings_;
+    const Settings& configuration_;
     Role role_ = Role::fresh;
     IpAddress local_address_, remote_address_;
     std::uint16_t local_port_ = 0, remote_port_ = 0;
     tcp::Connection connection_;
     OptionValues options_;
     std::optional<linger> linger_;
+    std::optional<tcp::CongestionAlgorithm> congestion_;
     std::deque<std::unique_ptr<Socket>> children_;  // of a listener, accepted or not
     std::deque<Socket*> queue_;                     // of these, to be accepted
     std::deque<std::byte> received_;

@@ -14,6 +14,15 @@ constexpr std::uint32_t octets(int value) {
     return static_cast<std::uint32_t>(std::max(value, 1));
 }
 
+std::uint8_t octet(int value) {
+    return static_cast<std::uint8_t>(value);
+}
+
+tcp::KeepAlive& probing(tcp::Settings& settings) {
+    if (!settings.keep_alive) settings.keep_alive.emplace();
+    return *settings.keep_alive;
+}
+
 // Linux doubles what it is given, for its own bookkeeping, and says so.
 int doubled(const tcp::ConnectionInfo&, int value) {
     return 2 * value;
@@ -45,15 +54,41 @@ constexpr SocketOption table[] = {
     {.level = IPPROTO_TCP,
      .name = TCP_NODELAY,
      .initial = 0,
-     .on_connect = [](tcp::ConnectOptions& o, int value) { o.nagle = value == 0; },
-     .on_listen = [](tcp::ListenOptions& o, int value) { o.nagle = value == 0; },
      .on_connection = [](tcp::Connection& c, int value) { return c.set_nagle(value == 0); }},
     {IPPROTO_TCP, TCP_NOTSENT_LOWAT, 0},  // Socket::send_room
     {.level = IPPROTO_TCP,
      .name = TCP_USER_TIMEOUT,
      .initial = 0,
-     .on_connection = [](tcp::Connection& c,
-                         int value) { return c.set_user_timeout(std::chrono::milliseconds{value}); }},
+     .setting = [](tcp::Settings& s, int value) { s.user_timeout = std::chrono::milliseconds{value}; }},
+
+    {.level = IPPROTO_TCP,
+     .name = TCP_KEEPIDLE,
+     .initial = 7200,
+     .setting = [](tcp::Settings& s, int value) { probing(s).idle = std::chrono::seconds{value}; }},
+    {.level = IPPROTO_TCP,
+     .name = TCP_KEEPINTVL,
+     .initial = 75,
+     .setting = [](tcp::Settings& s, int value) { probing(s).interval = std::chrono::seconds{value}; }},
+    {.level = IPPROTO_TCP,
+     .name = TCP_KEEPCNT,
+     .initial = 9,
+     .setting = [](tcp::Settings& s, int value) { probing(s).probes = octet(value); }},
+    {.level = SOL_SOCKET,  // after the three
+     .name = SO_KEEPALIVE,
+     .initial = 0,
+     .setting =
+         [](tcp::Settings& s, int value) {
+             if (value == 0) s.keep_alive.reset();
+         }},
+
+    {.level = IPPROTO_IP,
+     .name = IP_TOS,
+     .initial = 0,
+     .setting = [](tcp::Settings& s, int value) { s.dscp = octet(value) >> 2; }},
+    {.level = IPPROTO_IP,
+     .name = IP_TTL,
+     .initial = 64,
+     .setting = [](tcp::Settings& s, int value) { s.ttl = octet(value); }},
 };
 static_assert(std::size(table) <= most_socket_options);
 

@@ -22,11 +22,10 @@ struct SocketOption {
     /// Before the stack is made, which the first `listen` or `connect` of the script does: of settings that
     /// all its connections share.
     void (*before_start)(StackConfig& config, int value) = nullptr;
-    /// Before a SYN or SYN-ACK is sent.
-    void (*on_connect)(tcp::ConnectOptions& options, int value) = nullptr;
-    void (*on_listen)(tcp::ListenOptions& options, int value) = nullptr;
-    /// To a connection that exists; also when one is accepted or established. A listener's options are
-    /// inherited.
+    /// Into the settings of a connection, of what a listener accepts, or of one that exists. Called for all
+    /// options in the order of the table, also for those that were never set.
+    void (*setting)(tcp::Settings& settings, int value) = nullptr;
+    /// To a connection that exists; also when one begins. A listener's options are inherited.
     tcp::Error (*on_connection)(tcp::Connection& connection, int value) = nullptr;
     /// Reads it, where it is not what was set last. `value` is what was, or the initial one.
     int (*read)(const tcp::ConnectionInfo& info, int value) = nullptr;
