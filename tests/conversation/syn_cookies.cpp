@@ -157,6 +157,20 @@ TEST(SynCookies, TimestampsBringTheWindowScaleBack) {
     }
 }
 
+TEST(SynCookies, TimestampsBringSackBack) {
+    for (const bool offered : {false, true}) {
+        Always c;
+        Segment first = syn().mss(1460).ts(100, 0);
+        if (offered) first.sack_permitted();
+        const Segment answer = c.ask(first);
+        EXPECT_EQ(answer.option(option::sack_permitted).has_value(), offered);
+        c.inject(ack().ts(101, answer.timestamps()->value));
+        c.expect_established();
+        c.inject(data("later").seq(6).ts(102, answer.timestamps()->value));
+        EXPECT_EQ(c.expect(ack().ack(1)).option(option::sack).has_value(), offered);
+    }
+}
+
 TEST(SynCookies, PeerThatDoesNotScaleIsRememberedAsSuch) {
     Always c;
     const Segment answer = c.ask(syn().mss(1460).ts(100, 0));

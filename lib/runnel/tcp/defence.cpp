@@ -52,6 +52,9 @@ Counter counter_of(AttackKind kind) noexcept {
 Defence::Defence(Core& core)
     : cookies(core.keys.cookies, core.config.min_peer_mss),
       core_(core),
+      crowd_(core.config.syn_cookies == SynCookieUse::always
+                 ? 0
+                 : std::min<std::uint32_t>(FloodDetector::least_syns, core.half_open.capacity() / 2)),
       flood_(core.keys.detectors.k0, core.half_open.capacity()),
       scans_(core.keys.detectors) {}
 
@@ -76,11 +79,10 @@ void Defence::turn() noexcept {
 void Defence::unexpected(const Segment& segment, bool listening) noexcept {
     const std::optional<AttackKind> kind = scan_kind(segment);
     if (!kind) return;
-    // At a port from which this side opens connections, a bare ACK may be the last word of one that is gone.
-    if (*kind == AttackKind::ack_scan && !listening &&
-        segment.flow.local_port >= core_.config.ephemeral_first &&
-        core_.counters.get(Counter::tcp_active_opens) > 0)
-        return;
+    // Where connections are accepted, or opened from, a bare ACK may be the last word of one that is gone.
+    const bool opened_from = segment.flow.local_port >= core_.config.ephemeral_first &&
+                             core_.counters.get(Counter::tcp_active_opens) > 0;
+    if (*kind == AttackKind::ack_scan && (listening || opened_from)) return;
     touch(segment, *kind);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 
 #include "runnel/base/time.hpp"
 #include "runnel/tcp/attack.hpp"
@@ -26,8 +27,7 @@ class Defence {
     void syn_arrived(const Segment& segment) noexcept {
         if (flood_.over(core_.now)) [[unlikely]]
             turn();
-        flood_.syn(segment.flow.remote_address, core_.half_open.size() >= FloodDetector::least_syns ||
-                                                    core_.config.syn_cookies == SynCookieUse::always);
+        flood_.syn(segment.flow.remote_address, core_.half_open.size() >= crowd_);
     }
     /// A segment has reached a port and belongs to no connection, or, with RST, gives up a handshake: is it
     /// one of a scan? `listening`: somebody listens on the port.
@@ -52,6 +52,7 @@ class Defence {
     void report(const AttackEpisode& episode) noexcept;
 
     Core& core_;
+    std::uint32_t crowd_;  // half-open connections from which on sources are noted
     FloodDetector flood_;
     ScanDetector scans_;
 };
