@@ -11,6 +11,7 @@
 #include "runnel/port/ring_wire.hpp"
 #include "runnel/runtime/runtime.hpp"
 
+#include "attack_log.hpp"
 #include "command.hpp"
 #include "engine/http.hpp"
 #include "engine/measurement.hpp"
@@ -159,6 +160,8 @@ ExitStatus run(Settings& settings) {
                         settings.cores));
     const unsigned count = std::max(1U, settings.cores / 2);
     std::vector<Pair> pairs = make_pairs(settings, count);
+    AttackLog attacks(stderr);
+    for (Pair& pair : pairs) pair.client.tcp.observer = pair.server.tcp.observer = &attacks;
 
     port::MbufPoolOptions pool{.mbufs = 0, .lcores = settings.cores + 1};
     std::size_t octets = 0, records = 0;
@@ -230,8 +233,13 @@ ExitStatus run(Settings& settings) {
         }
         return instance;
     };
+    const auto progress = [&, print = make_progress(text)](const load::Interval& interval) {
+        attacks.print();
+        print(interval);
+    };
     load::measure(
-        runtime, factory, make_progress(text), [&] { return signals.arrived(); }, result);
+        runtime, factory, progress, [&] { return signals.arrived(); }, result);
+    attacks.print();
     report(result, settings.output);
     return result.judgement.exit_status();
 }

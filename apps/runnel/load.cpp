@@ -9,6 +9,7 @@
 #include "runnel/port/port.hpp"
 #include "runnel/runtime/runtime.hpp"
 
+#include "attack_log.hpp"
 #include "command.hpp"
 #include "engine/http.hpp"
 #include "engine/measurement.hpp"
@@ -44,6 +45,8 @@ ExitStatus run(Settings& settings) {
 
     StackConfig config;
     config.tcp = plan.client_tcp;
+    AttackLog attacks(stderr);
+    config.tcp.observer = &attacks;
     // Descriptors of the port besides what the plan counts for two sides of a wire.
     port::MbufPoolOptions pool{
         .mbufs = plan.mbufs + 4096,
@@ -111,8 +114,13 @@ ExitStatus run(Settings& settings) {
         instance->client->attach(core.loop);
         return instance;
     };
+    const auto progress = [&, print = make_progress(text)](const load::Interval& interval) {
+        attacks.print();
+        print(interval);
+    };
     load::measure(
-        runtime, factory, make_progress(text), [&] { return signals.arrived(); }, result);
+        runtime, factory, progress, [&] { return signals.arrived(); }, result);
+    attacks.print();
     report(result, settings.output);
     return result.judgement.exit_status();
 }

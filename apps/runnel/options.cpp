@@ -106,6 +106,18 @@ void add_traffic_options(CLI::App& app, load::Traffic& traffic) {
               "Connections in TIME-WAIT kept for each core; beyond it the oldest is recycled, and counted");
 }
 
+std::string_view to_string(tcp::SynCookieUse use) noexcept {
+    switch (use) {
+        case tcp::SynCookieUse::never:
+            return "never";
+        case tcp::SynCookieUse::when_full:
+            return "when-full";
+        case tcp::SynCookieUse::always:
+            break;
+    }
+    return "always";
+}
+
 void add_tcp_options(CLI::App& app, tcp::Config& tcp) {
     const auto add_retries = [&app](const std::string& name, std::uint8_t& target,
                                     const std::string& description) {
@@ -124,6 +136,18 @@ void add_tcp_options(CLI::App& app, tcp::Config& tcp) {
                  "First retransmission of a SYN-ACK; doubles each time (3s gives the classic 3, 6, 12 s)");
     add_retries("--synack-retries", tcp.synack_retries,
                 "Retransmissions of a SYN-ACK before the half-open connection is dropped");
+    add_read(app, "--syn-cookies", "WHEN", std::string{to_string(tcp.syn_cookies)},
+             "When a SYN is answered with a cookie and not kept: never, when-full (the table of half-open "
+             "connections has no room), always",
+             [&tcp](const std::string& text) {
+                 for (const auto use :
+                      {tcp::SynCookieUse::never, tcp::SynCookieUse::when_full, tcp::SynCookieUse::always}) {
+                     if (text != to_string(use)) continue;
+                     tcp.syn_cookies = use;
+                     return;
+                 }
+                 throw BadQuantity("\"" + text + "\" is no choice; write never, when-full or always");
+             });
     add_read(
         app, "--msl", "TIME", human_duration(tcp.time_wait_duration / 2),
         "Maximum segment lifetime: TIME-WAIT lasts twice as long", [&tcp](const std::string& text) {

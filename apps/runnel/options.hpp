@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 
@@ -30,9 +31,11 @@ CLI::Option* add_ipv4(CLI::App& app, const std::string& name, std::optional<Ipv4
 /// --recipe, --connections, --rate, --window, --duration, --ramp, --drain, --max-lag, --time-wait-table.
 void add_traffic_options(CLI::App& app, load::Traffic& traffic);
 
-/// Settings of the protocol: --syn-timeout, --syn-retries, --synack-timeout, --synack-retries, --msl,
-/// --congestion, --fixed-window, --no-timestamps.
+/// Settings of the protocol: --syn-timeout, --syn-retries, --synack-timeout, --synack-retries, --syn-cookies,
+/// --msl, --congestion, --fixed-window, --no-timestamps.
 void add_tcp_options(CLI::App& app, tcp::Config& tcp);
+/// As the command line names it: "never", "when-full", "always".
+[[nodiscard]] std::string_view to_string(tcp::SynCookieUse use) noexcept;
 
 /// What a run shows, and where.
 struct Output {

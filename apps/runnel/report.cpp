@@ -107,6 +107,7 @@ void describe_tcp(const tcp::Config& tcp, nlohmann::ordered_json& config) {
     config["fin_wait_2_timeout"] = human_duration(tcp.fin_wait_2_timeout);
     config["ephemeral_ports"] = fmt::format("{}-{}", tcp.ephemeral_first, tcp.ephemeral_last);
     config["challenge_acks_per_second"] = tcp.challenge_acks_per_second;
+    config["syn_cookies"] = to_string(tcp.syn_cookies);
 }
 
 void report(const load::Result& result, const Output& output) {

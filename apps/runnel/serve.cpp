@@ -11,6 +11,7 @@
 #include "runnel/runtime/runtime.hpp"
 #include "runnel/runtime/statistics.hpp"
 
+#include "attack_log.hpp"
 #include "command.hpp"
 #include "engine/http.hpp"
 #include "engine/plan.hpp"
@@ -138,6 +139,8 @@ ExitStatus run(Settings& settings) {
     config.tcp.connections = settings.connections;
     config.tcp.half_open = settings.half_open;
     config.tcp.time_wait = settings.time_wait_table;
+    AttackLog attacks(stderr);
+    config.tcp.observer = &attacks;
     const port::MbufPoolOptions pool{
         .mbufs = 32768,
         .data_room = static_cast<std::uint16_t>(std::max(2048U, settings.port.mtu + 64)),
@@ -199,6 +202,7 @@ ExitStatus run(Settings& settings) {
         if (left > 0s) stopped = signals.wait(std::max<long>(1, left.count() / 1'000'000));
         now = runtime.clock().now();
         if (settings.duration > 0s && now - begin >= settings.duration) stopped = true;
+        attacks.print();
         if (now - last_time < 1s && !stopped) continue;
         const load::ServerTotals totals = picture();
         const runtime::Snapshot snapshot = counters();
