@@ -1,6 +1,7 @@
 // A stack that listens and one connection that it opens, fed with frames through its public interface only.
 //
-// The input: one octet s, after each frame s^2 milliseconds pass; then frames, each after two octets of
+// The input: one octet, whose low seven bits are s: after each frame s^2 milliseconds pass, and whose top bit
+// answers each SYN with a cookie; then frames, each after two octets of
 // big-endian length. Sequence numbers count from 0 on both sides, as in a script of a test: those of the
 // stack are added here. Checksums are made right, so that what lies behind them is reached; where the length
 // has its top bit set, the frame comes as it is.
@@ -59,7 +60,7 @@ class Echo final : public tcp::Handler {
     void peer_closed(tcp::Connection connection) noexcept override { connection.close(); }
 };
 
-StackConfig configuration() {
+StackConfig configuration(bool cookies) {
     StackConfig config;
     config.ip.interfaces = {{.mac = our_mac, .address = our_address}};
     config.ip.neighbours = {{.address = peer_address, .mac = peer_mac}};
@@ -72,13 +73,14 @@ StackConfig configuration() {
     config.mbuf_stash = 128;
     config.mbuf_reserve = 16;
     config.secret = {1, 2};
+    if (cookies) config.tcp.syn_cookies = tcp::SynCookieUse::always;
     return config;
 }
 
 // The stack and the peer's knowledge of it.
 class Run {
   public:
-    explicit Run(rte_mempool* pool) : pool_(pool), stack_(configuration(), pool) {
+    Run(rte_mempool* pool, bool cookies) : pool_(pool), stack_(configuration(cookies), pool) {
         stack_.advance(now_);
         stack_.listen({.port = 80, .handler = &echo_});
         const auto opened = stack_.connect(
@@ -183,10 +185,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     static rte_mempool* const pool = start_eal_and_make_pool();
     auto octets = fuzz::octets_of(data, size);
     if (octets.empty()) return 0;
-    const auto step = std::to_integer<unsigned>(octets[0]);
+    const auto step = std::to_integer<unsigned>(octets[0] & std::byte{0x7f});
+    const bool cookies = (octets[0] & std::byte{0x80}) != std::byte{0};
     octets = octets.subspan(1);
     {
-        Run run{pool};
+        Run run{pool, cookies};
         while (octets.size() >= 2) {
             const std::uint16_t length = wire::load_be16(octets, 0);
             octets = octets.subspan(2);

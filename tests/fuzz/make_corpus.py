@@ -125,7 +125,16 @@ stack = {
     "passive_open_reset": script(
         1, *to_stack(tcp(SYN, seq=0), tcp(ACK, seq=1, ack=1), tcp(RST, seq=1))
     ),
-    "half_open_times_out": script(200, *to_stack(tcp(SYN, "020405b4", seq=0), tcp(ACK, seq=9, ack=9))),
+    "half_open_times_out": script(100, *to_stack(tcp(SYN, "020405b4", seq=0), tcp(ACK, seq=9, ack=9))),
+    "cookie_and_what_is_none": script(
+        0x80 | 1,
+        *to_stack(
+            tcp(SYN, SYN_OPTIONS, seq=0),
+            tcp(ACK, TIMESTAMPS, seq=1, ack=2),
+            tcp(ACK | PSH, TIMESTAMPS, b"hello", seq=1, ack=1),
+            tcp(FIN | ACK, TIMESTAMPS, seq=6, ack=3),
+        ),
+    ),
     "active_open_out_of_order": script(
         2,
         *to_stack(

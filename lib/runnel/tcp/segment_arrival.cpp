@@ -72,10 +72,9 @@ void SegmentArrival::listen_state(Segment& segment, std::uint16_t listener, SeqN
         return;
     }
     defence_.syn_arrived(segment);
-    HalfOpen half_open = half_open_of(segment, listener);
     // What reopens TIME-WAIT needs an ISN above the old one, which no cookie is.
     if (core_.config.syn_cookies == SynCookieUse::always && above == SeqNum{}) {
-        answer_with_cookie(half_open);
+        answer_with_cookie(segment);
         return;
     }
     const std::uint32_t slot = core_.half_open.allocate();
@@ -85,22 +84,24 @@ void SegmentArrival::listen_state(Segment& segment, std::uint16_t listener, SeqN
         if (core_.config.syn_cookies == SynCookieUse::never)
             core_.counters.drop(DropReason::tcp_half_open_full);
         else
-            answer_with_cookie(half_open);
+            answer_with_cookie(segment);
         return;
     }
+    HalfOpen& half_open = core_.half_open[slot];
+    fill(half_open, segment);
+    half_open.listener = listener;
     if (above != SeqNum{} && half_open.iss <= above) half_open.iss = above + 1;
-    core_.half_open[slot] = half_open;
     core_.half_open_timers.arm(slot, core_.after(core_.config.synack_timeout));
     transmission_.send_syn_ack(half_open);
 }
 
 // What a SYN settles, whether a table keeps it or a cookie.
-HalfOpen SegmentArrival::half_open_of(const Segment& segment, std::uint16_t listener) const noexcept {
+void SegmentArrival::fill(HalfOpen& half_open, const Segment& segment) const noexcept {
     const wire::TcpOptions options = segment.options();
     const PeerOffer offer = peer_offer(core_.config, options);
     const InitialNumbers numbers = initial_numbers(core_.keys.isn, segment.flow, core_.now);
     constexpr std::uint8_t ecn_setup = flag::ece | flag::cwr;
-    HalfOpen half_open{};
+    half_open = HalfOpen{};
     half_open.flow = segment.flow;
     half_open.flow_hash = segment.hash;
     half_open.iss = numbers.iss;
@@ -111,18 +112,18 @@ HalfOpen SegmentArrival::half_open_of(const Segment& segment, std::uint16_t list
     half_open.peer_mss = offer.mss;
     half_open.snd_wnd = segment.window;
     half_open.rcv_wnd = syn_window(core_.config);
-    half_open.listener = listener;
     half_open.snd_wscale = offer.snd_wscale & 0xf;
     half_open.rcv_wscale = (offer.window_scaling ? receive_window_shift(core_.config) : 0) & 0xf;
     half_open.window_scaling = offer.window_scaling;
     half_open.timestamps = offer.timestamps;
     half_open.sack_permitted = offer.sack_permitted;
     half_open.ecn = core_.config.ecn != Ecn::off && (segment.flags & ecn_setup) == ecn_setup;
-    return half_open;
 }
 
 // The SYN-ACK carries all that is known of the peer, and nothing is kept (syn_cookies.hpp).
-void SegmentArrival::answer_with_cookie(HalfOpen half_open) noexcept {
+void SegmentArrival::answer_with_cookie(const Segment& segment) noexcept {
+    HalfOpen half_open;
+    fill(half_open, segment);
     half_open.iss = defence_.cookies.make(half_open.flow, half_open.irs, half_open.peer_mss, core_.now);
     if (half_open.timestamps) {
         const std::uint32_t stamp = timestamp_with({.snd_wscale = half_open.snd_wscale,
@@ -182,7 +183,8 @@ bool SegmentArrival::accept_cookie(Segment& segment, std::uint16_t listener) noe
     half_open.sack_permitted = core_.config.sack && options.sack_permitted;
     half_open.ecn = core_.config.ecn != Ecn::off && options.ecn;
     core_.counters.add(Counter::tcp_syn_cookies_accepted);
-    open_passive(connection, half_open, segment, false);
+    fill(core_.tcbs[connection], half_open, segment);
+    open_passive(connection, segment, false);
     return true;
 }
 
@@ -378,7 +380,7 @@ void SegmentArrival::half_open_state(std::uint32_t slot, Segment& segment) noexc
 }
 
 void SegmentArrival::complete_handshake(std::uint32_t slot, Segment& segment) noexcept {
-    const HalfOpen half_open = core_.half_open[slot];
+    const HalfOpen& half_open = core_.half_open[slot];
     const std::uint32_t connection = core_.new_tcb(half_open.flow, half_open.flow_hash);
     if (connection == no_slot) {
         // The half-open entry stays: its SYN-ACK comes again, and with it the peer's next chance (RFC 4987).
@@ -387,16 +389,15 @@ void SegmentArrival::complete_handshake(std::uint32_t slot, Segment& segment) no
     }
     core_.flows.replace(half_open.flow_hash, Owner{Table::half_open, slot}.encode(),
                         Owner{Table::connection, connection}.encode());
+    fill(core_.tcbs[connection], half_open, segment);
     core_.half_open_timers.cancel(slot);
     core_.half_open.free(slot);
-    open_passive(connection, half_open, segment, true);
+    open_passive(connection, segment, true);
 }
 
-// The connection that a half-open one becomes. `timed`: `sent_at` says when the SYN-ACK left.
-void SegmentArrival::open_passive(std::uint32_t connection, const HalfOpen& half_open, Segment& segment,
-                                  bool timed) noexcept {
+// What the connection is to begin with, from what was settled and the third segment.
+void SegmentArrival::fill(Tcb& tcb, const HalfOpen& half_open, const Segment& segment) noexcept {
     const Listeners::Listener& listener = core_.listeners[half_open.listener];
-    Tcb& tcb = core_.tcbs[connection];
     core_.handlers.add_user(listener.handler);
     tcb.handler = listener.handler;
     tcb.passive = true;
@@ -425,6 +426,11 @@ void SegmentArrival::open_passive(std::uint32_t connection, const HalfOpen& half
     tcb.snd_wl2 = segment.ack;
     tcb.max_snd_wnd =
         std::max(segment.window, static_cast<std::uint16_t>(half_open.snd_wnd >> half_open.snd_wscale));
+}
+
+// `timed`: it is known when the SYN-ACK left.
+void SegmentArrival::open_passive(std::uint32_t connection, Segment& segment, bool timed) noexcept {
+    Tcb& tcb = core_.tcbs[connection];
     core_.counters.add(Counter::tcp_passive_opens);
     remember_timestamp(tcb, segment);
     established(connection, tcb, timed);

@@ -26,8 +26,8 @@ class SegmentArrival {
     // 3.10.7.1 and 3.10.7.2
     void closed_state(const Segment& segment) noexcept;
     void listen_state(Segment& segment, std::uint16_t listener, SeqNum above) noexcept;
-    [[nodiscard]] HalfOpen half_open_of(const Segment& segment, std::uint16_t listener) const noexcept;
-    void answer_with_cookie(HalfOpen half_open) noexcept;
+    void fill(HalfOpen& half_open, const Segment& segment) const noexcept;
+    void answer_with_cookie(const Segment& segment) noexcept;
     bool accept_cookie(Segment& segment, std::uint16_t listener) noexcept;
     // 3.10.7.3
     void syn_sent_state(std::uint32_t slot, Segment& segment) noexcept;
@@ -36,8 +36,8 @@ class SegmentArrival {
     void half_open_state(std::uint32_t slot, Segment& segment) noexcept;
     void acknowledge_half_open(const HalfOpen& half_open) noexcept;
     void complete_handshake(std::uint32_t slot, Segment& segment) noexcept;
-    void open_passive(std::uint32_t connection, const HalfOpen& half_open, Segment& segment,
-                      bool timed) noexcept;
+    void fill(Tcb& tcb, const HalfOpen& half_open, const Segment& segment) noexcept;
+    void open_passive(std::uint32_t connection, Segment& segment, bool timed) noexcept;
     // 3.10.7.4, for TIME-WAIT
     void time_wait_state(std::uint32_t slot, Segment& segment) noexcept;
     // 3.10.7.4, for all others, step by step; false: the segment goes no further
