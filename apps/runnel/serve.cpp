@@ -25,7 +25,7 @@
 namespace runnel::app {
 namespace {
 
-enum class Service : std::uint8_t { http, echo, crr };
+enum class Service : std::uint8_t { http, echo, discard, crr };
 
 struct Listen {
     std::uint16_t port = 0;
@@ -38,6 +38,8 @@ std::string_view to_string(Service service) {
             return "http";
         case Service::echo:
             return "echo";
+        case Service::discard:
+            return "discard";
         case Service::crr:
             return "crr";
     }
@@ -51,15 +53,15 @@ Listen parse_listen(const std::string& text) {
     if (error != std::errc{} || listen.port == 0)
         throw CLI::ValidationError(
             "--listen", fmt::format("\"{}\" has no port from 1 to 65535; write 80 or 7:echo", text));
-    for (const Service service : {Service::http, Service::echo, Service::crr}) {
+    for (const Service service : {Service::http, Service::echo, Service::discard, Service::crr}) {
         if (rest != ":" + std::string{to_string(service)}) continue;
         listen.service = service;
         return listen;
     }
     if (!rest.empty())
         throw CLI::ValidationError(
-            "--listen", fmt::format("\"{}\" names no service; write {}:http, {}:echo or {}:crr", text,
-                                    listen.port, listen.port, listen.port));
+            "--listen", fmt::format("\"{}\" names no service; write {}:http, {}:echo, {}:discard or {}:crr",
+                                    text, listen.port, listen.port, listen.port, listen.port));
     return listen;
 }
 
@@ -71,6 +73,7 @@ struct Settings {
     std::uint32_t half_open = 16384;
     std::uint32_t time_wait_table = 1U << 16;
     Duration duration{};  // 0: until a signal
+    bool digest = false;
     tcp::Config tcp{};
     Output output;
 };
@@ -90,6 +93,13 @@ struct ServeCore final : runtime::CoreInstance {
                 case Service::echo:
                     responder = std::make_unique<load::EchoResponder>(settings.connections);
                     break;
+                case Service::discard: {
+                    auto discard = std::make_unique<load::DiscardResponder>(
+                        settings.connections, settings.digest ? most_digests : 0);
+                    discards.push_back(discard.get());
+                    responder = std::move(discard);
+                    break;
+                }
                 case Service::crr:
                     responder = std::make_unique<load::OneShotResponder>(closing.all(), 1);
                     break;
@@ -112,10 +122,31 @@ struct ServeCore final : runtime::CoreInstance {
         return sum;
     }
 
+    [[nodiscard]] std::vector<load::Received> take_reports() {
+        std::vector<load::Received> all;
+        for (load::DiscardResponder* discard : discards)
+            for (load::Received& one : discard->take_reports()) all.push_back(one);
+        return all;
+    }
+
+    // Connections to `discard` at once of which a digest is made.
+    static constexpr std::uint32_t most_digests = 64;
+
     Stack stack;
     std::vector<std::unique_ptr<load::Responder>> responders;
+    std::vector<load::DiscardResponder*> discards;
     std::unique_ptr<port::TracedWire> traced;
 };
+
+void print_received(const std::vector<load::Received>& reports) {
+    for (const load::Received& one : reports)
+        fmt::print(
+            "received {} octets from {}:{}, {}, sha256 {}\n", one.octets, to_string(one.remote_address),
+            one.remote_port, one.orderly ? "to the end" : "cut off before the end",
+            one.digest ? load::to_string(*one.digest)
+                       : fmt::format("not made: more than {} connections at once", ServeCore::most_digests));
+    if (!reports.empty()) std::fflush(stdout);
+}
 
 void print_summary(std::FILE* out, const load::ServerTotals& totals, const runtime::Snapshot& counters) {
     fmt::print(out, "\n{} connections, {} requests answered, {} in, {} out\n", totals.connections,
@@ -185,6 +216,11 @@ ExitStatus run(Settings& settings) {
         runtime.call(0, [&] { totals = server.totals(); });
         return totals;
     };
+    const auto reports = [&] {
+        std::vector<load::Received> taken;
+        runtime.call(0, [&] { taken = server.take_reports(); });
+        return taken;
+    };
     const auto counters = [&] {
         runtime::Snapshot snapshot;
         snapshot += server.stack.counters();
@@ -204,17 +240,19 @@ ExitStatus run(Settings& settings) {
         if (settings.duration > 0s && now - begin >= settings.duration) stopped = true;
         attacks.print();
         if (now - last_time < 1s && !stopped) continue;
+        print_received(reports());
         const load::ServerTotals totals = picture();
         const runtime::Snapshot snapshot = counters();
         const runtime::Snapshot since = snapshot.since(last_counters);
         const double seconds = static_cast<double>((now - last_time).count()) / 1e9;
         if (!stopped) {
             fmt::print(
-                "{:6.0f} s  {:>8} connections/s  {:>8} requests/s  {}bit/s out  {} retransmissions  {} "
-                "drops\n",
+                "{:6.0f} s  {:>8} connections/s  {:>8} requests/s  {}bit/s in  {}bit/s out  {} "
+                "retransmissions  {} drops\n",
                 static_cast<double>((now - begin).count()) / 1e9,
                 human_count(static_cast<double>(totals.connections - last.connections) / seconds),
                 human_count(static_cast<double>(totals.requests - last.requests) / seconds),
+                human_count(8 * static_cast<double>(totals.octets_in - last.octets_in) / seconds),
                 human_count(8 * static_cast<double>(totals.octets_out - last.octets_out) / seconds),
                 load::retransmissions(since), since.dropped());
             std::fflush(stdout);
@@ -223,6 +261,7 @@ ExitStatus run(Settings& settings) {
         last_counters = snapshot;
         last_time = now;
     }
+    print_received(reports());
     runtime.stop();
     print_summary(stdout, server.totals(), counters());
     return ExitStatus::good;
@@ -240,7 +279,8 @@ Action add_serve(CLI::App& command) {
                 settings->listen.clear();
                 for (const std::string& text : texts) settings->listen.push_back(parse_listen(text));
             },
-            "TCP port, and what answers there: http (HTTP/1.1-shaped), echo (RFC 862), or crr (any octets "
+            "TCP port, and what answers there: http (HTTP/1.1-shaped), echo (RFC 862), discard (takes what "
+            "comes, RFC 863), or crr (any octets "
             "get a response "
             "and FIN). May be given several times")
         ->type_name("PORT[:SERVICE]")
@@ -252,6 +292,8 @@ Action add_serve(CLI::App& command) {
               "Half-open connections at once, at most");
     add_count(command, "--time-wait-table", settings->time_wait_table, 1024, 1U << 28,
               "Connections in TIME-WAIT, at most; beyond it the oldest is recycled, and counted");
+    command.add_flag("--digest", settings->digest,
+                     "Print octets and SHA-256 of what each connection to discard has brought");
     add_duration(command, "--duration", settings->duration, 0s,
                  "How long to serve; 0: until SIGINT or SIGTERM");
     add_tcp_options(command, settings->tcp);

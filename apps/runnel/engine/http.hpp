@@ -17,7 +17,7 @@ namespace runnel::load {
 /// a copy, so it must live until the process ends.
 class HttpResponse {
   public:
-    static constexpr std::size_t max_size = std::size_t{64} << 20;
+    static constexpr std::size_t max_size = std::size_t{256} << 20;
 
     /// `keep_alive`: what the Connection field says. Throws `std::invalid_argument` where `size` is above
     /// `max_size`.

@@ -118,6 +118,64 @@ void HttpResponder::peer_closed(tcp::Connection connection) noexcept {
     proceed(connection, session);
 }
 
+// -- discard
+// -----------------------------------------------------------------------------------------------------------
+
+DiscardResponder::DiscardResponder(std::uint32_t slots, std::uint32_t digests)
+    : sessions_(slots), digests_(digests) {
+    for (std::uint32_t i = digests; i > 0; --i) free_digests_.push_back(i - 1);
+    if (digests > 0) reports_.reserve(most_reports);
+}
+
+void DiscardResponder::established(tcp::Connection connection) noexcept {
+    ++totals_.connections;
+    Session& session = sessions_[connection.slot()];
+    session = Session{};
+    if (free_digests_.empty()) return;
+    session.digest = free_digests_.back();
+    free_digests_.pop_back();
+    digests_[session.digest].begin();
+}
+
+tcp::Ownership DiscardResponder::data(tcp::Connection connection, rte_mbuf& payload) noexcept {
+    Session& session = sessions_[connection.slot()];
+    const std::uint32_t octets = rte_pktmbuf_pkt_len(&payload);
+    totals_.octets_in += octets;
+    session.octets += octets;
+    if (session.digest != no_digest)
+        for (const rte_mbuf* part = &payload; part != nullptr; part = part->next)
+            digests_[session.digest].add({rte_pktmbuf_mtod(part, const std::byte*), part->data_len});
+    (void)connection.consume(octets);
+    return tcp::Ownership::returned;
+}
+
+void DiscardResponder::peer_closed(tcp::Connection connection) noexcept {
+    sessions_[connection.slot()].orderly = true;
+    (void)connection.close();
+}
+
+void DiscardResponder::closed(tcp::Connection connection, tcp::CloseReason reason) noexcept {
+    Session& session = sessions_[connection.slot()];
+    if (reason == tcp::CloseReason::orderly && session.orderly) ++totals_.requests;
+    if (reports_.size() < reports_.capacity()) {
+        const tcp::ConnectionInfo info = connection.info();
+        Received report{.remote_address = info.remote_address,
+                        .remote_port = info.remote_port,
+                        .octets = session.octets,
+                        .orderly = session.orderly};
+        if (session.digest != no_digest) report.digest = digests_[session.digest].finish();
+        reports_.push_back(report);
+    }
+    if (session.digest != no_digest) free_digests_.push_back(session.digest);
+    session = Session{};
+}
+
+std::vector<Received> DiscardResponder::take_reports() {
+    std::vector<Received> taken(reports_.begin(), reports_.end());
+    reports_.clear();
+    return taken;
+}
+
 // -- echo
 // --------------------------------------------------------------------------------------------------------------
 

@@ -4,12 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "runnel/tcp/connection.hpp"
 
+#include "engine/digest.hpp"
 #include "engine/http.hpp"
 
 namespace runnel::load {
@@ -84,6 +86,47 @@ class HttpResponder final : public Responder {
     const HttpResponse& keep_alive_;
     const HttpResponse& closing_;
     std::vector<Session> sessions_;  // by slot
+};
+
+/// What a connection has brought to a `DiscardResponder`.
+struct Received {
+    IpAddress remote_address;
+    std::uint16_t remote_port = 0;
+    std::uint64_t octets = 0;
+    bool orderly = false;          ///< the peer closed with FIN: nothing is missing
+    std::optional<Sha256> digest;  ///< of all octets, where it was asked for and could be had
+};
+
+/// Takes whatever comes and answers nothing (RFC 863); closes when the peer closes. The receiving end of a
+/// bulk transfer.
+class DiscardResponder final : public Responder {
+  public:
+    /// `slots`: tcp::Config::connections of the stack. `digests`: connections at once of which a SHA-256 is
+    /// made, at most; 0: of none, and nothing is reported.
+    DiscardResponder(std::uint32_t slots, std::uint32_t digests);
+
+    void established(tcp::Connection connection) noexcept override;
+    tcp::Ownership data(tcp::Connection connection, rte_mbuf& payload) noexcept override;
+    void peer_closed(tcp::Connection connection) noexcept override;
+    void closed(tcp::Connection connection, tcp::CloseReason reason) noexcept override;
+
+    /// Connections that have ended since the last call, in their order; the oldest `most_reports` of them.
+    [[nodiscard]] std::vector<Received> take_reports();
+
+    static constexpr std::size_t most_reports = 1024;
+
+  private:
+    static constexpr std::uint32_t no_digest = UINT32_MAX;
+    struct Session {
+        std::uint64_t octets = 0;
+        std::uint32_t digest = no_digest;  // in digests_
+        bool orderly = false;
+    };
+
+    std::vector<Session> sessions_;  // by slot
+    std::vector<Digest> digests_;
+    std::vector<std::uint32_t> free_digests_;
+    std::vector<Received> reports_;  // reserved at start
 };
 
 /// Returns what it receives (RFC 862). What the peer does not take is kept, and opens no window meanwhile.

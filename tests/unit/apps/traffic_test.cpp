@@ -366,5 +366,96 @@ TEST_F(Traffic, EchoResponderReturnsEveryOctetAlsoToAPeerThatReadsLate) {
     EXPECT_TRUE(peer.is_closed);
 }
 
+TEST(Digest, IsThatOfTheWholeHoweverItIsCut) {
+    // FIPS 180-4, as published with the standard.
+    const std::string_view text = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
+    Digest digest;
+    for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+        digest.begin();
+        digest.add(octets(text.substr(0, cut)));
+        digest.add(octets(text.substr(cut)));
+        EXPECT_EQ(to_string(digest.finish()),
+                  "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+    }
+    digest.begin();
+    EXPECT_EQ(to_string(digest.finish()), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+TEST_F(Traffic, DiscardResponderTakesAllAndReportsWhatEachConnectionBrought) {
+    DiscardResponder discard(4096, 2);
+    serve(discard, 9);
+    std::array<Peer, 4> peers;
+    std::array<tcp::Connection, 4> connections;
+    std::array<std::string, 4> sent;
+    for (std::size_t i = 0; i < peers.size(); ++i) {
+        connections[i] =
+            client_stack.connect({.remote_address = server_address, .remote_port = 9, .handler = &peers[i]})
+                .connection;
+        sent[i].assign(100'000 + i, static_cast<char>('a' + i));
+        run_until(now + 10ms);  // so that they are accepted in this order
+    }
+    const auto send = [&](std::size_t i) {
+        std::size_t done = 0;
+        run_until(now + 10s, [&] {
+            done += connections[i].send(octets(std::string_view{sent[i]}.substr(done))).accepted;
+            return done == sent[i].size();
+        });
+        run_until(now + 100ms);
+    };
+    for (const std::size_t i : {2U, 0U, 1U}) send(i);
+    (void)connections[0].shutdown();
+    (void)connections[2].shutdown();
+    run_until(now + 100ms);
+    EXPECT_TRUE(peers[0].is_closed && peers[0].peer_has_closed);
+    (void)connections[1].abort();
+    run_until(now + 100ms);
+
+    const auto digest_of = [](const std::string& text) {
+        Digest digest;
+        digest.begin();
+        digest.add(octets(text));
+        return digest.finish();
+    };
+    const std::vector<Received> reports = discard.take_reports();
+    ASSERT_EQ(reports.size(), 3U);
+    EXPECT_EQ(reports[0].octets, sent[0].size());
+    EXPECT_EQ(reports[0].digest, digest_of(sent[0]));
+    EXPECT_TRUE(reports[0].orderly);
+    EXPECT_EQ(reports[1].octets, sent[2].size());
+    EXPECT_EQ(reports[1].digest, std::nullopt) << "two digests at once, and this was the third connection";
+    EXPECT_FALSE(reports[2].orderly) << "it was reset";
+    EXPECT_EQ(reports[2].digest, digest_of(sent[1]));
+    EXPECT_TRUE(discard.take_reports().empty());
+
+    // The digests of those that ended serve others.
+    tcp::Connection next =
+        client_stack.connect({.remote_address = server_address, .remote_port = 9, .handler = &peers[1]})
+            .connection;
+    run_until(now + 10ms);
+    (void)next.send(octets("abc"));
+    (void)next.shutdown();
+    run_until(now + 100ms);
+    const std::vector<Received> later = discard.take_reports();
+    ASSERT_EQ(later.size(), 1U);
+    EXPECT_EQ(later[0].digest, digest_of("abc"));
+    EXPECT_EQ(discard.totals().octets_in, sent[0].size() + sent[1].size() + sent[2].size() + 3);
+}
+
+TEST_F(Traffic, DiscardResponderThatMakesNoDigestsReportsNothing) {
+    DiscardResponder discard(4096, 0);
+    serve(discard, 9);
+    Peer peer;
+    tcp::Connection connection =
+        client_stack.connect({.remote_address = server_address, .remote_port = 9, .handler = &peer})
+            .connection;
+    run_until(now + 10ms);
+    (void)connection.send(octets("abc"));
+    (void)connection.shutdown();
+    run_until(now + 100ms);
+    EXPECT_TRUE(peer.is_closed);
+    EXPECT_TRUE(discard.take_reports().empty());
+    EXPECT_EQ(discard.totals().octets_in, 3U);
+}
+
 }  // namespace
 }  // namespace runnel::load
