@@ -47,6 +47,7 @@ StackConfig small_stack() {
     config.mbuf_stash = 128;
     config.mbuf_reserve = 16;
     config.secret = std::array<std::uint64_t, 2>{seed() * 0x9e3779b97f4a7c15ULL + 1, ~seed()};
+    config.tcp.quick_acks = 0;  // scripts speak of delayed ACKs from the start
     return config;
 }
 

@@ -56,11 +56,15 @@ struct Config {
     std::uint32_t receive_buffer = 256 * 1024;  ///< octets a connection may have received and not consumed
     std::uint32_t send_buffer = 256 * 1024;  ///< octets a connection may hold for sending and retransmission
     std::uint32_t out_of_order_limit = 256 * 1024;  ///< octets held out of order, a connection
-    Duration min_rto =
-        200ms;  ///< RFC 6298 section 2.4 says 1 s SHOULD be the least; 200 ms is what hosts do today
+    Duration min_rto = 200ms;  ///< least margin of the RTO above the smoothed round trip. RFC 6298
+                               ///< section 2.4 says 1 s SHOULD be the least RTO; hosts do this today
     Duration max_rto = 120s;  ///< RFC 6298 section 2.5
     Duration r2 = 924s;       ///< unacknowledged data ends the connection (RFC 9293 SHLD-11: at least 100 s)
-    Duration delayed_ack = 40ms;        ///< RFC 9293 MUST-40: below 500 ms
+    Duration delayed_ack = 40ms;   ///< RFC 9293 MUST-40: below 500 ms
+    std::uint8_t quick_acks = 15;  ///< segments at the start of a connection whose ACK is not delayed, while
+                                   ///< the peer is in slow start; at most 15
+    Duration min_probe_timeout =
+        10ms;  ///< a tail loss probe leaves no sooner (RFC 8985 section 7.2 has no floor)
     Duration peer_ack_delay = 200ms;    ///< how long a peer may delay an ACK (RFC 8985 section 7.2)
     std::uint16_t initial_window = 10;  ///< segments (RFC 6928)
     std::uint16_t min_peer_mss = 64;    ///< a smaller MSS offered by the peer is taken as this

@@ -52,6 +52,10 @@ const Config& checked(const Config& config) {
     require(config.cold_blocks <= Owner::max_slots, "tcp cold_blocks is " +
                                                         std::to_string(config.cold_blocks) +
                                                         ": give at most " + std::to_string(Owner::max_slots));
+    require(config.quick_acks <= 15,
+            "tcp quick_acks is " + std::to_string(config.quick_acks) + ": give 0 to 15 segments");
+    require_between("min_probe_timeout", config.min_probe_timeout, 0ms, 10s);
+    require_between("peer_ack_delay", config.peer_ack_delay, 0ms, 1s);
     require(config.initial_window > 0, "tcp initial_window is 0: give segments, at least 1");
     require(config.min_peer_mss >= 48, "tcp min_peer_mss is " + std::to_string(config.min_peer_mss) +
                                            ": give at least 48, so that options leave room for data");
@@ -188,9 +192,14 @@ void Endpoint::receive_error(const ip::IcmpError& error) noexcept {
         return;
     }
     constexpr std::uint8_t unreachable = 3, protocol = 2, port = 3;
+    constexpr std::uint8_t net_prohibited = 9, host_prohibited = 10, prohibited = 13;
     if (tcb.state == State::syn_sent && error.type == unreachable) {
         if (error.code == protocol || error.code == port) {
             core.end(owner.slot, CloseReason::refused);
+            return;
+        }
+        if (error.code == net_prohibited || error.code == host_prohibited || error.code == prohibited) {
+            core.end(owner.slot, CloseReason::unreachable);
             return;
         }
         tcb.unreachable = true;

@@ -14,7 +14,8 @@ inline void restart_rto(Core& core, Tcb& tcb, Cold& cold) noexcept {
 /// When a probe for the loss of the tail would leave, from now on.
 [[nodiscard]] inline Duration probe_timeout(const Core& core, const Tcb& tcb) noexcept {
     if (!tcb.round_trip.has_sample()) return 1s;
-    const Duration two_rtts = std::chrono::microseconds{tcb.round_trip.srtt_8 / 4};
+    const Duration two_rtts = std::max<Duration>(std::chrono::microseconds{tcb.round_trip.srtt_8 / 4},
+                                                 core.config.min_probe_timeout);
     // A lone segment may be waiting for the peer's delayed ACK.
     return tcb.in_flight() <= tcb.mss ? two_rtts + core.config.peer_ack_delay : two_rtts;
 }

@@ -42,8 +42,8 @@ struct RoundTrip {
     Duration rto = handshake_retransmitted ? Duration{3s} : Duration{1s};
     if (estimate.has_sample()) {
         // G, the clock's granularity, is below the 1 us that max() sees here.
-        rto = std::chrono::microseconds{estimate.srtt_8 / 8 + std::max(estimate.rttvar_4, 1U)};
-        rto = std::max(rto, config.min_rto);
+        const Duration margin = std::chrono::microseconds{estimate.rttvar_4};
+        rto = std::chrono::microseconds{estimate.srtt_8 / 8} + std::max(margin, config.min_rto);
     }
     for (std::uint8_t i = 0; i < backoff && rto < config.max_rto; ++i) rto *= 2;
     return std::min(rto, config.max_rto);

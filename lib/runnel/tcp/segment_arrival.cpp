@@ -281,6 +281,7 @@ void SegmentArrival::established(std::uint32_t slot, Tcb& tcb, bool timed) noexc
     tcb.deadline = core_.tick;
     tcb.state = tcb.fin_queued ? State::fin_wait_1 : State::established;
     tcb.cwnd = core_.initial_window(tcb);
+    tcb.quick_acks = core_.config.quick_acks & 0xf;
     core_.counters.add(Counter::tcp_established);
     if (tcb.cold != no_slot || tcb.fin_queued) {
         if (tcb.cold != no_slot) core_.colds[tcb.cold].recover = tcb.snd_una - 1;
@@ -449,7 +450,7 @@ void SegmentArrival::time_wait_state(std::uint32_t slot, Segment& segment) noexc
         return;
     }
     const bool both_stamped = entry.timestamps && segment.timestamps;
-    if ((segment.flags & (flag::syn | flag::ack)) == flag::syn) {
+    if ((segment.flags & (flag::syn | flag::ack | flag::fin)) == flag::syn) {
         // A new incarnation, if it is certainly newer than all of the old one (RFC 6191 section 2).
         const bool newer = both_stamped
                                ? older_timestamp(entry.ts_recent, segment.ts_value) ||
@@ -466,6 +467,7 @@ void SegmentArrival::time_wait_state(std::uint32_t slot, Segment& segment) noexc
         }
     }
     core_.counters.drop(DropReason::tcp_time_wait_ignored);
+    if (!segment.has(flag::ack) && !segment.has(flag::syn)) return;  // step five: no ACK, no answer
     // An ACK in its place says nothing that needs an answer; all else is answered with ours.
     const bool paws = both_stamped && older_timestamp(segment.ts_value, entry.ts_recent);
     if (!paws && segment.length() == 0 && segment.seq == entry.rcv_nxt) return;

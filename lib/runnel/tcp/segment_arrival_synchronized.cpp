@@ -33,8 +33,8 @@ void SegmentArrival::synchronized_state(std::uint32_t slot, Segment& segment) no
     if (!check_sequence(slot, tcb, segment)) return;
     if (!check_rst(slot, tcb, segment)) return;
     if (!check_syn(tcb, segment)) return;
-    remember_timestamp(tcb, segment);
     if (!check_ack(slot, tcb, segment)) return;
+    remember_timestamp(tcb, segment);  // not before the ACK is believed: a forged one must not move it
     check_urg(slot, tcb, segment);
     if (tcb.ecn && segment.text > 0) note_mark(tcb, segment);
     process_text(slot, tcb, segment);
@@ -172,7 +172,9 @@ bool SegmentArrival::check_ack(std::uint32_t slot, Tcb& tcb, const Segment& segm
     const bool newest = segment.ack > tcb.snd_una;
     if (newest) {
         acknowledgement_.advance(slot, tcb, segment);
-    } else if (segment.ack == tcb.snd_una) {
+    } else if (segment.ack < tcb.snd_una) {
+        if (segment.sack_blocks && tcb.sack) acknowledgement_.repeated(slot, tcb, segment, false);
+    } else {
         if (tcb.in_flight() > 0)
             acknowledgement_.repeated(slot, tcb, segment, segment.length() == 0 && window == tcb.snd_wnd);
         else if (Cold* const cold = core_.cold_of(tcb))
@@ -271,7 +273,7 @@ void SegmentArrival::process_text(std::uint32_t slot, Tcb& tcb, Segment& segment
     if (tcb.closed_by_application && segment.text > 0) {
         // Nobody will read it: the peer must know (RFC 9293 section 3.6.1, RFC 2525 section 2.17).
         core_.counters.drop(DropReason::tcp_data_after_close);
-        transmission_.send_reset(tcb);
+        transmission_.send_reset_for(segment);
         core_.end(slot, CloseReason::aborted);
         return;
     }
@@ -279,6 +281,8 @@ void SegmentArrival::process_text(std::uint32_t slot, Tcb& tcb, Segment& segment
         acknowledge_text(slot, tcb, true);
         return;
     }
+    const bool reports_repeated =
+        tcb.sack && tcb.cold != no_slot && core_.colds[tcb.cold].reported.duplicate_due();
     const SeqNum fin_at = segment.seq + segment.text;
     const bool fin = segment.has(flag::fin);
     if (segment.seq != tcb.rcv_nxt) {
@@ -305,7 +309,7 @@ void SegmentArrival::process_text(std::uint32_t slot, Tcb& tcb, Segment& segment
             if (cold != nullptr) cold->reported.in_order(tcb.rcv_nxt);
         }
         if (tcb.aborting) return;
-        acknowledge_text(slot, tcb, fills_gap);
+        acknowledge_text(slot, tcb, fills_gap || reports_repeated);
     }
     Cold* const cold = core_.cold_of(tcb);
     const bool held_fin_is_due = cold != nullptr && cold->fin_held && cold->fin_at == tcb.rcv_nxt;
@@ -357,7 +361,8 @@ void SegmentArrival::hold_out_of_order(Tcb& tcb, Segment& segment, bool fin) noe
 // ACKs wait a little for company: at most 500 ms (RFC 9293 MUST-40) and at most for a second segment
 // (SHLD-19). What a burst brings is acknowledged once, when all of it has been processed (MUST-59).
 void SegmentArrival::acknowledge_text(std::uint32_t slot, Tcb& tcb, bool at_once) noexcept {
-    if (at_once || tcb.ack_delayed) {
+    if (at_once || tcb.ack_delayed || tcb.quick_acks > 0) {
+        if (tcb.quick_acks > 0) --tcb.quick_acks;
         tcb.ack_now = true;
     } else {
         tcb.ack_delayed = true;

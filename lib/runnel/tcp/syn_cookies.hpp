@@ -18,9 +18,9 @@
 // What a cookie cannot do: its SYN-ACK is never sent again (a lost one costs the peer a retransmission of its
 // SYN). Where the third ACK is lost, data of the peer completes the handshake, but it must be the first of
 // its data, and a service that speaks first stays silent. A third segment that comes again within the
-// cookie's life, when its connection has ended and is not in TIME-WAIT, opens it again, as nobody remembers. A
-// cookie has no clock (RFC 6528 section 3): the numbers of one four-tuple do not grow, and old duplicates are
-// kept out by timestamps alone.
+// cookie's life, when its connection has ended and is not in TIME-WAIT, opens it again, as nobody remembers.
+// A cookie has no clock (RFC 6528 section 3): the numbers of one four-tuple do not grow, and old duplicates
+// are kept out by timestamps alone.
 #pragma once
 
 #include <array>

@@ -41,7 +41,8 @@ struct alignas(64) Tcb {
     Flow flow;  // 12 octets
     std::uint32_t flow_hash;
     std::uint32_t generation;  // kept by the pool: odd while the slot is live
-    State state;
+    State state : 4;
+    std::uint8_t quick_acks : 4;  // segments that are still acknowledged at once
     std::uint8_t snd_wscale : 4;
     std::uint8_t rcv_wscale : 4;
     bool timestamps : 1;  // RFC 7323 timestamps are on

@@ -152,6 +152,13 @@ void Transmission::pace(Tcb& tcb, Cold& cold, std::uint32_t octets) noexcept {
     cold.pace_at = std::max(cold.pace_at, core_.now) + std::min<Duration>(gap, 1s);
 }
 
+// Whether another segment may follow at once, with so much waiting and room for so much.
+bool Transmission::may_follow(const Tcb& tcb, std::uint32_t waiting, std::uint32_t usable,
+                              std::uint32_t full) const noexcept {
+    const std::uint32_t octets = std::min({waiting, usable, full});
+    return octets == full || (octets > 0 && may_send_short(tcb, octets, octets == waiting));
+}
+
 bool Transmission::output(std::uint32_t slot, Tcb& tcb) noexcept {
     if (!tcb.handshake_done()) {
         if (tcb.state != State::syn_sent || tcb.snd_nxt != tcb.snd_una) return true;
@@ -215,8 +222,10 @@ bool Transmission::send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept {
         if (cold != nullptr && wait_for_pace(slot, tcb, *cold)) break;
         if (!core_.transmit_queue.room()) [[unlikely]]
             return false;
-        if (!emit(tcb, {next, position, octets, flags_of(octets, octets == waiting, with_fin), !again}))
-            [[unlikely]]
+        // PSH where the queue is empty, and at the end of a burst: the receiver need not wait for more.
+        const bool last =
+            octets == waiting || (sent && !may_follow(tcb, waiting - octets, usable - octets, full));
+        if (!emit(tcb, {next, position, octets, flags_of(octets, last, with_fin), !again})) [[unlikely]]
             return false;
 
         const std::uint32_t length = octets + (with_fin ? 1 : 0);

@@ -71,6 +71,8 @@ class Transmission {
     [[nodiscard]] std::uint16_t advertise_window(Tcb& tcb) const noexcept;
     [[nodiscard]] bool may_send_short(const Tcb& tcb, std::uint32_t octets,
                                       bool all_that_waits) const noexcept;
+    [[nodiscard]] bool may_follow(const Tcb& tcb, std::uint32_t waiting, std::uint32_t usable,
+                                  std::uint32_t full) const noexcept;
     void restart_after_idle(Tcb& tcb) const noexcept;
     [[nodiscard]] std::size_t sack_blocks_for(const Tcb& tcb, const Cold* cold,
                                               bool with_text) const noexcept;

@@ -22,7 +22,9 @@ struct HyStart {
     static constexpr std::uint8_t rtt_samples = 8;
     static constexpr std::uint32_t css_growth_divisor = 4;
     static constexpr std::uint8_t css_rounds = 5;
-    static constexpr std::uint32_t burst_limit = 8;  ///< L of a sender that does not pace: segments an ACK
+    static constexpr std::uint32_t burst_limit =
+        10;  ///< L of a sender that does not pace, in segments an ACK: as many as the initial window,
+             ///< which may be acknowledged at once (section 4.3 names 8)
 
     /// Zeroed: before the first round. Round-trip times count in units of 32 us, from 1 on, and 0 is none;
     /// longer than 2 s they all look alike, and nothing is concluded from them.
