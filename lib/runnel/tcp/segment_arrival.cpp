@@ -74,7 +74,7 @@ void SegmentArrival::listen_state(Segment& segment, std::uint16_t listener, SeqN
     defence_.syn_arrived(segment);
     // What reopens TIME-WAIT needs an ISN above the old one, which no cookie is.
     if (core_.config.syn_cookies == SynCookieUse::always && above == SeqNum{}) {
-        answer_with_cookie(segment);
+        answer_with_cookie(segment, listener);
         return;
     }
     const std::uint32_t slot = core_.half_open.allocate();
@@ -84,19 +84,19 @@ void SegmentArrival::listen_state(Segment& segment, std::uint16_t listener, SeqN
         if (core_.config.syn_cookies == SynCookieUse::never)
             core_.counters.drop(DropReason::tcp_half_open_full);
         else
-            answer_with_cookie(segment);
+            answer_with_cookie(segment, listener);
         return;
     }
     HalfOpen& half_open = core_.half_open[slot];
-    fill(half_open, segment);
-    half_open.listener = listener;
+    fill(half_open, segment, listener);
     if (above != SeqNum{} && half_open.iss <= above) half_open.iss = above + 1;
     core_.half_open_timers.arm(slot, core_.after(core_.config.synack_timeout));
     transmission_.send_syn_ack(half_open);
 }
 
 // What a SYN settles, whether a table keeps it or a cookie.
-void SegmentArrival::fill(HalfOpen& half_open, const Segment& segment) const noexcept {
+void SegmentArrival::fill(HalfOpen& half_open, const Segment& segment,
+                          std::uint16_t listener) const noexcept {
     const wire::TcpOptions options = segment.options();
     const PeerOffer offer = peer_offer(core_.config, options);
     const InitialNumbers numbers = initial_numbers(core_.keys.isn, segment.flow, core_.now);
@@ -106,6 +106,7 @@ void SegmentArrival::fill(HalfOpen& half_open, const Segment& segment) const noe
     half_open.flow_hash = segment.hash;
     half_open.iss = numbers.iss;
     half_open.irs = segment.seq;
+    half_open.listener = listener;
     half_open.ts_recent = options.ts_value;
     half_open.ts_offset = numbers.timestamp_offset;
     half_open.sent_at = core_.us;
@@ -121,9 +122,9 @@ void SegmentArrival::fill(HalfOpen& half_open, const Segment& segment) const noe
 }
 
 // The SYN-ACK carries all that is known of the peer, and nothing is kept (syn_cookies.hpp).
-void SegmentArrival::answer_with_cookie(const Segment& segment) noexcept {
+void SegmentArrival::answer_with_cookie(const Segment& segment, std::uint16_t listener) noexcept {
     HalfOpen half_open;
-    fill(half_open, segment);
+    fill(half_open, segment, listener);
     half_open.iss = defence_.cookies.make(half_open.flow, half_open.irs, half_open.peer_mss, core_.now);
     if (half_open.timestamps) {
         const std::uint32_t stamp = timestamp_with({.snd_wscale = half_open.snd_wscale,

@@ -26,8 +26,8 @@ class SegmentArrival {
     // 3.10.7.1 and 3.10.7.2
     void closed_state(const Segment& segment) noexcept;
     void listen_state(Segment& segment, std::uint16_t listener, SeqNum above) noexcept;
-    void fill(HalfOpen& half_open, const Segment& segment) const noexcept;
-    void answer_with_cookie(const Segment& segment) noexcept;
+    void fill(HalfOpen& half_open, const Segment& segment, std::uint16_t listener) const noexcept;
+    void answer_with_cookie(const Segment& segment, std::uint16_t listener) noexcept;
     bool accept_cookie(Segment& segment, std::uint16_t listener) noexcept;
     // 3.10.7.3
     void syn_sent_state(std::uint32_t slot, Segment& segment) noexcept;
