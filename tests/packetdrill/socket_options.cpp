@@ -31,6 +31,7 @@ int doubled(const tcp::ConnectionInfo&, int value) {
 constexpr SocketOption table[] = {
     {SOL_SOCKET, SO_REUSEADDR, 0},  // an address in TIME-WAIT can always be listened on
     {SOL_SOCKET, SO_REUSEPORT, 0},
+    {SOL_SOCKET, SO_MARK, 0},  // of the sender's routing, which has one way
     {.level = SOL_SOCKET,
      .name = SO_RCVBUF,
      .initial = 128 * 1024,
@@ -81,6 +82,8 @@ constexpr SocketOption table[] = {
              if (value == 0) s.keep_alive.reset();
          }},
 
+    {IPPROTO_IP, IP_MTU_DISCOVER, 0},  // no effect: the stack has one way
+    {IPPROTO_IP, IP_FREEBIND, 0},
     {.level = IPPROTO_IP,
      .name = IP_TOS,
      .initial = 0,
