@@ -333,15 +333,15 @@ TEST(Rfc9438, SsthreshIsNeverBelowTwoSegments) {
     EXPECT_EQ(c.info().ssthresh, 2 * smss);
 }
 
-TEST(Rfc9406, StretchedAckOfTheInitialSlowStartOpensByEightSegmentsAtMost) {
+TEST(Rfc9406, StretchedAckOfTheInitialSlowStartOpensByTenSegmentsAtMost) {
     Conversation c;
     open_and_send(c, 200000);
     EXPECT_EQ(take_full(c, 0), 10U);
     c.inject(ack().ack(seq_of(4)));
     EXPECT_EQ(c.info().cwnd, 14 * smss);
     c.take_all();
-    c.inject(ack().ack(seq_of(14)));
-    EXPECT_EQ(c.info().cwnd, 22 * smss);
+    c.inject(ack().ack(seq_of(15)));
+    EXPECT_EQ(c.info().cwnd, 24 * smss);
 }
 
 TEST(Rfc3465, AckAfterATimeoutOpensByOneSegmentAtMost) {

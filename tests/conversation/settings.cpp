@@ -188,7 +188,7 @@ TEST(Rfc9293, DscpAndTtlAreOnEverySegmentOfTheConnection) {
     c.expect(data("hello").tos(tos | 2).ttl(7));  // the bits of ECN are its own
     c.expect_within(5s, data("hello").tos(tos).ttl(7));
     c.inject(ack().ack(6));
-    c.inject(data("x").seq(5));
+    c.inject(ack().seq(0));
     c.expect(ack().tos(tos).ttl(7));
     c.close();
     c.expect(fin().tos(tos).ttl(7));

@@ -110,14 +110,14 @@ TEST(Rfc6298, Rule57WithoutASampleItIsThreeSecondsAfterALostSyn) {
     EXPECT_EQ(retransmission_timeout({}, {}, 2, true), 12s);
 }
 
-TEST(Rfc6298, Rule24EstimateIsRaisedToTheLeast) {
+TEST(Rfc6298, Rule24MarginIsRaisedToTheLeast) {
     Config config;
     RoundTrip estimate;
     estimate.sample(100);
-    EXPECT_EQ(retransmission_timeout(config, estimate, 0, false), config.min_rto);
-    EXPECT_EQ(retransmission_timeout(config, estimate, 3, false), 8 * config.min_rto);
+    EXPECT_EQ(retransmission_timeout(config, estimate, 0, false), 100us + config.min_rto);
+    EXPECT_EQ(retransmission_timeout(config, estimate, 3, false), 8 * (100us + config.min_rto));
     config.min_rto = 1s;
-    EXPECT_EQ(retransmission_timeout(config, estimate, 0, false), 1s);
+    EXPECT_EQ(retransmission_timeout(config, estimate, 0, false), 100us + 1s);
 }
 
 TEST(Rfc6298, Rule55EachBackoffDoublesUpToTheMost) {
