@@ -265,13 +265,15 @@ void Conversation::inject_burst(const std::vector<Segment>& segments) {
 }
 
 void Conversation::inject_icmp(std::uint8_t type, std::uint8_t code, std::uint32_t sequence,
-                               std::uint16_t mtu) {
+                               std::uint16_t mtu, std::uint16_t quoted_size) {
     Segment quoted;
     quoted.source = flow().local;
     quoted.destination = flow().remote;
     quoted.seq(sequence + flow().stack_isn);
+    Octets segment = encode_tcp(quoted);
+    segment.resize(quoted_size - 20U);
     const Octets packet =
-        encode_ipv4(peer_mac, stack_mac, flow().local.address, flow().remote.address, 6, encode_tcp(quoted));
+        encode_ipv4(peer_mac, stack_mac, flow().local.address, flow().remote.address, 6, segment);
     Octets icmp{type, code, 0, 0, 0, 0, static_cast<std::uint8_t>(mtu >> 8), static_cast<std::uint8_t>(mtu)};
     icmp.insert(icmp.end(), packet.begin() + 14,
                 packet.begin() + 14 + 28);  // RFC 792: the header and 8 octets

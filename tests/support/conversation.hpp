@@ -116,8 +116,10 @@ class Conversation : private tcp::Handler {
     void inject_burst(const std::vector<Segment>& segments);
     void inject_frame(const Octets& frame) { inject_frames({frame}); }
     void inject_frames(const std::vector<Octets>& frames) { receive(frames); }
-    /// An ICMP error of the peer about a segment of the stack's that began at relative `sequence`.
-    void inject_icmp(std::uint8_t type, std::uint8_t code, std::uint32_t sequence, std::uint16_t mtu = 0);
+    /// An ICMP error of the peer about a segment of the stack's that began at relative `sequence`, in an IP
+    /// packet of `quoted_size` octets.
+    void inject_icmp(std::uint8_t type, std::uint8_t code, std::uint32_t sequence, std::uint16_t mtu = 0,
+                     std::uint16_t quoted_size = 40);
     Segment expect(const Segment& expected, Where where = Where::current()) {
         return flow().expect(expected, where);
     }

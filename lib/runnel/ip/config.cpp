@@ -142,6 +142,13 @@ void validate(const Config& config) {
     if (config.neighbour_queue == 0)
         refuse("neighbour_queue = 0: give at least 1 (RFC 1122 section 2.3.2.2)");
     if (config.ttl == 0) refuse("ttl = 0: give 1 to 255 (RFC 1122 section 3.2.1.7)");
+    if (config.path_mtu_capacity == 0 || config.path_mtu_capacity > 1U << 24)
+        refuse("path_mtu_capacity = {}: give 1 to 16777216", config.path_mtu_capacity);
+    if (config.path_mtu_floor < 68 || config.path_mtu_floor > 576)
+        refuse("path_mtu_floor = {}: give 68 to 576 (RFC 1191 section 3)", config.path_mtu_floor);
+    if (config.path_mtu_lifetime < 5min || config.path_mtu_lifetime > 24h)
+        refuse("path_mtu_lifetime = {} s: give 300 to 86400 (RFC 1191 section 6.3)",
+               config.path_mtu_lifetime / 1s);
 }
 
 }  // namespace runnel::ip

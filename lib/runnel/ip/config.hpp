@@ -55,8 +55,14 @@ struct Config {
     std::uint8_t neighbour_requests = 3;  ///< unanswered requests before the neighbour counts as unreachable
     std::uint8_t neighbour_queue = 4;     ///< packets kept a neighbour while it resolves
     std::uint32_t icmp_errors_per_second =
-        1000;               ///< token bucket for ICMP errors sent (RFC 1812 section 4.3.2.8)
-    std::uint8_t ttl = 64;  ///< of packets that say nothing else
+        1000;                                ///< token bucket for ICMP errors sent (RFC 1812 section 4.3.2.8)
+    std::uint8_t ttl = 64;                   ///< of packets that say nothing else
+    std::uint32_t path_mtu_capacity = 4096;  ///< destinations of which a lower path MTU is known at once
+    std::uint16_t path_mtu_floor =
+        552;  ///< octets; no router's word brings the path MTU below. RFC 1191 section 3 names 68 as the
+              ///< least; who forges messages could so have us send a packet for each 16 octets of data
+    Duration path_mtu_lifetime =
+        600s;  ///< how long a lowered path MTU holds (RFC 1191 section 6.3: 10 min, never below 5)
 };
 
 /// Throws `std::invalid_argument` for the first setting that cannot be, and names it, its value and the mend.

@@ -118,7 +118,8 @@ Upper Icmp::take_error(Ingress& in) noexcept {
                 .destination = quote->destination,
                 .source_port = quote->source_port,
                 .destination_port = quote->destination_port,
-                .sequence = quote->sequence};
+                .sequence = quote->sequence,
+                .total_length = quote->total_length};
     return Upper::icmp_error;
 }
 

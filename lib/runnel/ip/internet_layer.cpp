@@ -1,5 +1,6 @@
 #include "runnel/ip/internet_layer.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 
@@ -10,6 +11,7 @@
 #include "runnel/ip/ip_output.hpp"
 #include "runnel/ip/link_output.hpp"
 #include "runnel/ip/mbuf_checksum.hpp"
+#include "runnel/ip/path_mtu.hpp"
 #include "runnel/ip/received_frame.hpp"
 #include "runnel/wire/byte_order.hpp"
 #include "runnel/wire/checksum.hpp"
@@ -52,7 +54,8 @@ struct InternetLayer::Parts {
           link(counters, stash, queue),
           arp(config, key, interfaces, link),
           output(config, key, interfaces, arp, link),
-          icmp(config, key, interfaces, output, link) {}
+          icmp(config, key, interfaces, output, link),
+          path_mtu(config, key, counters) {}
 
     Upper input(rte_mbuf* frame, Ingress& in, Instant now) noexcept;
     Upper input_ipv4(rte_mbuf* frame, const Interface& interface, std::size_t offset, bool link_group,
@@ -68,6 +71,7 @@ struct InternetLayer::Parts {
     Arp arp;
     IpOutput output;
     Icmp icmp;
+    PathMtuTable path_mtu;
 };
 
 // The link layer: whose frame, of which VLAN, of what type.
@@ -227,6 +231,21 @@ std::optional<Ipv4Address> InternetLayer::source_for(Ipv4Address destination) co
 
 std::uint16_t InternetLayer::mtu_for(Ipv4Address destination) const noexcept {
     return parts_->output.mtu_for(destination);
+}
+
+std::uint16_t InternetLayer::path_mtu_for(Ipv4Address destination, Instant now) const noexcept {
+    return parts_->path_mtu.mtu_for(destination, mtu_for(destination), now);
+}
+
+std::uint16_t InternetLayer::lower_path_mtu(const IcmpError& error, Instant now) noexcept {
+    const std::uint16_t interface_mtu = mtu_for(error.destination);
+    // Routers of before RFC 1191 say 0. Some of them count the header twice in the length that they quote
+    // (section 5): what we know to fit is never exceeded.
+    const std::uint16_t mtu =
+        error.next_hop_mtu != 0
+            ? error.next_hop_mtu
+            : plateau_below(std::min(error.total_length, path_mtu_for(error.destination, now)));
+    return parts_->path_mtu.lower(error.destination, interface_mtu, mtu, now);
 }
 
 void InternetLayer::announce(Instant now) noexcept {

@@ -35,7 +35,8 @@ struct IcmpError {
     std::uint16_t next_hop_mtu = 0;       ///< of "fragmentation needed" (RFC 1191), else 0
     Ipv4Address source{}, destination{};  ///< of the quoted packet: source is ours
     std::uint16_t source_port = 0, destination_port = 0;
-    std::uint32_t sequence = 0;  ///< TCP sequence number quoted
+    std::uint32_t sequence = 0;      ///< TCP sequence number quoted
+    std::uint16_t total_length = 0;  ///< of the quoted packet, as its header says
 };
 
 /// A received packet, parsed and checked up to the transport header. All numbers in host order.
@@ -93,6 +94,12 @@ class InternetLayer {
     [[nodiscard]] std::optional<Ipv4Address> source_for(Ipv4Address destination) const noexcept;
     /// MTU of the interface that leads to `destination`, in octets; 0 where no route leads there.
     [[nodiscard]] std::uint16_t mtu_for(Ipv4Address destination) const noexcept;
+    /// MTU of the path to `destination` as far as it is known: that of the interface, or less where a router
+    /// has said so; 0 where no route leads there.
+    [[nodiscard]] std::uint16_t path_mtu_for(Ipv4Address destination, Instant now) const noexcept;
+    /// Takes a router's "fragmentation needed" about a packet that the transport knows to have sent, and
+    /// lowers the path MTU (RFC 1191). It is never raised by a message. Returns what holds from now on.
+    std::uint16_t lower_path_mtu(const IcmpError& error, Instant now) noexcept;
 
     /// Announces our addresses (gratuitous ARP, RFC 5227 section 3).
     void announce(Instant now) noexcept;

@@ -191,8 +191,16 @@ void Endpoint::receive_error(const ip::IcmpError& error) noexcept {
         core.counters.drop(DropReason::icmp_error_without_owner);
         return;
     }
-    constexpr std::uint8_t unreachable = 3, protocol = 2, port = 3;
+    constexpr std::uint8_t unreachable = 3, protocol = 2, port = 3, fragmentation_needed = 4;
     constexpr std::uint8_t net_prohibited = 9, host_prohibited = 10, prohibited = 13;
+    if (error.type == unreachable && error.code == fragmentation_needed) {
+        // A SYN is smaller than what every path takes.
+        if (tcb.handshake_done())
+            parts_->path_mtu.too_big(owner.slot, tcb, error);
+        else
+            core.counters.drop(DropReason::icmp_mtu_not_lower);
+        return;
+    }
     if (tcb.state == State::syn_sent && error.type == unreachable) {
         if (error.code == protocol || error.code == port) {
             core.end(owner.slot, CloseReason::refused);

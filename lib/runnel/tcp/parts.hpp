@@ -7,6 +7,7 @@
 #include "runnel/tcp/core.hpp"
 #include "runnel/tcp/defence.hpp"
 #include "runnel/tcp/endpoint.hpp"
+#include "runnel/tcp/path_mtu_discovery.hpp"
 #include "runnel/tcp/recovery.hpp"
 #include "runnel/tcp/segment.hpp"
 #include "runnel/tcp/segment_arrival.hpp"
@@ -23,14 +24,16 @@ struct Endpoint::Parts {
           recovery(core, transmission),
           acknowledgement(core, transmission, recovery),
           defence(core),
+          path_mtu(core),
           arrival(core, transmission, acknowledgement, defence),
-          timers(core, transmission, recovery, acknowledgement) {}
+          timers(core, transmission, recovery, acknowledgement, path_mtu) {}
 
     Core core;
     Transmission transmission;
     Recovery recovery;
     Acknowledgement acknowledgement;
     Defence defence;
+    PathMtuDiscovery path_mtu;
     SegmentArrival arrival;
     Timers timers;
     std::array<Segment, max_burst> burst;  // of the present call: not made anew for each

@@ -244,7 +244,8 @@ void SegmentArrival::syn_sent_synchronize(std::uint32_t slot, Tcb& tcb, Segment&
     tcb.ts_recent_age = timestamp_age_clock(core_.now);
     tcb.snd_wscale = offer.snd_wscale & 0xf;
     tcb.rcv_wscale = (offer.window_scaling ? receive_window_shift(core_.config) : 0) & 0xf;
-    tcb.mss = segment_data_size(offer.mss, core_.ip.mtu_for(tcb.flow.remote_address), offer.timestamps);
+    tcb.mss = segment_data_size(offer.mss, core_.ip.path_mtu_for(tcb.flow.remote_address, core_.now),
+                                offer.timestamps);
     // The window of a SYN is not scaled (RFC 7323 section 2.2).
     tcb.snd_wnd = segment.window;
     tcb.snd_wl1 = segment.seq;
@@ -419,8 +420,9 @@ void SegmentArrival::fill(Tcb& tcb, const HalfOpen& half_open, const Segment& se
     tcb.rcv_nxt = half_open.rcv_nxt();
     tcb.rcv_adv = tcb.rcv_nxt + half_open.rcv_wnd;
     tcb.last_ack_sent = tcb.rcv_nxt;
-    tcb.mss = segment_data_size(half_open.peer_mss, core_.ip.mtu_for(half_open.flow.remote_address),
-                                half_open.timestamps);
+    tcb.mss =
+        segment_data_size(half_open.peer_mss, core_.ip.path_mtu_for(half_open.flow.remote_address, core_.now),
+                          half_open.timestamps);
     tcb.handshake_retransmitted = half_open.retransmissions > 0;
     tcb.round_trip.rttvar_4 = half_open.sent_at;
     tcb.snd_wnd = std::uint32_t{segment.window} << half_open.snd_wscale;

@@ -160,6 +160,10 @@ struct alignas(64) Cold {
     SeqNum marked_until{};       // marks echoed for what lies before ask for no further reduction (RFC 3168)
     bool mark_answered = false;  // `marked_until` is set
 
+    // a black hole (RFC 4821): time-outs without progress
+    SeqNum stuck_at{};  // SND.UNA at the last time-out
+    std::uint8_t stuck_time_outs = 0;
+
     // window probes
     bool probe_unanswered = false;
     // urgent data (RFC 9293 section 3.8.5)

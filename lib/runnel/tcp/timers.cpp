@@ -126,6 +126,7 @@ bool Timers::retransmission_expired(std::uint32_t slot, Tcb& tcb) noexcept {
         core_.end(slot, CloseReason::timed_out);
         return false;
     }
+    path_mtu_.timed_out(tcb);
     acknowledgement_.time_out(slot, tcb);
     restart_retransmission_timer(slot, tcb);
     return true;

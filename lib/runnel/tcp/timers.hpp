@@ -6,6 +6,7 @@
 
 #include "runnel/tcp/acknowledgement.hpp"
 #include "runnel/tcp/core.hpp"
+#include "runnel/tcp/path_mtu_discovery.hpp"
 #include "runnel/tcp/recovery.hpp"
 #include "runnel/tcp/transmission.hpp"
 
@@ -13,9 +14,13 @@ namespace runnel::tcp {
 
 class Timers {
   public:
-    Timers(Core& core, Transmission& transmission, Recovery& recovery,
-           Acknowledgement& acknowledgement) noexcept
-        : core_(core), transmission_(transmission), recovery_(recovery), acknowledgement_(acknowledgement) {}
+    Timers(Core& core, Transmission& transmission, Recovery& recovery, Acknowledgement& acknowledgement,
+           PathMtuDiscovery& path_mtu) noexcept
+        : core_(core),
+          transmission_(transmission),
+          recovery_(recovery),
+          acknowledgement_(acknowledgement),
+          path_mtu_(path_mtu) {}
 
     /// Runs all that is due at the core's present time.
     void advance() noexcept;
@@ -37,6 +42,7 @@ class Timers {
     Transmission& transmission_;
     Recovery& recovery_;
     Acknowledgement& acknowledgement_;
+    PathMtuDiscovery& path_mtu_;
 };
 
 }  // namespace runnel::tcp

@@ -294,7 +294,8 @@ bool Transmission::retransmit_lost(std::uint32_t slot, Tcb& tcb, Cold& cold, boo
         const bool with_fin = last && tcb.fin_sent && octets == text;
         // A short end takes along what waits behind it.
         std::uint32_t more = 0;
-        if (last && !tcb.fin_sent && octets == text && octets < full && position + full <= tcb.snd_wnd)
+        if (last && !tcb.fin_sent && octets == text && octets < full && position + full <= tcb.snd_wnd &&
+            (forced || flight + full <= tcb.cwnd))
             more = std::min(full - octets, queued - std::min(queued, position + octets));
         const std::uint32_t size = octets + more;
         if (!emit(tcb, {first, position, size, flags_of(size, position + size == queued, with_fin)}))

@@ -102,7 +102,8 @@ struct QuotedPacket {
     IpProtocol protocol{};
     Ipv4Address source{}, destination{};
     std::uint16_t source_port = 0, destination_port = 0;
-    std::uint32_t sequence = 0;  ///< TCP's sequence number; of another protocol the octets at its place
+    std::uint32_t sequence = 0;      ///< TCP's sequence number; of another protocol the octets at its place
+    std::uint16_t total_length = 0;  ///< of the packet, as its header says
 };
 
 /// Reads the packet that an ICMP error quotes: header and at least eight octets (RFC 792). Nothing where it
@@ -124,7 +125,8 @@ struct QuotedPacket {
                         Ipv4Address{load_be32(quote, 16)},
                         load_be16(quote, header),
                         load_be16(quote, header + 2),
-                        load_be32(quote, header + 4)};
+                        load_be32(quote, header + 4),
+                        load_be16(quote, 2)};
 }
 
 }  // namespace runnel::wire

@@ -53,6 +53,10 @@ TEST(Config, EachBadSettingIsNamed) {
         EXPECT_THAT(said, HasSubstr("give")) << "no mend";
     };
     bad("interfaces", "0", [](Config& c) { c.interfaces.clear(); });
+    bad("path_mtu_capacity", "0", [](Config& c) { c.path_mtu_capacity = 0; });
+    bad("path_mtu_floor", "67", [](Config& c) { c.path_mtu_floor = 67; });
+    bad("path_mtu_floor", "577", [](Config& c) { c.path_mtu_floor = 577; });
+    bad("path_mtu_lifetime", "299 s", [](Config& c) { c.path_mtu_lifetime = 299s; });
     bad("interfaces[0].mac", "00:00:00:00:00:00", [](Config& c) { c.interfaces[0].mac = {}; });
     bad("interfaces[0].mac", "ff:", [](Config& c) { c.interfaces[0].mac = MacAddress::broadcast(); });
     bad("interfaces[0].address", "127.0.0.1", [](Config& c) {

@@ -29,7 +29,8 @@ constexpr auto quote = test::bytes_of(0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0
 constexpr auto parsed = parse_quoted_packet(quote);
 static_assert(parsed->protocol == IpProtocol::tcp && parsed->source == Ipv4Address{10, 0, 0, 1} &&
               parsed->destination == Ipv4Address{10, 0, 0, 2} && parsed->source_port == 80 &&
-              parsed->destination_port == 0x1234 && parsed->sequence == 0x01020304);
+              parsed->destination_port == 0x1234 && parsed->sequence == 0x01020304 &&
+              parsed->total_length == 40);
 
 TEST(Rfc792, MessageShorterThanItsHeaderIsRefused) {
     for (std::size_t size = 0; size < icmp_header_size; ++size)

@@ -1,0 +1,67 @@
+// The destinations to which a path is known that takes less than the interface does (RFC 1191).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "runnel/base/counters.hpp"
+#include "runnel/base/ip_address.hpp"
+#include "runnel/base/keyed_hash.hpp"
+#include "runnel/base/time.hpp"
+#include "runnel/ip/config.hpp"
+
+namespace runnel::ip {
+
+/// The largest MTU of those in use that lies below `size` octets (RFC 1191 section 7.1); 68 where none does.
+[[nodiscard]] std::uint16_t plateau_below(std::uint16_t size) noexcept;
+
+/// A bounded table: a new destination takes the place of the one in its bucket that was told of longest ago.
+/// What is known holds for a time, and is then forgotten (RFC 1191 section 6.3). One owner thread; allocates
+/// when constructed only.
+class PathMtuTable {
+  public:
+    /// `config` has been validated. `key` keeps others from aiming collisions at the table. `counters` is not
+    /// owned and outlives it.
+    PathMtuTable(const Config& config, HashKey key, Counters& counters);
+
+    /// The lesser of what the path to `destination` and `interface_mtu` take, in octets.
+    [[nodiscard]] std::uint16_t mtu_for(Ipv4Address destination, std::uint16_t interface_mtu,
+                                        Instant now) const noexcept {
+        if (now >= last_expiry_) [[likely]]
+            return interface_mtu;
+        return look_up(destination, interface_mtu, now);
+    }
+    /// A router has said that the path takes `mtu` octets. Never raises; not below the floor of the
+    /// configuration. Returns what holds from now on.
+    std::uint16_t lower(Ipv4Address destination, std::uint16_t interface_mtu, std::uint16_t mtu,
+                        Instant now) noexcept;
+
+  private:
+    struct Entry {
+        std::uint32_t destination = 0;
+        std::uint16_t mtu = 0;
+        Instant expires{};
+    };
+    static constexpr std::size_t bucket_size = 4;
+    struct alignas(64) Bucket {
+        std::array<Entry, bucket_size> entries{};
+    };
+    static_assert(sizeof(Bucket) == 64);
+
+    [[nodiscard]] std::uint16_t look_up(Ipv4Address destination, std::uint16_t interface_mtu,
+                                        Instant now) const noexcept;
+    [[nodiscard]] std::size_t bucket_of(Ipv4Address destination) const noexcept {
+        return siphash_1_3(key_, destination.value, 0x6d74'75) % buckets_.size();
+    }
+
+    HashKey key_;
+    Counters& counters_;
+    std::uint16_t floor_;
+    Duration lifetime_;
+    Instant last_expiry_{Instant::min()};  // from then on nothing is known
+    std::vector<Bucket> buckets_;
+};
+
+}  // namespace runnel::ip

@@ -1,0 +1,32 @@
+// Segments no larger than the path takes: what a router says (RFC 1191, RFC 5927 section 7), and what is to
+// be suspected where none says anything (RFC 4821).
+#pragma once
+
+#include <cstdint>
+
+#include "runnel/ip/internet_layer.hpp"
+#include "runnel/tcp/core.hpp"
+
+namespace runnel::tcp {
+
+class PathMtuDiscovery {
+  public:
+    explicit PathMtuDiscovery(Core& core) noexcept : core_(core) {}
+
+    /// "Fragmentation needed" about what this connection has in flight: the path MTU of the destination
+    /// falls, segments shrink, and what was too large counts as lost and goes again, at once. No congestion
+    /// has shown itself: the window stays (RFC 1191 section 6.5).
+    void too_big(std::uint32_t slot, Tcb& tcb, const ip::IcmpError& error) noexcept;
+    /// A retransmission time-out, before it is acted on. The segment is made no larger than what others have
+    /// learnt of the path meanwhile; from the third one in a row on, than RFC 4821's starting points.
+    void timed_out(Tcb& tcb) noexcept;
+
+  private:
+    [[nodiscard]] static std::uint16_t data_in(const Tcb& tcb, std::uint16_t mtu) noexcept;
+    [[nodiscard]] std::uint32_t first_segment_in_flight(const Tcb& tcb, const Cold& cold) const noexcept;
+    void resend(std::uint32_t slot, Tcb& tcb, Cold& cold) noexcept;
+
+    Core& core_;
+};
+
+}  // namespace runnel::tcp
