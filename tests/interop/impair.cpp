@@ -189,10 +189,11 @@ int join(Settings& settings) {
 
     while (stopped == 0) {
         const Instant at = now();
-        const bool more = forth.take_in(at) | home.take_in(at);
+        const bool more_there = forth.take_in(at);
+        const bool more_back = home.take_in(at);
         forth.give_out(at);
         home.give_out(at);
-        if (more) continue;
+        if (more_there || more_back) continue;
         const Duration left = std::clamp<Duration>(std::min(forth.next(), home.next()) - now(), 0ns, 100ms);
         const timespec wait{0, left.count()};
         std::array<pollfd, 2> ready{{{a->descriptor(), POLLIN, 0}, {b->descriptor(), POLLIN, 0}}};

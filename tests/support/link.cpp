@@ -46,9 +46,11 @@ std::string to_string(const LinkConfig& config) {
     return text;
 }
 
-bool Link::lost_by_chance() {
+bool Link::lost_by_chance(Instant now) {
     if (config_.bursts.begin > 0) {
-        bad_ = bad_ ? !happens(config_.bursts.end) : happens(config_.bursts.begin);
+        const bool going_on = bad_ && now < bad_until_;
+        bad_ = going_on ? !happens(config_.bursts.end) : happens(config_.bursts.begin);
+        if (bad_ && !going_on) bad_until_ = now + config_.bursts.longest;
         if (bad_ && happens(config_.bursts.loss)) return true;
     }
     return happens(config_.loss);
@@ -62,7 +64,7 @@ std::uint64_t Link::waiting(Instant now) const {
 
 void Link::send(Octets frame, Instant now) {
     ++counts_.sent;
-    if (lost_by_chance()) {
+    if (lost_by_chance(now)) {
         ++counts_.lost;
         return;
     }

@@ -18,9 +18,10 @@ namespace runnel::test {
 /// Loss in bursts, the model of Gilbert and Elliott: the wire is good or bad, and a frame moves it from one
 /// to the other before it is judged. Probabilities are out of 1.
 struct BurstLoss {
-    double begin = 0;  ///< a frame turns a good wire bad
-    double end = 1;    ///< a frame turns a bad wire good: a burst lasts 1/end frames on average
-    double loss = 1;   ///< of a frame while the wire is bad
+    double begin = 0;         ///< a frame turns a good wire bad
+    double end = 1;           ///< a frame turns a bad wire good: a burst lasts 1/end frames on average
+    double loss = 1;          ///< of a frame while the wire is bad
+    Duration longest = 50ms;  ///< a burst is over after this, however few frames have met it
 
     /// The share of all frames that is lost.
     [[nodiscard]] double mean() const { return begin == 0 ? 0 : loss * begin / (begin + end); }
@@ -88,7 +89,7 @@ class Link {
     [[nodiscard]] bool happens(double probability) {
         return probability > 0 && std::bernoulli_distribution{probability}(random_);
     }
-    [[nodiscard]] bool lost_by_chance();
+    [[nodiscard]] bool lost_by_chance(Instant now);
     [[nodiscard]] bool late_comes_first() const;
     void damage(Octets& frame);
     void deliver(Octets frame, Instant when, bool late);
@@ -98,7 +99,8 @@ class Link {
     std::deque<UnderWay> in_order_;  // nearly all: each arrives behind the one before
     std::multimap<std::pair<Instant, std::uint64_t>, Octets> late_;  // what others, in order, may overtake
     Instant free_at_{Duration::min() / 2};                           // when the wire has sent what waits
-    bool bad_ = false;                                               // amid a burst of loss
+    Instant bad_until_{Duration::min() / 2};  // the burst under way is over then at the latest
+    bool bad_ = false;                        // amid a burst of loss
     std::uint64_t next_number_ = 0;
     LinkCounts counts_;
 };
