@@ -156,6 +156,12 @@ void add_tcp_options(CLI::App& app, tcp::Config& tcp) {
                 throw BadQuantity(fmt::format("\"{}\" is out of range; write a time from 1ms to 10m", text));
             tcp.time_wait_duration = 2 * msl;
         });
+    app.add_flag_callback(
+        "--no-sack", [&tcp] { tcp.sack = false; },
+        "Neither offer nor accept SACK (RFC 2018), and with it RACK-TLP");
+    app.add_flag_callback(
+        "--ecn", [&tcp] { tcp.ecn = tcp::Ecn::request; },
+        "Ask for ECN too (RFC 3168); without it ECN is agreed to where the peer asks");
     add_read(app, "--congestion", "NAME", std::string{to_string(tcp.congestion)},
              "Congestion control: cubic (RFC 9438), newreno (RFC 5681), bbr (version 1), or none: a fixed "
              "window, for a path of your own",

@@ -32,7 +32,7 @@ CLI::Option* add_ipv4(CLI::App& app, const std::string& name, std::optional<Ipv4
 void add_traffic_options(CLI::App& app, load::Traffic& traffic);
 
 /// Settings of the protocol: --syn-timeout, --syn-retries, --synack-timeout, --synack-retries, --syn-cookies,
-/// --msl, --congestion, --fixed-window, --no-timestamps.
+/// --msl, --congestion, --fixed-window, --no-sack, --ecn, --no-timestamps.
 void add_tcp_options(CLI::App& app, tcp::Config& tcp);
 /// As the command line names it: "never", "when-full", "always".
 [[nodiscard]] std::string_view to_string(tcp::SynCookieUse use) noexcept;

@@ -99,8 +99,11 @@ void describe_tcp(const tcp::Config& tcp, nlohmann::ordered_json& config) {
     config["delayed_ack"] = human_duration(tcp.delayed_ack);
     config["initial_window"] = tcp.initial_window;
     config["min_peer_mss"] = tcp.min_peer_mss;
+    config["quick_acks"] = tcp.quick_acks;
+    config["sack"] = tcp.sack;
     config["timestamps"] = tcp.timestamps;
     config["window_scaling"] = tcp.window_scaling;
+    config["ecn"] = tcp.ecn == tcp::Ecn::off ? "off" : tcp.ecn == tcp::Ecn::accept ? "accept" : "request";
     config["congestion"] = to_string(tcp.congestion);
     if (tcp.congestion == tcp::CongestionAlgorithm::none) config["fixed_window"] = tcp.fixed_window;
     config["time_wait"] = human_duration(tcp.time_wait_duration);
