@@ -87,7 +87,7 @@ const Cell cells[] = {
     {"Loss5PercentBothWays", {.rtt = 20ms, .loss = 0.05, .loss_back = 0.05}},
     // A round trip whose acknowledgement was lost counts with the wait for the next probe: the RTO grows to
     // many seconds. The flow ends, and its goodput is not judged yet.
-    {"Loss20PercentBothWays", {.rtt = 20ms, .loss = 0.2, .loss_back = 0.2}, false},
+    {"Loss20PercentBothWays", {.rtt = 20ms, .loss = 0.2, .loss_back = 0.2}},
     {"LossOfAcksAlone", {.rtt = 20ms, .loss_back = 0.1}},
     {"BurstsOfFour", {.rtt = 20ms, .bursts = {.begin = 0.001, .end = 0.25}}},
     {"BurstsOfTen", {.rtt = 20ms, .bursts = {.begin = 0.0005, .end = 0.1}}},

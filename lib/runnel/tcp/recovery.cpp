@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runnel/tcp/loss_timer.hpp"
+#include "runnel/tcp/timestamp_age.hpp"
 
 namespace runnel::tcp {
 
@@ -75,9 +76,11 @@ void Recovery::take_blocks(Tcb& tcb, Cold& cold, const Segment& segment, News& n
 // The round trip by the newest octet that was sent once (Karn: RFC 6298 section 3), else by the timestamp
 // that the peer echoes (RFC 7323 section 4.1). A sample ends the backing off (RFC 6298 section 5.7).
 void Recovery::measure(Tcb& tcb, Cold& cold, const Segment& segment, const News& news) noexcept {
-    std::uint32_t rtt = news.sample.rtt_us;
+    std::uint32_t rtt = news.retransmission_acked ? 0 : news.sample.rtt_us;
     if (rtt == 0) {
         if (tcb.backoff == 0 || news.acked == 0 || !tcb.timestamps || segment.ts_echo == 0) return;
+        // What the ACK of an original was lost for is no round trip: the peer still echoes the original.
+        if (cold.undo.stamped && older_timestamp(segment.ts_echo, cold.undo.timestamp)) return;
         const std::uint32_t milliseconds = core_.ts_clock + tcb.ts_offset - segment.ts_echo;
         if (milliseconds > 1U << 20) return;  // an echo of nothing we sent
         rtt = std::max(milliseconds, 1U) * 1000;
@@ -91,6 +94,7 @@ void Recovery::measure(Tcb& tcb, Cold& cold, const Segment& segment, const News&
 void Recovery::acknowledged(std::uint32_t slot, Tcb& tcb, Cold& cold, const Segment& segment,
                             std::uint32_t data) noexcept {
     News news;
+    news.una_before = tcb.snd_una;
     news.acked = segment.ack > tcb.snd_una ? segment.ack - tcb.snd_una : 0;
     AckSample& sample = news.sample;
     sample.now = core_.now;
@@ -99,6 +103,7 @@ void Recovery::acknowledged(std::uint32_t slot, Tcb& tcb, Cold& cold, const Segm
 
     if (news.acked > 0) {
         cold.board.acknowledge(core_.ranges, segment.ack, [&](const SentRange& range) noexcept {
+            if (range.retransmitted) news.retransmission_acked = true;
             if (range.state != SentState::sacked) {
                 deliver(tcb, cold, range, segment, news);
                 if (!range.retransmitted) sample.rtt_us = std::max(core_.us - range.stamp.sent_us, 1U);
@@ -178,14 +183,15 @@ void Recovery::enter(Tcb& tcb, Cold& cold) noexcept {
     cold.prr.begin(tcb.in_flight());
 }
 
-// Either the peer has echoed a timestamp from before the first retransmission (Eifel, RFC 3522), or it has
-// reported all that was sent again as duplicates (RFC 3708).
+// Either the ACK of what was sent again first echoes a timestamp from before that (Eifel, RFC 3522), or the peer
+// has reported all that was sent again as duplicates (RFC 3708).
 bool Recovery::was_spurious(const Tcb& tcb, const Cold& cold, const Segment& segment,
                             const News& news) const noexcept {
     if (!cold.undo.possible || !cold.undo.stamped) return false;
     if (news.duplicate && cold.undo.retransmitted == 0) return true;
-    return cold.recovering() && news.acked > 0 && tcb.timestamps && segment.ts_echo != 0 &&
-           static_cast<std::int32_t>(segment.ts_echo - cold.undo.timestamp) < 0;
+    const bool answers_first = news.una_before <= cold.undo.first && cold.undo.first < tcb.snd_una;
+    return cold.recovering() && answers_first && tcb.timestamps && segment.ts_echo != 0 &&
+           older_timestamp(segment.ts_echo, cold.undo.timestamp);
 }
 
 void Recovery::undo(Tcb& tcb, Cold& cold) noexcept {

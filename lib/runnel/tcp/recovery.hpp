@@ -37,6 +37,8 @@ class Recovery {
         SeqNum duplicate_end{};
         bool fresh_sacks = false;
         bool overtaken = false;
+        bool retransmission_acked = false;  // some of what SND.UNA passed had been sent more than once
+        SeqNum una_before{};
         bool ended_recovery = false;
     };
     void deliver(Tcb& tcb, Cold& cold, const SentRange& range, const Segment& segment, News& news) noexcept;

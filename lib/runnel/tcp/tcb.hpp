@@ -117,10 +117,11 @@ static_assert(sizeof(Tcb) == 128, "an IPv4 connection costs two cache lines");
 /// What a mistaken recovery is undone with (RFC 3522, RFC 4015, RFC 3708).
 struct Undo {
     std::uint32_t cwnd = 0, ssthresh = 0;
+    SeqNum first{};               // where the first retransmission began
     std::uint32_t timestamp = 0;  // TSval of the first retransmission: an older echo speaks for the original
     std::uint32_t retransmitted = 0;  // octets sent again and not reported as duplicates
     bool possible = false;
-    bool stamped = false;  // `timestamp` is set
+    bool stamped = false;  // `first` and `timestamp` are set
 };
 
 /// A tail loss probe on its way (RFC 8985 section 7.4).

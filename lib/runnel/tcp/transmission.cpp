@@ -129,6 +129,7 @@ void Transmission::note_sent_again(Tcb& tcb, Cold& cold, std::uint32_t range, Se
     cold.undo.retransmitted += end - first;
     if (!cold.undo.stamped) {
         cold.undo.stamped = true;
+        cold.undo.first = first;
         cold.undo.timestamp = core_.ts_clock + tcb.ts_offset;
     }
     if (first == tcb.snd_una) restart_rto(core_, tcb, cold);
