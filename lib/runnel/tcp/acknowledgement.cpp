@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "runnel/tcp/loss_timer.hpp"
-#include "runnel/tcp/timestamp_age.hpp"
 
 namespace runnel::tcp {
 
@@ -85,8 +84,7 @@ void Acknowledgement::measure(Tcb& tcb, Cold* cold, const Segment& segment) noex
         tcb.round_trip.sample(core_.us - cold->timed_since);
         tcb.backoff = 0;
     } else if (tcb.backoff > 0 && tcb.timestamps && segment.timestamps && segment.ts_echo != 0) {
-        if (cold != nullptr && cold->undo.stamped && older_timestamp(segment.ts_echo, cold->undo.timestamp))
-            return;  // it speaks for the original, whose ACK was lost
+        if (cold != nullptr && !cold->measures(segment.ts_echo)) return;
         const std::uint32_t milliseconds = core_.ts_clock + tcb.ts_offset - segment.ts_echo;
         if (milliseconds > 1U << 20) return;  // an echo of nothing we sent
         tcb.round_trip.sample(std::max(milliseconds, 1U) * 1000);
@@ -199,6 +197,10 @@ void Acknowledgement::congestion_echoed(std::uint32_t slot, Tcb& tcb, const Segm
 
 void Acknowledgement::time_out(std::uint32_t slot, Tcb& tcb) noexcept {
     Cold* const cold = core_.cold_of(tcb);
+    if (cold != nullptr) {
+        cold->timed_out = true;
+        cold->timed_out_at = core_.ts_clock + tcb.ts_offset;
+    }
     if (cold != nullptr && !cold->board.empty()) {
         recovery_.time_out(slot, tcb, *cold);
         return;
@@ -209,11 +211,6 @@ void Acknowledgement::time_out(std::uint32_t slot, Tcb& tcb) noexcept {
         // What fast recovery sends inflates the flight: its own threshold holds.
         if (tcb.backoff == 0 && !cold->fast_recovery)
             tcb.ssthresh = core_.ssthresh_after_loss(tcb, *cold, tcb.in_flight(), Reduction::time_out);
-        if (tcb.backoff == 0) {
-            cold->undo = {};
-            cold->undo.stamped = true;
-            cold->undo.timestamp = core_.ts_clock + tcb.ts_offset;
-        }
         cold->recover = tcb.snd_nxt;
         cold->fast_recovery = false;
         cold->timeout_recovery = true;

@@ -79,8 +79,7 @@ void Recovery::measure(Tcb& tcb, Cold& cold, const Segment& segment, const News&
     std::uint32_t rtt = news.retransmission_acked ? 0 : news.sample.rtt_us;
     if (rtt == 0) {
         if (tcb.backoff == 0 || news.acked == 0 || !tcb.timestamps || segment.ts_echo == 0) return;
-        // What the ACK of an original was lost for is no round trip: the peer still echoes the original.
-        if (cold.undo.stamped && older_timestamp(segment.ts_echo, cold.undo.timestamp)) return;
+        if (!cold.measures(segment.ts_echo)) return;
         const std::uint32_t milliseconds = core_.ts_clock + tcb.ts_offset - segment.ts_echo;
         if (milliseconds > 1U << 20) return;  // an echo of nothing we sent
         rtt = std::max(milliseconds, 1U) * 1000;
@@ -183,8 +182,8 @@ void Recovery::enter(Tcb& tcb, Cold& cold) noexcept {
     cold.prr.begin(tcb.in_flight());
 }
 
-// Either the ACK of what was sent again first echoes a timestamp from before that (Eifel, RFC 3522), or the peer
-// has reported all that was sent again as duplicates (RFC 3708).
+// Either the ACK of what was sent again first echoes a timestamp from before that (Eifel, RFC 3522), or the
+// peer has reported all that was sent again as duplicates (RFC 3708).
 bool Recovery::was_spurious(const Tcb& tcb, const Cold& cold, const Segment& segment,
                             const News& news) const noexcept {
     if (!cold.undo.possible || !cold.undo.stamped) return false;

@@ -19,6 +19,7 @@
 #include "runnel/tcp/sack_blocks.hpp"
 #include "runnel/tcp/scoreboard.hpp"
 #include "runnel/tcp/send_queue.hpp"
+#include "runnel/tcp/timestamp_age.hpp"
 
 namespace runnel::tcp {
 
@@ -149,8 +150,10 @@ struct alignas(64) Cold {
 
     // what was sent, and loss recovery, where the peer speaks SACK
     Scoreboard board{};
-    Tick rto_at = 0;               // when the retransmission time-out is, whatever timer runs before it
-    std::uint32_t min_rtt_us = 0;  // least round trip seen; 0: none
+    Tick rto_at = 0;                 // when the retransmission time-out is, whatever timer runs before it
+    std::uint32_t timed_out_at = 0;  // TSval when the time-out last expired: older echoes measure nothing
+    bool timed_out = false;          // `timed_out_at` is set
+    std::uint32_t min_rtt_us = 0;    // least round trip seen; 0: none
     Rack rack{};
     ProportionalRate prr{};
     Undo undo{};
@@ -183,6 +186,11 @@ struct alignas(64) Cold {
     /// Octets outstanding in the network, as far as SACK and loss detection can tell.
     [[nodiscard]] std::uint32_t pipe(const Tcb& tcb) const noexcept {
         return tcb.in_flight() - board.sacked() - board.lost();
+    }
+    /// Whether a TSval that the peer echoes tells the round trip: after a time-out it echoes, where the ACK
+    /// of an original was lost, the original.
+    [[nodiscard]] bool measures(std::uint32_t ts_echo) const noexcept {
+        return !timed_out || !older_timestamp(ts_echo, timed_out_at);
     }
     [[nodiscard]] bool recovering() const noexcept { return fast_recovery || timeout_recovery; }
 };
