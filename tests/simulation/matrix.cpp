@@ -169,7 +169,8 @@ Duration time_to_measure(const Bounds& bounds, const Path& path) {
     // Where it may go quicker than is expected.
     if (path.bursts.begin > 0) segments /= 2;
     if (path.reorder_delay > 0.25) segments = 3'000;
-    return duration_of(std::max(segments * full_segment / bounds.expected, 80 * seconds(path.rtt)));
+    const double least = lost > 0.1 ? 20 : 80 * seconds(path.rtt);  // time-outs are long
+    return duration_of(std::max(segments * full_segment / bounds.expected, least));
 }
 
 void adapt(StackConfig& config, const Control& control, const Path& path) {

@@ -195,6 +195,7 @@ bool Recovery::was_spurious(const Tcb& tcb, const Cold& cold, const Segment& seg
 
 void Recovery::undo(Tcb& tcb, Cold& cold) noexcept {
     core_.counters.add(Counter::tcp_spurious_recoveries);
+    if (cold.fast_recovery) tcb.reordering_seen = true;  // what was taken for lost had been overtaken
     tcb.cwnd = std::max(tcb.cwnd, cold.undo.cwnd);
     tcb.ssthresh = std::max(tcb.ssthresh, cold.undo.ssthresh);
     core_.with_control(
