@@ -28,6 +28,7 @@ struct Settings {
     std::optional<SocketAddress> target;
     std::string path = "/";
     bool allow_target = false;
+    bool fast_open = false;
     load::Traffic traffic;
     Output output;
 };
@@ -72,6 +73,7 @@ ExitStatus run(Settings& settings) {
     plan.client.remote_port = target.port;
     plan.client.request = std::as_bytes(std::span{request});
     plan.client.first_alone = true;
+    plan.client.fast_open = settings.fast_open;
 
     std::FILE* const text = settings.output.text();
     port::TracedWire::Observer trace;
@@ -151,6 +153,9 @@ Action add_load(CLI::App& command) {
     command.add_flag(
         "--allow-target", settings->allow_target,
         "Aim at a --target that is not in a private, benchmark, documentation or link-local network");
+    command.add_flag(
+        "--fast-open", settings->fast_open,
+        "Send the request of recipe crr with the SYN, once the target has given a cookie (RFC 7413)");
     add_traffic_options(command, settings->traffic);
     add_tcp_options(command, settings->traffic.tcp);
     add_json_option(command, settings->output);

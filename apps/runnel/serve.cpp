@@ -104,7 +104,10 @@ struct ServeCore final : runtime::CoreInstance {
                     responder = std::make_unique<load::OneShotResponder>(closing.all(), 1);
                     break;
             }
-            stack.listen({.port = listen.port, .handler = responder.get(), .nagle = false});
+            stack.listen({.port = listen.port,
+                          .handler = responder.get(),
+                          .nagle = false,
+                          .fast_open = config.tcp.fast_open_pending > 0});
             responders.push_back(std::move(responder));
         }
     }
@@ -292,6 +295,9 @@ Action add_serve(CLI::App& command) {
               "Half-open connections at once, at most");
     add_count(command, "--time-wait-table", settings->time_wait_table, 1024, 1U << 28,
               "Connections in TIME-WAIT, at most; beyond it the oldest is recycled, and counted");
+    add_count(
+        command, "--fast-open", settings->tcp.fast_open_pending, 0, 1U << 20,
+        "Requests that come with a SYN (RFC 7413) served at once before the handshake is complete; 0: none");
     command.add_flag("--digest", settings->digest,
                      "Print octets and SHA-256 of what each connection to discard has brought");
     add_duration(command, "--duration", settings->duration, 0s,

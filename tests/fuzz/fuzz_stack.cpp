@@ -3,8 +3,9 @@
 // The input: one octet, whose low seven bits are s: after each frame s^2 milliseconds pass, and whose top bit
 // answers each SYN with a cookie; then frames, each after two octets of
 // big-endian length. Sequence numbers count from 0 on both sides, as in a script of a test: those of the
-// stack are added here. Checksums are made right, so that what lies behind them is reached; where the length
-// has its top bit set, the frame comes as it is.
+// stack are added here, and a Fast Open cookie of eight zeroes is made the last one that it gave. Checksums
+// are made right, so that what lies behind them is reached; where the length has its top bit set, the frame
+// comes as it is, and where the bit below is set a connection is opened after it.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -19,6 +20,7 @@
 #include "runnel/wire/ethernet.hpp"
 #include "runnel/wire/ipv4.hpp"
 #include "runnel/wire/tcp.hpp"
+#include "runnel/wire/tcp_options.hpp"
 
 #include "require.hpp"
 
@@ -72,6 +74,8 @@ StackConfig configuration(bool cookies) {
     config.transmit_queue = 256;
     config.mbuf_stash = 128;
     config.mbuf_reserve = 16;
+    config.tcp.fast_open_pending = 2;
+    config.tcp.fast_open_servers = 4;
     config.secret = {1, 2};
     if (cookies) config.tcp.syn_cookies = tcp::SynCookieUse::always;
     return config;
@@ -82,11 +86,12 @@ class Run {
   public:
     Run(rte_mempool* pool, bool cookies) : pool_(pool), stack_(configuration(cookies), pool) {
         stack_.advance(now_);
-        stack_.listen({.port = 80, .handler = &echo_});
+        stack_.listen({.port = 80, .handler = &echo_, .fast_open = true});
         const auto opened = stack_.connect(
             {.remote_address = peer_address, .remote_port = 80, .local_port = 40001, .handler = &echo_});
         require(opened.error == tcp::Error::none, "a connection can be opened");
         take_what_it_sends();
+        open_fast(40002);
     }
 
     void frame(std::vector<std::byte> octets, bool as_it_is) {
@@ -97,6 +102,18 @@ class Run {
         require(to != nullptr, "a frame fits an mbuf");
         std::copy(octets.begin(), octets.end(), reinterpret_cast<std::byte*>(to));
         stack_.receive({&mbuf, 1}, now_);
+        take_what_it_sends();
+    }
+
+    // A SYN that asks for a cookie; where one has come by then, it brings it, and data.
+    void open_fast(std::uint16_t port) {
+        static constexpr std::array<std::byte, 3> text{std::byte{'o'}, std::byte{'n'}, std::byte{'e'}};
+        auto opened = stack_.connect({.remote_address = peer_address,
+                                      .remote_port = 80,
+                                      .local_port = port,
+                                      .handler = &echo_,
+                                      .fast_open = true});
+        if (opened.error == tcp::Error::none) opened.connection.send(text);
         take_what_it_sends();
     }
 
@@ -124,12 +141,19 @@ class Run {
             wire::store_be32(segment, 4, tcp->sequence().value() + peer_isn);
             if (isn != isns_.end())
                 wire::store_be32(segment, 8, tcp->acknowledgement().value() + isn->second);
+            write_cookie(segment.subspan(wire::tcp_header_size, tcp->options().size()));
             wire::store_be16(segment, wire::tcp_checksum_offset, 0);
             wire::store_be16(segment, wire::tcp_checksum_offset, wire::checksum_finish(sum_of(ip)));
         }
         wire::store_be16(packet, 10, 0);
         wire::store_be16(packet, 10,
                          wire::checksum_finish(wire::checksum_add(packet.first(ip.header_size()))));
+    }
+
+    void write_cookie(std::span<std::byte> options) {
+        static constexpr std::array<std::byte, 10> blank{std::byte{34}, std::byte{10}};
+        const auto found = std::search(options.begin(), options.end(), blank.begin(), blank.end());
+        if (found != options.end()) std::copy_n(cookie_.octets.begin(), 8, found + 2);
     }
 
     static std::uint32_t sum_of(const wire::Ipv4View& ip) {
@@ -170,12 +194,15 @@ class Run {
         require(wire::checksum_holds(sum_of(ip)), "a segment sent has its checksum");
         if (tcp->has(wire::tcp_flags::syn))
             isns_[ports_of(tcp->source_port(), tcp->destination_port())] = tcp->sequence().value();
+        const auto given = wire::parse_tcp_options(tcp->options()).fast_open;
+        if (given && given->size == 8 && tcp->source_port() == 80) cookie_ = *given;
     }
 
     rte_mempool* pool_;
     Instant now_{1s};
     Echo echo_;
     Stack stack_;
+    wire::FastOpenCookie cookie_;                  // the last one that the stack gave
     std::map<std::uint32_t, std::uint32_t> isns_;  // the stack's initial sequence number, by `ports_of`
 };
 
@@ -190,6 +217,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     octets = octets.subspan(1);
     {
         Run run{pool, cookies};
+        unsigned opened = 0;
         while (octets.size() >= 2) {
             const std::uint16_t length = wire::load_be16(octets, 0);
             octets = octets.subspan(2);
@@ -197,6 +225,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             const auto frame = octets.first(std::min<std::size_t>(length & 0x7ff, octets.size()));
             run.frame({frame.begin(), frame.end()}, (length & 0x8000) != 0);
             run.pass(std::chrono::milliseconds{step * step});
+            if ((length & 0x4000) != 0) run.open_fast(static_cast<std::uint16_t>(40003 + opened++));
             octets = octets.subspan(frame.size());
         }
     }

@@ -19,7 +19,8 @@ void write_and_read_options(const TcpOptions& options) {
                          .timestamps = options.has_timestamps,
                          .ts_value = options.ts_value,
                          .ts_echo = options.ts_echo,
-                         .window_scale = options.window_scale};
+                         .window_scale = options.window_scale,
+                         .fast_open = options.fast_open};
     std::array<std::byte, tcp_max_syn_options_size> octets{};
     TcpOptions again = parse_tcp_options(std::span{octets}.first(write_syn_options(octets, syn)));
     std::array<std::byte, 40> sack{};

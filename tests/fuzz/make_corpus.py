@@ -67,6 +67,8 @@ segments = {
     "sack_twice": octets("0512 0000000a00000014 0000001e00000028 050a 0000003200000046"),
     "rst": tcp(RST),
     "fin": tcp(FIN | ACK, ack=1),
+    "fast_open_request": tcp(SYN, "020405b4 01012202"),
+    "fast_open_cookie": tcp(SYN, "020405b4 0101220a 0102030405060708", b"hello"),
     "options_of_every_kind": tcp(SYN, "fd04f989 1e04 0000 0402 0303 07 01 0206 00000000 00 ff"),
 }
 datagrams = {"query": udp(b"\0\1"), "empty": udp(b""), "no_checksum": octets("9c40 0035 000a 0000 6869")}
@@ -103,6 +105,11 @@ describe["ipv6"] = ethernet(
 def script(step, *script_frames):
     """The input of fuzz_stack: the octet of the time step, then frames, each after its length."""
     return bytes([step]) + b"".join(struct.pack(">H", len(each)) + each for each in script_frames)
+
+
+def opening(*script_frames):
+    """Frames for a script after each of which a connection is opened."""
+    return b"".join(struct.pack(">H", 0x4000 | len(each)) + each for each in script_frames)
 
 
 def to_stack(*script_segments):
@@ -145,6 +152,28 @@ stack = {
             tcp(FIN | ACK, TIMESTAMPS, seq=12, ack=3, **REPLY),
             tcp(ACK, TIMESTAMPS, seq=13, ack=15, **REPLY),
         ),
+    ),
+    "fast_open_served": script(
+        1,
+        *to_stack(
+            tcp(SYN, "020405b4 01012202", source=39999, seq=0),
+            tcp(SYN, "020405b4 0101220a" + "00" * 8, b"hello", seq=0),
+            tcp(SYN, "020405b4", seq=0),
+            tcp(ACK, seq=6, ack=1),
+            tcp(ACK, seq=6, ack=8),
+            tcp(SYN, "020405b4 0101220a" + "00" * 8, b"hello", source=39998, seq=0),
+            tcp(RST, source=39998, seq=6),
+            tcp(SYN, "020405b4 0101220a" + "00" * 8, b"hello", source=39997, seq=0),
+            tcp(SYN, "020405b4 0101220a" + "00" * 8, b"hello", source=39996, seq=0),
+        ),
+    ),
+    "fast_open_asked_for": script(1)
+    + opening(
+        *to_stack(
+            tcp(SYN | ACK, "020405b4 0101220a 0102030405060708", seq=0, ack=1, source=80, destination=40002),
+            tcp(SYN | ACK, "020405b4 01012206 01020304", seq=0, ack=2, source=80, destination=40003),
+            tcp(SYN | ACK, "020405b4", seq=0, ack=4, source=80, destination=40004),
+        )
     ),
     "simultaneous_open": script(1, *to_stack(tcp(SYN, seq=0, **REPLY), tcp(ACK, seq=1, ack=1, **REPLY))),
     "other_protocols": script(

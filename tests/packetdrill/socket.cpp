@@ -110,7 +110,8 @@ Outcome Socket::listen() {
                                      .port = local_port_,
                                      .handler = this,
                                      .nagle = nagle,
-                                     .settings = settings()};
+                                     .settings = settings(),
+                                     .fast_open = option_set(IPPROTO_TCP, TCP_FASTOPEN).value_or(0) > 0};
     try {
         machine_.stack().listen(options);
     } catch (const std::invalid_argument&) {

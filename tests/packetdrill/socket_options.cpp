@@ -56,6 +56,10 @@ constexpr SocketOption table[] = {
      .name = TCP_NODELAY,
      .initial = 0,
      .on_connection = [](tcp::Connection& c, int value) { return c.set_nagle(value == 0); }},
+    {.level = IPPROTO_TCP,
+     .name = TCP_FASTOPEN,
+     .initial = 0,
+     .before_start = [](StackConfig& c, int value) { c.tcp.fast_open_pending = octets(value); }},
     {IPPROTO_TCP, TCP_NOTSENT_LOWAT, 0},  // Socket::send_room
     {.level = IPPROTO_TCP,
      .name = TCP_USER_TIMEOUT,

@@ -48,13 +48,17 @@ void Invariants::received(const Frame& frame) {
     const Segment& s = frame.segment;
     Conversation& c = conversations_[{*s.destination, *s.source}];
     if (s.has(flag::syn)) {
-        c.syns[*s.sequence] = s;
-        if (s.has(flag::ack) && c.isn && *s.acknowledgement == *c.isn + 1 && !c.synchronized)
+        // The same one without Fast Open: what it brought before has come.
+        Segment& kept = c.syns[*s.sequence];
+        if (!kept.option(option::fast_open)) kept = s;
+        if (s.has(flag::ack) && c.isn && *s.acknowledgement - *c.isn - 1 <= c.end - *c.isn - 1 &&
+            !c.synchronized)
             learn_peer(c, s);
     }
     if (c.synchronized) learn_window(c, s);
     const auto octets = static_cast<std::uint32_t>(s.text->size());
-    if (octets > 0) learn_arrival(c, *s.sequence, *s.sequence + octets);
+    const std::uint32_t first = *s.sequence + (s.has(flag::syn) ? 1 : 0);
+    if (octets > 0) learn_arrival(c, first, first + octets);
 }
 
 void Invariants::learn_arrival(Conversation& c, std::uint32_t first, std::uint32_t end) {
@@ -100,7 +104,8 @@ void Invariants::check_segment(const Segment& s, Conversation& c, std::string& w
     if (!s.has(flag::syn) && !s.has(flag::rst) && !s.has(flag::ack)) wrong += "neither SYN, RST nor ACK; ";
     if (s.has(flag::rst) && !s.text->empty()) wrong += "RST with data; ";
     if (!s.has(flag::syn))
-        for (const std::uint8_t kind : {option::mss, option::wscale, option::sack_permitted})
+        for (const std::uint8_t kind :
+             {option::mss, option::wscale, option::sack_permitted, option::fast_open})
             if (s.option(kind)) wrong += fmt::format("option {} without SYN; ", kind);
     if (s.has(flag::rst)) return;
 
@@ -111,13 +116,20 @@ void Invariants::check_segment(const Segment& s, Conversation& c, std::string& w
             c = Conversation{};
             c.syns = std::move(syns);
             c.isn = *s.sequence;
-            c.end = *s.sequence + 1;
+            c.end = *s.sequence + s.sequence_length();
         }
+        if (!s.text->empty() && s.option(option::fast_open).value_or(std::vector<std::uint8_t>{}).size() < 4)
+            wrong += "SYN with data and no Fast Open cookie; ";
         c.ours = offered(s);
         if (c.ours.shift > 14) wrong += "window scale beyond 14; ";
         if (!s.option(option::mss)) wrong += "SYN without MSS; ";
         if (s.has(flag::ack)) {
-            const auto syn = c.syns.find(*s.acknowledgement - 1);
+            // With Fast Open it acknowledges data of the SYN too (RFC 7413 section 4.2).
+            const auto syn = std::find_if(c.syns.begin(), c.syns.end(), [&](const auto& each) {
+                const std::uint32_t text =
+                    each.second.option(option::fast_open) ? each.second.sequence_length() - 1 : 0;
+                return *s.acknowledgement - 1 - each.first <= text;
+            });
             if (syn == c.syns.end()) {
                 wrong += "SYN-ACK for a SYN that never came; ";
                 return;

@@ -72,6 +72,12 @@ Segment& Segment::raw_options(std::initializer_list<std::uint8_t> octets) {
     return *this;
 }
 
+Segment& Segment::fast_open(const std::vector<std::uint8_t>& cookie) {
+    options.insert(options.end(), {option::fast_open, static_cast<std::uint8_t>(2 + cookie.size())});
+    options.insert(options.end(), cookie.begin(), cookie.end());
+    return *this;
+}
+
 Segment& Segment::nop(unsigned count) {
     options.insert(options.end(), count, option::nop);
     return *this;
@@ -186,7 +192,7 @@ std::string difference(const Segment& expected, const Segment& got) {
     if (expected.urgent_pointer && expected.urgent_pointer != got.urgent_pointer)
         differs("urg", *expected.urgent_pointer, *got.urgent_pointer);
     for (const std::uint8_t kind :
-         {option::mss, option::wscale, option::sack_permitted, option::timestamps}) {
+         {option::mss, option::wscale, option::sack_permitted, option::timestamps, option::fast_open}) {
         const auto want = expected.option(kind);
         const auto have = got.option(kind);
         if (want && want != have) text += fmt::format("  option {} differs\n", kind);

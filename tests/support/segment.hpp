@@ -45,6 +45,8 @@ struct Segment {
     /// Expected only: the echo of the timestamp, whatever its value.
     Segment& ts_echo(std::uint32_t echo) { return timestamp_echo = echo, *this; }
     Segment& raw_options(std::initializer_list<std::uint8_t> octets);
+    /// Fast Open with this cookie; an empty one asks.
+    Segment& fast_open(const std::vector<std::uint8_t>& cookie);
     Segment& nop(unsigned count = 1);
     /// Expected only: an option of this kind must not be there.
     Segment& without(std::uint8_t kind) { return absent.push_back(kind), *this; }
@@ -101,7 +103,7 @@ struct Segment {
 
 namespace option {
 inline constexpr std::uint8_t end = 0, nop = 1, mss = 2, wscale = 3, sack_permitted = 4, sack = 5,
-                              timestamps = 8;
+                              timestamps = 8, fast_open = 34;
 }  // namespace option
 
 // -- what a script begins with; all but syn() and rst() carry ACK

@@ -10,6 +10,7 @@ Client::Client(Stack& stack, const ClientOptions& options)
     connect_.remote_address = options.remote_address;
     connect_.remote_port = options.remote_port;
     connect_.handler = this;
+    connect_.fast_open = options.fast_open && options.recipe == Recipe::crr;
     // Between two polls at most as many are established as are on their way.
     fresh_.reserve(options.window);
     to_end_.reserve(options.window);
@@ -145,6 +146,7 @@ std::uint32_t Client::begin_connections(Instant now) noexcept {
         if (measured && arrivals_.open_loop()) {
             measurement_.lag.record(nanoseconds_between(record.intended, now));
         }
+        if (connect_.fast_open) ask(result.connection);
         arrivals_.sent();
         ++open_;
         ++measurement_.all.started;
@@ -237,10 +239,14 @@ void Client::established(tcp::Connection connection) noexcept {
             fresh_.push_back(connection);
             break;
         case Recipe::crr:
-            if (connection.send_static(options_.request).accepted != options_.request.size()) [[unlikely]]
-                (void)connection.abort();
+            if (!connect_.fast_open) ask(connection);
             break;
     }
+}
+
+void Client::ask(tcp::Connection connection) noexcept {
+    if (connection.send_static(options_.request).accepted != options_.request.size()) [[unlikely]]
+        (void)connection.abort();
 }
 
 tcp::Ownership Client::data(tcp::Connection connection, rte_mbuf& payload) noexcept {

@@ -36,6 +36,7 @@ struct ClientOptions {
     std::uint32_t window = 512;   ///< connections open at once, at most; those that `hold` keeps do not count
     std::uint32_t slots = 65536;  ///< tcp::Config::connections of the stack: handles are numbered below this
     std::uint32_t batch = 32;     ///< connections begun in one poll, at most
+    bool fast_open = false;       ///< the request of `crr` goes with the SYN where it can (RFC 7413)
     bool first_alone = false;     ///< until the first connection has been answered, begin no other: its SYN
                                   ///< resolves the neighbour, behind which few packets may wait
     Duration ramp = 0s;           ///< the schedule runs, nothing is measured
@@ -121,6 +122,7 @@ class Client final : public tcp::Handler, public runtime::Task {
     void end_window(Instant now) noexcept;
     void finish() noexcept;
     std::uint32_t begin_connections(Instant now) noexcept;
+    void ask(tcp::Connection connection) noexcept;
     std::uint32_t end_connections() noexcept;
     std::uint32_t close_held(Instant now) noexcept;
     void note_latency(Histogram LatencyHistograms::*which, const Record& record, Instant at) noexcept;

@@ -47,7 +47,8 @@ struct Stack::Parts {
           internet(config.ip, {derive(secret, 1).k0, derive(secret, 1).k1}, counters, stash, queue),
           udp(config.udp, internet, counters, stash),
           tcp(config.tcp,
-              {derive(secret, 2), derive(secret, 3), derive(secret, 4), derive(secret, 5), derive(secret, 6)},
+              {derive(secret, 2), derive(secret, 3), derive(secret, 4), derive(secret, 5), derive(secret, 6),
+               derive(secret, 7)},
               internet, counters, stash, queue) {}
 
     Counters counters;

@@ -52,6 +52,11 @@ struct Config {
         1s;  ///< first retransmission of a SYN-ACK; doubles. 3 s gives the classic 3-6-12
     std::uint8_t synack_retries = 5;  ///< SYN-ACK retransmissions before a half-open connection is dropped
 
+    std::uint32_t fast_open_pending =
+        0;  ///< connections that Fast Open (RFC 7413) serves at once before their handshake is complete; 0:
+            ///< none. Listeners ask for it one by one
+    std::uint32_t fast_open_servers = 1024;  ///< servers whose Fast Open cookies are kept; 0: none
+
     // -- data
     std::uint32_t receive_buffer = 256 * 1024;  ///< octets a connection may have received and not consumed
     std::uint32_t send_buffer = 256 * 1024;  ///< octets a connection may hold for sending and retransmission

@@ -158,7 +158,8 @@ class Handler {
   public:
     virtual ~Handler() = default;
 
-    /// The handshake is complete; data may be sent. (Sending earlier is allowed too, after `connect`.)
+    /// The handshake is complete, or the SYN has brought a Fast Open cookie; data may be sent. (Sending
+    /// earlier is allowed too, after `connect`.)
     virtual void established(Connection) noexcept {}
     /// Octets in order. `payload` holds exactly these; it may be a chain. They count against the receive
     /// window until `consume()`.
@@ -185,6 +186,10 @@ struct ListenOptions {
     Handler* handler = nullptr;  ///< not owned
     bool nagle = true;
     Settings settings{};  ///< of all connections accepted here
+    /// Gives Fast Open cookies to clients, and serves those that bring one with the SYN: `established` and
+    /// `data` come before the handshake is complete (RFC 7413). Only for requests that may come twice
+    /// (section 6.1). Config::fast_open_pending must not be 0.
+    bool fast_open = false;
 };
 
 struct ConnectOptions {
@@ -196,6 +201,9 @@ struct ConnectOptions {
     std::uint64_t context = 0;
     bool nagle = true;
     Settings settings{};
+    /// What is sent right after `connect` goes with the SYN, where the server's cookie is known; else it is
+    /// asked for (RFC 7413). Only for what may reach the server twice (section 6.1).
+    bool fast_open = false;
 };
 
 struct ConnectResult {

@@ -34,6 +34,11 @@ Core::Core(Endpoint& owner, const Config& given, const Secrets& secrets, ip::Int
       half_open("half-open connections", given.half_open),
       time_wait(given.time_wait),
       ports(secrets.ports, given.ephemeral_first, given.ephemeral_last),
+      fast_open_cookies(secrets.fast_open),
+      pending_fast_opens(given.fast_open_pending),
+      // No address is as large as this: the table's key says nothing of the cookies.
+      fast_open_servers(given.fast_open_servers, {siphash_2_4(secrets.fast_open, UINT64_MAX, 0),
+                                                  siphash_2_4(secrets.fast_open, UINT64_MAX, 1)}),
       timers(tcbs.data(), Instant{}),
       half_open_timers(half_open.data(), Instant{}) {
     pending_.reserve(std::size_t{given.connections} + pending_slack);
@@ -89,7 +94,8 @@ void Core::detach_idle_cold(Tcb& tcb) noexcept {
     const Cold& cold = colds[tcb.cold];
     const bool needed = cold.queue.size() > 0 || !cold.board.empty() || !cold.out_of_order.empty() ||
                         cold.fin_held || cold.urgent_in || cold.recovering() ||
-                        cold.reported.duplicate_due() || keeps_state(algorithm_of(tcb));
+                        cold.reported.duplicate_due() || cold.fast_open != FastOpenUse::none ||
+                        keeps_state(algorithm_of(tcb));
     if (needed) return;
     tcb.paced = false;
     colds.free(tcb.cold);
@@ -212,8 +218,14 @@ void Core::release(std::uint32_t slot) noexcept {
 void Core::end(std::uint32_t slot, CloseReason reason) noexcept {
     Tcb& tcb = tcbs[slot];
     flows.erase(tcb.flow_hash, Owner{Table::connection, slot}.encode());
-    counters.add(tcb.handshake_done() ? Counter::tcp_closed : Counter::tcp_connect_failed);
+    counters.add(tcb.handshake_done() || tcb.passive ? Counter::tcp_closed : Counter::tcp_connect_failed);
     if (reason == CloseReason::timed_out) counters.add(Counter::tcp_timed_out);
+    if (tcb.fast_opening()) {
+        if (reason == CloseReason::reset)
+            pending_fast_opens.reset(now);
+        else
+            pending_fast_opens.end();
+    }
     tcb.aborting = false;  // the handle is good while `closed` runs
     tcb.state = State::closed;
     handler_of(tcb).closed(handle(slot), reason);

@@ -19,6 +19,7 @@
 #include "runnel/tcp/config.hpp"
 #include "runnel/tcp/connection.hpp"
 #include "runnel/tcp/ephemeral_ports.hpp"
+#include "runnel/tcp/fast_open.hpp"
 #include "runnel/tcp/flow.hpp"
 #include "runnel/tcp/half_open_table.hpp"
 #include "runnel/tcp/handler_table.hpp"
@@ -31,7 +32,7 @@ namespace runnel::tcp {
 
 /// The keys of a start, each for one purpose.
 struct Secrets {
-    HashKey flow, isn, ports, cookies, detectors;
+    HashKey flow, isn, ports, cookies, detectors, fast_open;
 };
 
 /// How many ranges of sent data there are beyond one a cold block.
@@ -74,6 +75,9 @@ struct Core {
     HandlerTable handlers;
     SettingsTable settings;
     EphemeralPorts ports;
+    FastOpenCookies fast_open_cookies;
+    PendingFastOpens pending_fast_opens;
+    FastOpenCache fast_open_servers;
     TimerWheel<Tcb, &Tcb::timer> timers;
     TimerWheel<HalfOpen, &HalfOpen::timer> half_open_timers;
 

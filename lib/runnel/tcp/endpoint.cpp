@@ -56,6 +56,12 @@ const Config& checked(const Config& config) {
             "tcp quick_acks is " + std::to_string(config.quick_acks) + ": give 0 to 15 segments");
     require_between("min_probe_timeout", config.min_probe_timeout, 0ms, 10s);
     require_between("peer_ack_delay", config.peer_ack_delay, 0ms, 1s);
+    require(config.fast_open_pending <= Owner::max_slots,
+            "tcp fast_open_pending is " + std::to_string(config.fast_open_pending) + ": give at most " +
+                std::to_string(Owner::max_slots));
+    require(config.fast_open_servers <= Owner::max_slots,
+            "tcp fast_open_servers is " + std::to_string(config.fast_open_servers) + ": give at most " +
+                std::to_string(Owner::max_slots));
     require(config.initial_window > 0, "tcp initial_window is 0: give segments, at least 1");
     require(config.min_peer_mss >= 48, "tcp min_peer_mss is " + std::to_string(config.min_peer_mss) +
                                            ": give at least 48, so that options leave room for data");
@@ -269,6 +275,10 @@ void Endpoint::listen(const ListenOptions& options) {
         "listen on " + where +
             ": a setting is out of range; give dscp 0 to 63, keep-alive times of at least 1 s and at least "
             "one probe, and no negative time-out");
+    require(!options.fast_open || core.config.fast_open_pending > 0,
+            "listen on " + where +
+                " with fast_open: tcp fast_open_pending is 0; give the number of "
+                "connections that may be served before their handshake is complete");
     require(core.listeners.exact(address, options.port) == no_listener,
             "listen on " + where + ": somebody listens there already; unlisten first, or take another port");
     const std::uint16_t handler = core.handlers.acquire(options.handler);
@@ -283,7 +293,8 @@ void Endpoint::listen(const ListenOptions& options) {
                                  .port = options.port,
                                  .handler = handler,
                                  .settings = static_cast<std::uint8_t>(settings),
-                                 .nagle = options.nagle};
+                                 .nagle = options.nagle,
+                                 .fast_open = options.fast_open};
     if (core.listeners.add(listener) == no_listener) {
         core.handlers.release(handler);
         core.settings.release(listener.settings);
@@ -368,6 +379,8 @@ ConnectResult Endpoint::connect(const ConnectOptions& options) noexcept {
     tcb.snd_una = numbers.iss;
     tcb.snd_nxt = numbers.iss;
     tcb.ts_offset = numbers.timestamp_offset;
+    if (options.fast_open)
+        if (Cold* const cold = core.attach_cold(tcb)) cold->fast_open = FastOpenUse::wanted;
     core.counters.add(Counter::tcp_active_opens);
     core.want_output(slot, tcb);
     return {core.handle(slot), Error::none};

@@ -31,7 +31,8 @@ struct alignas(64) HalfOpen {
     bool window_scaling : 1;
     bool timestamps : 1;
     bool sack_permitted : 1;
-    bool ecn : 1;  // the SYN asked for ECN (RFC 3168 section 6.1.1)
+    bool ecn : 1;        // the SYN asked for ECN (RFC 3168 section 6.1.1)
+    bool fast_open : 1;  // the SYN-ACK brings a cookie (RFC 7413)
     std::uint8_t retransmissions;
     ChallengeThrottle challenges;
 

@@ -21,6 +21,7 @@ class Listeners {
         std::uint16_t next = no_listener;  // another one on this port
         std::uint8_t settings = 0;
         bool nagle = true;
+        bool fast_open = false;
         bool open = false;
     };
 

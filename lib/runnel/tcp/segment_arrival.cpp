@@ -77,6 +77,7 @@ void SegmentArrival::listen_state(Segment& segment, std::uint16_t listener, SeqN
         answer_with_cookie(segment, listener);
         return;
     }
+    if (core_.listeners[listener].fast_open && open_fast(segment, listener, above)) return;
     const std::uint32_t slot = core_.half_open.allocate();
     if (slot == no_slot || !core_.flows.insert(segment.hash, Owner{Table::half_open, slot}.encode()))
         [[unlikely]] {
@@ -119,6 +120,55 @@ void SegmentArrival::fill(HalfOpen& half_open, const Segment& segment,
     half_open.timestamps = offer.timestamps;
     half_open.sack_permitted = offer.sack_permitted;
     half_open.ecn = core_.config.ecn != Ecn::off && (segment.flags & ecn_setup) == ecn_setup;
+    // Whoever brings no good cookie, or asks for one, gets one (RFC 7413 section 4.2.2).
+    half_open.fast_open = options.fast_open && core_.listeners[listener].fast_open;
+}
+
+// A SYN with a good cookie: the peer can receive at its address, and is served at once (RFC 7413 section
+// 4.2.2). False: it is a SYN like any other, and its data is not looked at.
+bool SegmentArrival::open_fast(Segment& segment, std::uint16_t listener, SeqNum above) noexcept {
+    const std::optional<wire::FastOpenCookie> cookie = segment.options().fast_open;
+    if (!cookie || cookie->size == 0) return false;
+    using Verdict = FastOpenCookies::Verdict;
+    const Verdict verdict = core_.fast_open_cookies.check(*cookie, segment.flow.remote_address, core_.now);
+    if (verdict == Verdict::wrong) {
+        core_.counters.add(Counter::tcp_fast_open_bad_cookies);
+        return false;
+    }
+    if (!core_.pending_fast_opens.begin(core_.now)) {
+        core_.counters.add(Counter::tcp_fast_open_overflows);
+        return false;
+    }
+    const std::uint32_t slot = core_.new_tcb(segment.flow, segment.hash);
+    if (slot == no_slot || !core_.flows.insert(segment.hash, Owner{Table::connection, slot}.encode())) {
+        if (slot != no_slot) core_.tcbs.free(slot);
+        core_.pending_fast_opens.end();
+        return false;
+    }
+    HalfOpen half_open;
+    fill(half_open, segment, listener);
+    if (above != SeqNum{} && half_open.iss <= above) half_open.iss = above + 1;
+    Tcb& tcb = core_.tcbs[slot];
+    fill(tcb, half_open, segment);
+    tcb.state = State::syn_received;
+    tcb.snd_wnd = segment.window;  // of a SYN: not scaled (RFC 7323 section 2.2)
+    tcb.max_snd_wnd = static_cast<std::uint16_t>(segment.window >> tcb.snd_wscale);
+    tcb.snd_wl2 = tcb.snd_una;
+    tcb.cwnd = core_.initial_window(tcb);
+    core_.counters.add(Counter::tcp_passive_opens);
+    core_.counters.add(Counter::tcp_fast_opens_in);
+    const std::uint32_t generation = tcb.generation;
+    core_.handler_of(tcb).established(core_.handle(slot));
+    segment.seq += 1;
+    segment.flags &= static_cast<std::uint8_t>(~flag::syn);
+    if (!tcb.aborting) process_text(slot, tcb, segment);
+    if (core_.tcbs.get(slot, generation) == nullptr || tcb.aborting) return true;
+    // The SYN-ACK acknowledges the data as well.
+    transmission_.send_syn(tcb, verdict == Verdict::old);
+    tcb.ack_now = false;
+    tcb.ack_delayed = false;
+    core_.start_timer(slot, tcb, TimerKind::retransmission, core_.config.synack_timeout);
+    return true;
 }
 
 // The SYN-ACK carries all that is known of the peer, and nothing is kept (syn_cookies.hpp).
@@ -212,6 +262,7 @@ void SegmentArrival::syn_sent_state(std::uint32_t slot, Segment& segment) noexce
             // Perhaps it is ECN that was refused: once more without (RFC 3168 section 6.1.1.1).
             tcb.ecn = false;
             tcb.snd_nxt = tcb.snd_una;
+            if (Cold* const cold = core_.cold_of(tcb)) cold->fast_open = FastOpenUse::none;
             core_.want_output(slot, tcb);
             return;
         }
@@ -224,6 +275,25 @@ void SegmentArrival::syn_sent_state(std::uint32_t slot, Segment& segment) noexce
         return;
     }
     syn_sent_synchronize(slot, tcb, segment, has_ack);
+}
+
+// What the SYN-ACK says of Fast Open, and of the data that went with the SYN (RFC 7413 section 4.2.1).
+void SegmentArrival::fast_open_answered(Tcb& tcb, const Segment& segment,
+                                        const wire::TcpOptions& options) noexcept {
+    Cold* const cold = core_.cold_of(tcb);
+    if (cold == nullptr) return;
+    const std::uint32_t text = segment.ack - tcb.snd_una - 1;
+    if (text > 0) {
+        cold->queue.release(text, core_.stash);
+        core_.counters.add(Counter::tcp_fast_opens_out);
+    }
+    if (cold->fast_open == FastOpenUse::none) return;
+    if (options.fast_open && options.fast_open->size > 0)
+        core_.fast_open_servers.store(tcb.flow.remote_address, *options.fast_open,
+                                      options.mss.value_or(default_mss_ipv4), core_.now);
+    else if (cold->fast_open == FastOpenUse::asked)
+        core_.fast_open_servers.refuse(tcb.flow.remote_address, core_.now);  // it has none to give
+    cold->fast_open = FastOpenUse::none;
 }
 
 void SegmentArrival::syn_sent_synchronize(std::uint32_t slot, Tcb& tcb, Segment& segment,
@@ -256,15 +326,25 @@ void SegmentArrival::syn_sent_synchronize(std::uint32_t slot, Tcb& tcb, Segment&
         // Simultaneous open: both have sent a SYN, each answers the other's (RFC 9293 section 3.5).
         tcb.state = State::syn_received;
         tcb.backoff = 0;
+        tcb.snd_nxt = tcb.snd_una + 1;  // what data went with the SYN goes again
+        if (Cold* const cold = core_.cold_of(tcb)) cold->fast_open = FastOpenUse::none;
         transmission_.send_syn(tcb);
         core_.start_timer(slot, tcb, TimerKind::retransmission, core_.config.synack_timeout);
         return;
     }
+    fast_open_answered(tcb, segment, options);
     tcb.snd_una = segment.ack;
+    tcb.snd_nxt = segment.ack;  // data of the SYN that it does not acknowledge goes again, at once
     tcb.ack_now = true;
     core_.want_output(slot, tcb);
     established(slot, tcb);
     if (tcb.aborting) return;
+    if (tcb.send_blocked && tcb.cold != no_slot &&
+        core_.colds[tcb.cold].queue.size() < core_.config.send_buffer) {
+        tcb.send_blocked = false;
+        core_.handler_of(tcb).writable(core_.handle(slot));
+        if (tcb.aborting) return;
+    }
     // What else came with it: sixth to eighth step.
     segment.seq += 1;
     segment.flags &= static_cast<std::uint8_t>(~flag::syn);
@@ -275,6 +355,7 @@ void SegmentArrival::syn_sent_synchronize(std::uint32_t slot, Tcb& tcb, Segment&
 // Both sides of the handshake end here: the round trip is known, the window opens, the application hears of
 // it. `timed`: it is known when the SYN or SYN-ACK left.
 void SegmentArrival::established(std::uint32_t slot, Tcb& tcb, bool timed) noexcept {
+    const bool served = tcb.fast_opening();
     const std::uint32_t sent_at = tcb.round_trip.rttvar_4;
     tcb.round_trip = {};
     if (timed && !tcb.handshake_retransmitted) tcb.round_trip.sample(core_.us - sent_at);
@@ -290,7 +371,15 @@ void SegmentArrival::established(std::uint32_t slot, Tcb& tcb, bool timed) noexc
         core_.want_output(slot, tcb);
     }
     if (tcb.settings != SettingsTable::plain) core_.watch_idle(slot, tcb);
-    core_.handler_of(tcb).established(core_.handle(slot));
+    if (!served) {
+        core_.handler_of(tcb).established(core_.handle(slot));
+        return;
+    }
+    core_.pending_fast_opens.end();
+    if (tcb.in_flight() > 0) {
+        core_.start_timer(slot, tcb, TimerKind::retransmission, core_.rto(tcb));
+        if (Cold* const cold = core_.cold_of(tcb)) cold->rto_at = tcb.deadline;
+    }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -27,10 +27,12 @@ class SegmentArrival {
     void closed_state(const Segment& segment) noexcept;
     void listen_state(Segment& segment, std::uint16_t listener, SeqNum above) noexcept;
     void fill(HalfOpen& half_open, const Segment& segment, std::uint16_t listener) const noexcept;
+    bool open_fast(Segment& segment, std::uint16_t listener, SeqNum above) noexcept;
     void answer_with_cookie(const Segment& segment, std::uint16_t listener) noexcept;
     bool accept_cookie(Segment& segment, std::uint16_t listener) noexcept;
     // 3.10.7.3
     void syn_sent_state(std::uint32_t slot, Segment& segment) noexcept;
+    void fast_open_answered(Tcb& tcb, const Segment& segment, const wire::TcpOptions& options) noexcept;
     void syn_sent_synchronize(std::uint32_t slot, Tcb& tcb, Segment& segment, bool acknowledged) noexcept;
     // 3.10.7.4, for a passive connection in SYN-RECEIVED
     void half_open_state(std::uint32_t slot, Segment& segment) noexcept;

@@ -11,8 +11,17 @@ namespace flag = wire::tcp_flags;
 
 void SegmentArrival::synchronized_state(std::uint32_t slot, Segment& segment) noexcept {
     Tcb& tcb = core_.tcbs[slot];
-    if (tcb.state == State::syn_received && segment.has(flag::syn) && segment.seq + 1 == tcb.rcv_nxt)
-        [[unlikely]] {
+    constexpr std::uint8_t kind = flag::syn | flag::ack | flag::rst;
+    if (tcb.fast_opening() && (segment.flags & kind) == flag::syn && segment.seq < tcb.rcv_nxt) [[unlikely]] {
+        // The peer's SYN again: our SYN-ACK was lost.
+        if (tcb.challenges.allow(core_.now, core_.config.challenge_acks_per_second)) {
+            core_.counters.add(Counter::tcp_synack_retransmits);
+            transmission_.send_syn(tcb);
+        }
+        return;
+    }
+    if (tcb.state == State::syn_received && !tcb.passive && segment.has(flag::syn) &&
+        segment.seq + 1 == tcb.rcv_nxt) [[unlikely]] {
         // The peer's SYN of a simultaneous open again. With an ACK of ours it completes the open; without,
         // our SYN-ACK was lost.
         if (!segment.has(flag::ack)) {
@@ -126,7 +135,8 @@ bool SegmentArrival::check_rst(std::uint32_t slot, Tcb& tcb, const Segment& segm
         return false;
     }
     core_.counters.add(Counter::tcp_resets_in);
-    core_.end(slot, tcb.state == State::syn_received ? CloseReason::refused : CloseReason::reset);
+    core_.end(slot,
+              tcb.state == State::syn_received && !tcb.passive ? CloseReason::refused : CloseReason::reset);
     return false;
 }
 
@@ -146,18 +156,22 @@ bool SegmentArrival::check_ack(std::uint32_t slot, Tcb& tcb, const Segment& segm
         return false;
     }
     if (tcb.state == State::syn_received) [[unlikely]] {
-        if (segment.ack <= tcb.snd_una || segment.ack > tcb.snd_nxt) {
+        const bool fast = tcb.fast_opening();
+        if (!fast) tcb.snd_una += 1;  // our SYN
+        if (segment.ack < tcb.snd_una || segment.ack > tcb.snd_nxt) {
+            if (!fast) tcb.snd_una -= 1;
             core_.counters.drop(DropReason::tcp_bad_ack);
             transmission_.send_reset_for(segment);
             return false;
         }
-        tcb.snd_una += 1;  // our SYN
         tcb.snd_wnd = std::uint32_t{segment.window} << tcb.snd_wscale;
         tcb.snd_wl1 = segment.seq;
         tcb.snd_wl2 = segment.ack;
         tcb.max_snd_wnd = std::max(tcb.max_snd_wnd, segment.window);
         established(slot, tcb);
-        return !tcb.aborting;
+        if (tcb.aborting) return false;
+        if (!fast || segment.ack == tcb.snd_una) return true;
+        // Data that went out before is acknowledged too.
     }
     // RFC 5961 section 5.2: an ACK of what was not sent, or of what nobody can still be acknowledging.
     if (segment.ack > tcb.snd_nxt || segment.ack < tcb.snd_una - tcb.largest_snd_wnd()) {

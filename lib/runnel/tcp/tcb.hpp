@@ -102,6 +102,9 @@ struct alignas(64) Tcb {
     std::uint64_t context;
 
     [[nodiscard]] bool handshake_done() const noexcept { return state > State::syn_received; }
+    /// A connection that is served before its handshake is complete (RFC 7413); all others that were opened
+    /// passively have no TCB yet. Our SYN is not counted: SND.UNA is one beyond it.
+    [[nodiscard]] bool fast_opening() const noexcept { return state == State::syn_received && passive; }
     /// Octets (and SYN, FIN) sent and not acknowledged.
     [[nodiscard]] std::uint32_t in_flight() const noexcept { return snd_nxt - snd_una; }
     /// What the peer may still send, as it knows it.
@@ -110,7 +113,8 @@ struct alignas(64) Tcb {
         return std::uint32_t{max_snd_wnd} << snd_wscale;
     }
     [[nodiscard]] bool can_receive() const noexcept {
-        return state == State::established || state == State::fin_wait_1 || state == State::fin_wait_2;
+        return state == State::established || state == State::fin_wait_1 || state == State::fin_wait_2 ||
+               fast_opening();
     }
 };
 static_assert(sizeof(Tcb) == 128, "an IPv4 connection costs two cache lines");
@@ -130,6 +134,14 @@ struct LossProbe {
     SeqNum end{};
     bool active = false;
     bool retransmission = false;  // it carried nothing new
+};
+
+/// What Fast Open (RFC 7413) is to do, or has done, for a connection in SYN-SENT.
+enum class FastOpenUse : std::uint8_t {
+    none,
+    wanted,  ///< by the application
+    asked,   ///< the SYN asks for a cookie
+    given,   ///< the SYN brings one
 };
 
 /// The cold block: everything that concerns data on its way.
@@ -167,6 +179,8 @@ struct alignas(64) Cold {
     // a black hole (RFC 4821): time-outs without progress
     SeqNum stuck_at{};  // SND.UNA at the last time-out
     std::uint8_t stuck_time_outs = 0;
+
+    FastOpenUse fast_open = FastOpenUse::none;
 
     // window probes
     bool probe_unanswered = false;

@@ -95,6 +95,13 @@ bool Timers::handshake_expired(std::uint32_t slot, Tcb& tcb) noexcept {
         return false;
     }
     ++tcb.backoff;
+    if (Cold* const cold = core_.cold_of(tcb); cold != nullptr && cold->fast_open != FastOpenUse::none) {
+        // Perhaps it is Fast Open that is not let through: without it, now and for some time (RFC 7413
+        // sections 4.1.3.1 and 4.2.1).
+        cold->fast_open = FastOpenUse::none;
+        core_.fast_open_servers.refuse(tcb.flow.remote_address, core_.now);
+        core_.counters.add(Counter::tcp_fast_opens_failed);
+    }
     if (!answer) tcb.ecn = false;  // perhaps it is ECN that is not let through (RFC 3168 section 6.1.1.1)
     tcb.handshake_retransmitted = true;
     core_.counters.add(answer ? Counter::tcp_synack_retransmits : Counter::tcp_syn_retransmits);

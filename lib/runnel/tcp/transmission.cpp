@@ -162,9 +162,10 @@ bool Transmission::may_follow(const Tcb& tcb, std::uint32_t waiting, std::uint32
 
 bool Transmission::output(std::uint32_t slot, Tcb& tcb) noexcept {
     if (!tcb.handshake_done()) {
+        // What Fast Open serves answers at once; what it sends is found lost once the peer has answered.
+        if (tcb.fast_opening()) return send_new(slot, tcb, core_.cold_of(tcb));
         if (tcb.state != State::syn_sent || tcb.snd_nxt != tcb.snd_una) return true;
         if (!send_syn(tcb)) return false;
-        tcb.snd_nxt = tcb.snd_una + 1;
         tcb.round_trip.rttvar_4 = core_.us;
         core_.start_timer(slot, tcb, TimerKind::retransmission, core_.config.syn_timeout);
         return true;
@@ -256,7 +257,8 @@ bool Transmission::send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept {
             core_.start_timer(slot, tcb, TimerKind::retransmission, core_.rto(tcb));
         if (with_fin) break;
     }
-    if (tracked && sent) {
+    // The SYN-ACK's timer goes on while it is not answered.
+    if (tracked && sent && tcb.handshake_done()) {
         if (tcb.timer_kind == TimerKind::none || tcb.timer_kind == TimerKind::persist ||
             tcb.timer_kind == TimerKind::keep_alive) {
             tcb.timer_kind = TimerKind::none;
@@ -264,7 +266,7 @@ bool Transmission::send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept {
         }
         if (tcb.timer_kind != TimerKind::reordering) arm_loss_timer(core_, slot, tcb, *cold);
     }
-    if (held_back && tcb.in_flight() == 0) wait_for_window(slot, tcb);
+    if (held_back && tcb.in_flight() == 0 && tcb.handshake_done()) wait_for_window(slot, tcb);
     // Nothing waits and the window is not full: what is measured now is the application's pace, not the
     // path's.
     if (tracked && !held_back && !tcb.paced && cold->pipe(tcb) < tcb.cwnd)
@@ -482,9 +484,9 @@ void Transmission::send_reset(Tcb& tcb) noexcept {
 }
 
 bool Transmission::emit_syn(const Flow& flow, SeqNum seq, SeqNum ack, std::uint8_t flags,
-                            std::uint16_t window, const wire::SynOptions& options,
-                            std::uint8_t settings) noexcept {
-    rte_mbuf* const mbuf = core_.stash.take_control();
+                            std::uint16_t window, const wire::SynOptions& options, std::uint8_t settings,
+                            SendQueue* text, std::uint32_t octets) noexcept {
+    rte_mbuf* const mbuf = octets > 0 ? core_.stash.take_data() : core_.stash.take_control();
     if (mbuf == nullptr) [[unlikely]] {
         core_.counters.drop(DropReason::no_mbuf);
         return false;
@@ -499,15 +501,37 @@ bool Transmission::emit_syn(const Flow& flow, SeqNum seq, SeqNum ack, std::uint8
                                           .flags = flags,
                                           .window = window,
                                           .header_size = header_size},
-                                         0);
+                                         octets);
     wire::write_syn_options({header + wire::tcp_header_size, header_size - wire::tcp_header_size}, options);
+    if (octets > 0) text->read(0, octets, header + header_size);
     return hand_over(mbuf, flow, settings);
 }
 
-bool Transmission::send_syn(Tcb& tcb) noexcept {
+// What the SYN of a connection that wants Fast Open says; how much of the data goes with it (RFC 7413
+// section 4.2.1).
+std::uint32_t Transmission::prepare_fast_open(const Tcb& tcb, Cold& cold, std::uint16_t mtu,
+                                              wire::SynOptions& options) noexcept {
+    const FastOpenCache::Known known = core_.fast_open_servers.find(tcb.flow.remote_address, core_.now);
+    if (known.refused) {
+        cold.fast_open = FastOpenUse::none;
+        return 0;
+    }
+    options.fast_open = known.cookie;
+    if (known.cookie.size == 0) {
+        cold.fast_open = FastOpenUse::asked;
+        return 0;
+    }
+    cold.fast_open = FastOpenUse::given;
+    const std::uint32_t peer_mss = known.mss == 0 ? default_mss_ipv4 : known.mss;
+    const std::uint32_t room = std::min<std::uint32_t>(peer_mss, mtu - headers_ipv4);
+    const auto size = static_cast<std::uint32_t>(wire::syn_options_size(options));
+    return std::min(cold.queue.size(), room - std::min(room, size));
+}
+
+bool Transmission::send_syn(Tcb& tcb, bool fast_open) noexcept {
     const bool answer = tcb.state == State::syn_received;
     const std::uint16_t mtu = core_.ip.mtu_for(tcb.flow.remote_address);
-    const wire::SynOptions options{
+    wire::SynOptions options{
         .mss = static_cast<std::uint16_t>(mtu - headers_ipv4),
         .sack_permitted = answer ? tcb.sack : core_.config.sack,
         .timestamps = answer ? tcb.timestamps : core_.config.timestamps,
@@ -516,8 +540,19 @@ bool Transmission::send_syn(Tcb& tcb) noexcept {
         .window_scale = core_.config.window_scaling && (!answer || tcb.snd_wscale != 0 || tcb.rcv_wscale != 0)
                             ? std::optional{receive_window_shift(core_.config)}
                             : std::nullopt};
-    const std::uint16_t window = syn_window(core_.config);
+    Cold* const cold = core_.cold_of(tcb);
+    std::uint32_t octets = 0;
+    if (answer && fast_open)
+        options.fast_open = core_.fast_open_cookies.make(tcb.flow.remote_address, core_.now);
+    if (!answer && cold != nullptr && cold->fast_open != FastOpenUse::none)
+        octets =
+            prepare_fast_open(tcb, *cold, core_.ip.path_mtu_for(tcb.flow.remote_address, core_.now), options);
+    std::uint16_t window = syn_window(core_.config);
     if (answer) {
+        // Data that came with the SYN takes its part of the buffer.
+        const std::uint32_t buffer = core_.config.receive_buffer;
+        window = static_cast<std::uint16_t>(
+            std::min<std::uint32_t>(window, buffer - std::min(tcb.unconsumed, buffer)));
         tcb.rcv_adv = max(tcb.rcv_adv, tcb.rcv_nxt + window);
         tcb.last_ack_sent = tcb.rcv_nxt;
     }
@@ -525,8 +560,13 @@ bool Transmission::send_syn(Tcb& tcb) noexcept {
     if (answer) flags |= flag::ack;
     // RFC 3168 section 6.1.1: ECE and CWR ask, ECE alone agrees.
     if (tcb.ecn) flags |= answer ? flag::ece : std::uint8_t{flag::ece | flag::cwr};
-    return emit_syn(tcb.flow, tcb.snd_una, answer ? tcb.rcv_nxt : SeqNum{0}, flags, window, options,
-                    tcb.settings);
+    const SeqNum seq = tcb.fast_opening() ? tcb.snd_una - 1 : tcb.snd_una;
+    if (!emit_syn(tcb.flow, seq, answer ? tcb.rcv_nxt : SeqNum{0}, flags, window, options, tcb.settings,
+                  octets > 0 ? &cold->queue : nullptr, octets))
+        return false;
+    // What an earlier SYN carried may still be acknowledged.
+    tcb.snd_nxt = max(tcb.snd_nxt, seq + 1 + octets);
+    return true;
 }
 
 bool Transmission::send_syn_ack(HalfOpen& half_open) noexcept {
@@ -541,7 +581,10 @@ bool Transmission::send_syn_ack(HalfOpen& half_open) noexcept {
          .ts_value = core_.ts_clock + half_open.ts_offset,
          .ts_echo = half_open.ts_recent,
          .window_scale =
-             half_open.window_scaling ? std::optional{receive_window_shift(core_.config)} : std::nullopt},
+             half_open.window_scaling ? std::optional{receive_window_shift(core_.config)} : std::nullopt,
+         .fast_open = half_open.fast_open ? std::optional{core_.fast_open_cookies.make(
+                                                half_open.flow.remote_address, core_.now)}
+                                          : std::nullopt},
         core_.listeners[half_open.listener].settings);
 }
 

@@ -32,8 +32,9 @@ class Transmission {
     bool send_loss_probe(Tcb& tcb, Cold& cold) noexcept;
     /// One octet into a closed window (RFC 9293 section 3.8.6.1).
     bool send_window_probe(std::uint32_t slot, Tcb& tcb) noexcept;
-    /// SYN of an active open; SYN-ACK of a simultaneous one.
-    bool send_syn(Tcb& tcb) noexcept;
+    /// SYN of an active open; SYN-ACK of a simultaneous one, or of one that Fast Open serves: then with a new
+    /// cookie where `fast_open` says so.
+    bool send_syn(Tcb& tcb, bool fast_open = false) noexcept;
     bool send_syn_ack(HalfOpen& half_open) noexcept;
     void send_reset(Tcb& tcb) noexcept;
     /// An empty segment from before the window: the peer answers with an ACK (RFC 9293 section 3.8.4,
@@ -66,7 +67,10 @@ class Transmission {
     };
     bool emit(Tcb& tcb, const Piece& piece) noexcept;
     bool emit_syn(const Flow& flow, SeqNum seq, SeqNum ack, std::uint8_t flags, std::uint16_t window,
-                  const wire::SynOptions& options, std::uint8_t settings) noexcept;
+                  const wire::SynOptions& options, std::uint8_t settings, SendQueue* text = nullptr,
+                  std::uint32_t octets = 0) noexcept;
+    std::uint32_t prepare_fast_open(const Tcb& tcb, Cold& cold, std::uint16_t mtu,
+                                    wire::SynOptions& options) noexcept;
     [[nodiscard]] SeqNum new_right_edge(const Tcb& tcb) const noexcept;
     [[nodiscard]] std::uint16_t advertise_window(Tcb& tcb) const noexcept;
     [[nodiscard]] bool may_send_short(const Tcb& tcb, std::uint32_t octets,

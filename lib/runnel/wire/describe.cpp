@@ -74,6 +74,11 @@ void append_named_option(std::string& line, Octets option, std::string_view name
         case tcp_option::timestamps:
             append(line, " val {} ecr {}", load_be32(option, 2), load_be32(option, 6));
             break;
+        case tcp_option::fast_open:
+            line += option.size() == 2 ? "  cookiereq" : "  cookie ";
+            for (const std::byte each : option.subspan(2))
+                append_hex(line, std::to_integer<unsigned>(each), 2);
+            break;
         default:
             break;
     }
@@ -92,6 +97,9 @@ void append_tcp_option(std::string& line, Octets option) {
             return append_named_option(line, option, "sack", size >= 10 && size % 8 == 2);
         case tcp_option::timestamps:
             return append_named_option(line, option, "TS", size == 10);
+        case tcp_option::fast_open:
+            return append_named_option(line, option, "tfo",
+                                       size == 2 || (size >= 6 && size <= 18 && size % 2 == 0));
         default:
             break;
     }

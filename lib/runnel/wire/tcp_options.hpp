@@ -1,5 +1,5 @@
 // TCP options: reading them all in one pass, and writing them where Linux puts them (RFC 9293 section 3.2,
-// RFC 7323, RFC 2018).
+// RFC 7323, RFC 2018, RFC 7413).
 #pragma once
 
 #include <algorithm>
@@ -23,12 +23,13 @@ inline constexpr std::uint8_t window_scale = 3;
 inline constexpr std::uint8_t sack_permitted = 4;
 inline constexpr std::uint8_t sack = 5;
 inline constexpr std::uint8_t timestamps = 8;
+inline constexpr std::uint8_t fast_open = 34;
 }  // namespace tcp_option
 
 /// Octets of the timestamps option with the two NOPs before it.
 inline constexpr std::size_t tcp_timestamps_size = 12;
 /// Octets of the longest option list of a SYN that `write_syn_options` makes.
-inline constexpr std::size_t tcp_max_syn_options_size = 20;
+inline constexpr std::size_t tcp_max_syn_options_size = 40;
 /// Most SACK blocks that 40 octets of options can hold.
 inline constexpr std::size_t tcp_max_sack_blocks = 4;
 
@@ -37,6 +38,16 @@ struct SackBlock {
     SeqNum left;
     SeqNum right;
     friend constexpr bool operator==(const SackBlock&, const SackBlock&) noexcept = default;
+};
+
+/// The cookie of Fast Open: 4 to 16 octets, an even number; none where it is asked for (RFC 7413 section
+/// 4.1.1).
+struct FastOpenCookie {
+    static constexpr std::size_t least = 4, most = 16;
+
+    std::uint8_t size = 0;
+    std::array<std::byte, most> octets{};  ///< zero beyond `size`
+    friend constexpr bool operator==(const FastOpenCookie&, const FastOpenCookie&) noexcept = default;
 };
 
 /// What the options of a segment say. An option that comes twice counts as it came last.
@@ -52,6 +63,7 @@ struct TcpOptions {
     std::uint32_t ts_echo = 0;         ///< TSecr, where `has_timestamps`
     std::array<SackBlock, tcp_max_sack_blocks>
         sack{};  ///< the first `sack_count` hold, unchecked, as received
+    std::optional<FastOpenCookie> fast_open;
 
     friend constexpr bool operator==(const TcpOptions&, const TcpOptions&) noexcept = default;
 };
@@ -89,6 +101,14 @@ constexpr void read_option(std::span<const std::byte> option, TcpOptions& option
             options.ts_value = load_be32(option, 2);
             options.ts_echo = load_be32(option, 6);
             break;
+        case tcp_option::fast_open: {
+            const std::size_t size = option.size() - 2;
+            if (size != 0 && (size < FastOpenCookie::least || size > FastOpenCookie::most || size % 2 != 0))
+                break;
+            options.fast_open.emplace().size = static_cast<std::uint8_t>(size);
+            std::copy_n(option.begin() + 2, size, options.fast_open->octets.begin());
+            break;
+        }
         default:
             break;  // unknown: skipped by its length (RFC 9293, MUST-6)
     }
@@ -137,6 +157,7 @@ struct SynOptions {
     std::uint32_t ts_value = 0;
     std::uint32_t ts_echo = 0;                 ///< 0 on a SYN (RFC 7323 section 3.2)
     std::optional<std::uint8_t> window_scale;  ///< the shift: 0 to 14
+    std::optional<FastOpenCookie> fast_open;
 };
 
 /// Octets that `write_syn_options` takes: a multiple of 4, at most `tcp_max_syn_options_size`.
@@ -145,7 +166,8 @@ struct SynOptions {
            (options.timestamps       ? 12U
             : options.sack_permitted ? 4U
                                      : 0U) +
-           (options.window_scale ? 4U : 0U);
+           (options.window_scale ? 4U : 0U) +
+           (options.fast_open ? (options.fast_open->size + 5U) / 4 * 4 : 0U);
 }
 
 /// Writes NOP NOP Timestamps, 12 octets, at `to`.
@@ -155,8 +177,8 @@ constexpr void write_timestamps(std::byte* to, std::uint32_t value, std::uint32_
 }
 
 /// Writes the options in the order in which Linux sends them, filled to words of four octets with NOPs that
-/// stand before the option: mss, SACK-permitted, timestamps, window scale. SACK-permitted takes the place of
-/// the timestamps' NOPs. `out` has room for `syn_options_size(options)`, which is returned.
+/// stand before the option: mss, SACK-permitted, timestamps, window scale, Fast Open. SACK-permitted takes
+/// the place of the timestamps' NOPs. `out` has room for `syn_options_size(options)`, which is returned.
 constexpr std::size_t write_syn_options(std::span<std::byte> out, const SynOptions& options) noexcept {
     std::byte* to = out.data();
     if (options.mss) {
@@ -174,6 +196,14 @@ constexpr std::size_t write_syn_options(std::span<std::byte> out, const SynOptio
     if (options.window_scale) {
         store_be32(to, 0x01030300U | *options.window_scale);
         to += 4;
+    }
+    if (options.fast_open) {
+        const std::size_t size = options.fast_open->size;
+        for (std::size_t padding = (size + 5) / 4 * 4 - (size + 2); padding > 0; --padding)
+            *to++ = std::byte{tcp_option::no_operation};
+        *to++ = std::byte{tcp_option::fast_open};
+        *to++ = static_cast<std::byte>(size + 2);
+        to = std::copy_n(options.fast_open->octets.begin(), size, to);
     }
     return static_cast<std::size_t>(to - out.data());
 }

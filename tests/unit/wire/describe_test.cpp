@@ -70,6 +70,18 @@ TEST(Describe, EachFlagHasItsLetter) {
               "IP 10.0.0.1.1234 > 10.0.0.2.80: Flags [F.], seq 1, ack 2, win 65535, length 0");
 }
 
+TEST(Describe, FastOpenIsShownAsTcpdumpDoes) {
+    EXPECT_EQ(line(tcp("6002", "01012202")),
+              "IP 10.0.0.1.1234 > 10.0.0.2.80: Flags [S], seq 1, win 65535, "
+              "options [nop,nop,tfo  cookiereq], length 0");
+    EXPECT_EQ(line(tcp("8002", "220a0102030405060708 0101")),
+              "IP 10.0.0.1.1234 > 10.0.0.2.80: Flags [S], seq 1, win 65535, "
+              "options [tfo  cookie 0102030405060708,nop,nop], length 0");
+    EXPECT_EQ(line(tcp("7002", "2205010203 010101")),
+              "IP 10.0.0.1.1234 > 10.0.0.2.80: Flags [S], seq 1, win 65535, "
+              "options [tfo [length 5],nop,nop,nop], length 0");
+}
+
 TEST(Describe, SackBlocksAndUnknownOptionsAreShown) {
     EXPECT_EQ(line(tcp("b010", "01010512 0000000a00000014 0000001e00000028 fd04f989")),
               "IP 10.0.0.1.1234 > 10.0.0.2.80: Flags [.], ack 2, win 65535, "

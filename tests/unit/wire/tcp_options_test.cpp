@@ -16,6 +16,13 @@ TcpOptions parse_hex(std::string_view text) {
     return parse_tcp_options(test::ExactCopy{from_hex(text)}.span());
 }
 
+FastOpenCookie cookie_of(std::string_view text) {
+    const test::Bytes octets = from_hex(text);
+    FastOpenCookie cookie{.size = static_cast<std::uint8_t>(octets.size())};
+    std::copy(octets.begin(), octets.end(), cookie.octets.begin());
+    return cookie;
+}
+
 // As a Linux SYN carries them.
 constexpr auto linux_syn =
     bytes_of(2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0x11, 0x22, 0x33, 0x44, 0, 0, 0, 0, 1, 3, 3, 7);
@@ -124,6 +131,24 @@ TEST(Rfc2018, FromOneToFourBlocksAreRead) {
     EXPECT_EQ(parse_tcp_options(five), TcpOptions{});
 }
 
+TEST(Rfc7413, CookiesOfFourToSixteenOctetsAndRequestsAreRead) {
+    EXPECT_EQ(parse_hex("2202 0000").fast_open, FastOpenCookie{});
+    EXPECT_EQ(parse_hex("0101 2206 01020304").fast_open, cookie_of("01020304"));
+    EXPECT_EQ(parse_hex("220a 0102030405060708").fast_open, cookie_of("0102030405060708"));
+    EXPECT_EQ(parse_hex("2212 000102030405060708090a0b0c0d0e0f").fast_open,
+              cookie_of("000102030405060708090a0b0c0d0e0f"));
+    EXPECT_EQ(parse_hex("020405b4 0103 0307").fast_open, std::nullopt);
+}
+
+TEST(Rfc7413, CookiesOfOtherLengthsAreIgnored) {
+    for (const std::size_t size : {1U, 2U, 3U, 5U, 7U, 15U, 17U, 18U, 38U}) {
+        test::Bytes octets(size + 2);
+        octets[0] = std::byte{34};
+        octets[1] = static_cast<std::byte>(size + 2);
+        EXPECT_EQ(parse_tcp_options(octets), TcpOptions{}) << size;
+    }
+}
+
 TEST(Linux, SynOptionsStandWhereLinuxPutsThemWhateverIsAbsent) {
     struct Case {
         SynOptions options;
@@ -147,6 +172,17 @@ TEST(Linux, SynOptionsStandWhereLinuxPutsThemWhateverIsAbsent) {
           .ts_echo = 2,
           .window_scale = 7},
          "020405b4 0402080a 00000001 00000002 01030307"},
+        {{.fast_open = FastOpenCookie{}}, "0101 2202"},
+        {{.mss = 1460, .fast_open = cookie_of("a1a2a3a4a5a6a7a8")}, "020405b4 0101 220a a1a2a3a4a5a6a7a8"},
+        {{.fast_open = cookie_of("a1a2a3a4a5a6")}, "2208 a1a2a3a4a5a6"},
+        {{.mss = 1460,
+          .sack_permitted = true,
+          .timestamps = true,
+          .ts_value = 1,
+          .ts_echo = 2,
+          .window_scale = 7,
+          .fast_open = cookie_of("00112233445566778899aabbccddeeff")},
+         "020405b4 0402080a 00000001 00000002 01030307 0101 2212 00112233445566778899aabbccddeeff"},
     };
     for (const Case& each : cases) {
         test::Bytes octets(tcp_max_syn_options_size);
@@ -171,7 +207,16 @@ TEST(Rfc9293, SynOptionsWrittenAreTheOptionsRead) {
             expected.ts_value = written.ts_value = static_cast<std::uint32_t>(random());
             expected.ts_echo = written.ts_echo = static_cast<std::uint32_t>(random());
         }
+        if (random() % 2 != 0) {
+            written.fast_open.emplace();
+            if (const auto half = random() % 9; half >= 2)
+                written.fast_open->size = static_cast<std::uint8_t>(2 * half);
+            for (std::size_t i = 0; i < written.fast_open->size; ++i)
+                written.fast_open->octets[i] = static_cast<std::byte>(random());
+            expected.fast_open = written.fast_open;
+        }
         test::Bytes octets(syn_options_size(written));
+        ASSERT_LE(octets.size(), tcp_max_syn_options_size);
         ASSERT_EQ(write_syn_options(octets, written), octets.size());
         ASSERT_EQ(octets.size() % 4, 0U);
         ASSERT_EQ(parse_tcp_options(octets), expected);
