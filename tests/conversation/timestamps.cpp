@@ -126,6 +126,18 @@ TEST(Rfc7323Paws, RecentTimestampIsInvalidAfterTwentyFourDaysOfIdleness) {
     c.expect_within(500ms, ack().ack(6).ts_echo(100U + 2160000000U));
 }
 
+TEST(Rfc7323Paws, RecentTimestampIsInvalidHoweverLongTheIdlenessWas) {
+    // A clock of a millisecond looks older for 25 days, then newer for 25, and so on.
+    for (const std::uint32_t days : {26U, 49U, 53U, 75U, 76U, 99U, 125U, 128U, 175U, 400U}) {
+        SCOPED_TRACE(days);
+        Conversation c;
+        const std::uint32_t stamp = open_stamped(c, 100);
+        c.elapse(std::chrono::hours{24} * days);
+        c.inject(data("awake").ts(100U + days * 86400000U, stamp));
+        c.expect_data("awake");
+    }
+}
+
 TEST(Rfc7323Paws, RecentTimestampIsValidForTwentyThreeDays) {
     Conversation c;
     const std::uint32_t stamp = open_stamped(c, 100);
@@ -195,6 +207,15 @@ TEST(Rfc7323, ProbesChallengesAndFinsCarryTimestamps) {
     c.shutdown();
     c.elapse(5s);
     for (const Segment& s : c.take_all()) EXPECT_EQ(s.timestamps().value().echo, 103U);
+}
+
+// Section 3.2: "and SHOULD be sent in a RST segment".
+TEST(Rfc7323, ResetOfAConnectionCarriesTimestamps) {
+    Conversation c;
+    const std::uint32_t stamp = open_stamped(c, 100);
+    c.inject(data("x").ts(200, stamp));
+    c.abort();
+    c.expect(rst_ack().seq(1).ack(2).ts_echo(200));
 }
 
 }  // namespace

@@ -85,8 +85,8 @@ struct alignas(64) Tcb {
     std::uint32_t ts_offset;
     std::uint32_t cold;  // slot of the cold block, or no_slot
     std::uint16_t
-        ts_recent_age;          // when ts_recent was set, in units of 2^36 ns (69 s; it wraps after 52 days)
-    std::uint16_t mss;          // most octets of data a segment carries: options are taken off
+        ts_recent_age;  // when ts_recent was set, in units of 2^42 ns (73 min; it wraps after 9 years)
+    std::uint16_t mss;  // most octets of data a segment carries: options are taken off
     std::uint16_t max_snd_wnd;  // the largest window the peer has offered, unscaled
     std::uint16_t handler;      // index in the handler table
     std::uint8_t backoff;       // how often the running retransmission or persist timer has doubled
