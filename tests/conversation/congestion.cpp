@@ -201,6 +201,17 @@ TEST(Rfc3042, FirstTwoDuplicateAcksReleaseOneNewSegmentEach) {
     EXPECT_EQ(c.info().cwnd, 10 * smss);
 }
 
+// "The receiver's advertised window allows the transmission of the segment" (section 2).
+TEST(Rfc3042, NothingIsReleasedBeyondTheWindowOfThePeer) {
+    Conversation c;
+    c.flow().window = 10 * smss;
+    open_and_send(c, 60000);
+    EXPECT_EQ(take_full(c, 0), 10U);
+    c.inject(ack().ack(1));
+    c.inject(ack().ack(1));
+    c.expect_nothing();
+}
+
 TEST(Rfc5681, AckWithAnotherWindowOrWithDataIsNoDuplicate) {
     Conversation c;
     open_and_send(c, 60000);
@@ -255,6 +266,28 @@ TEST(Rfc6582, PartialAckRetransmitsTheNextHoleAtOnce) {
     c.expect_silence(10min);
 }
 
+// Section 3.2 step 3: with many holes the time-out takes over from a repair of one hole a round trip.
+TEST(Rfc6582, OnlyTheFirstPartialAckRestartsTheTimer) {
+    Conversation c{newreno()};
+    open_and_send(c, 10 * smss);
+    take_full(c, 0);
+    c.elapse(100ms);
+    for (int i = 0; i < 3; ++i) c.inject(ack().ack(1));
+    c.expect(Segment{}.seq(1));
+    c.take_all();
+    c.elapse(100ms);
+    c.inject(ack().ack(seq_of(1)));
+    c.expect(Segment{}.seq(seq_of(1)));
+    c.take_all();
+    const Duration rto = c.info().rto;
+    c.elapse(100ms);
+    c.inject(ack().ack(seq_of(2)));
+    c.expect(Segment{}.seq(seq_of(2)));
+    c.take_all();
+    c.expect_after(rto - 100ms, Segment{}.seq(seq_of(2)));
+    EXPECT_EQ(c.count(Counter::tcp_rto_expirations), 1U);
+}
+
 TEST(Rfc6582, DuplicateAcksAfterATimeoutDoNotStartASecondFastRetransmit) {
     Conversation c;
     open_and_send(c, 10 * smss);
@@ -295,6 +328,36 @@ TEST(Rfc5681, WindowRestartsAfterIdleness) {
     c.elapse(30s);
     c.send(stream(20 * smss, 60 * smss));
     EXPECT_EQ(take_full(c, 20), 10U);
+}
+
+TEST(Rfc5681, RestartAfterIdlenessDoesNotEnlargeASmallWindow) {
+    Conversation c{newreno()};
+    open_and_send(c, 2 * smss);
+    take_full(c, 0);
+    c.expect_within(400ms, Segment{}.seq(1));
+    c.inject(ack().ack(seq_of(2)));
+    const std::uint32_t small = c.info().cwnd;
+    EXPECT_LE(small, 3 * smss);
+    c.elapse(1h);
+    c.send(stream(2 * smss, 60000));
+    EXPECT_EQ(take_full(c, 2), small / smss);
+}
+
+TEST(Rfc5681, WindowStaysOverAPauseShorterThanTheTimeOut) {
+    Conversation c;
+    open_and_send(c, 20 * smss);
+    std::size_t sent = take_full(c, 0);
+    while (c.info().unacknowledged > 0) {
+        c.elapse(100ms);
+        c.inject(ack());
+        sent += take_full(c, sent);
+    }
+    EXPECT_EQ(sent, 20U);
+    const std::uint32_t window = c.info().cwnd;
+    EXPECT_GT(window, 10 * smss);
+    c.elapse(c.info().rto * 9 / 10);
+    c.send(stream(20 * smss, 60 * smss));
+    EXPECT_EQ(take_full(c, 20), window / smss);
 }
 
 TEST(Rfc9438, ThirdDuplicateAckLeavesSevenTenthsOfTheFlight) {

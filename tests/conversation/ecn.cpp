@@ -103,6 +103,43 @@ TEST(Rfc3168, OnlyNewDataIsMarkedAsCapable) {
     c.expect(ack().tos(not_ect));
 }
 
+TEST(Rfc3168, WhatIsSentAgainIsNotMarkedHoweverItsLossWasFound) {
+    Conversation c{asking()};
+    open_with_ecn(c);
+    c.send(stream(0, 20 * smss));
+    for (std::size_t i = 0; i < 10; ++i) c.expect(data(stream(i * smss, smss)).tos(ect_0));
+    c.elapse(100ms);
+    c.inject(ack().ack(1).win(10 * smss).sack({{1 + smss, 1 + 4 * smss}}));
+    c.expect(data(stream(0, smss)).seq(1).tos(not_ect));  // fast retransmit
+    c.elapse(100ms);
+    c.inject(ack().ack(1 + 8 * smss).win(2 * smss));
+    c.expect_within(1s, Segment{}.tos(not_ect));  // of 8 and 9, lost as well
+    for (const Segment& s : c.take_all()) EXPECT_EQ(s.type_of_service, not_ect) << to_string(s);
+}
+
+// Section 6.1.6.
+TEST(Rfc3168, WindowProbesKeepAlivesAndResetsAreNotMarked) {
+    Conversation c{asking()};
+    open_with_ecn(c);
+    c.inject(ack().win(0));
+    c.send("held");
+    for (int i = 0; i < 3; ++i) {
+        c.expect_within(5s, Segment{}.tos(not_ect));
+        c.inject(ack().ack(1).win(0));
+    }
+    c.inject(ack().ack(1).win(1000));
+    while (c.info().unacknowledged > 0) {
+        c.take_all();
+        c.inject(ack());
+    }
+    tcp::Settings settings;
+    settings.keep_alive = tcp::KeepAlive{.idle = 10s};
+    EXPECT_EQ(c.connection().set(settings), tcp::Error::none);
+    c.expect_between(9s, 11s, ack().seq(4).tos(not_ect));
+    c.abort();
+    c.expect(rst_ack().tos(not_ect));
+}
+
 TEST(Rfc3168, MarkIsEchoedOnEveryAckUntilThePeerSaysCwr) {
     Conversation c;
     open_with_ecn(c);

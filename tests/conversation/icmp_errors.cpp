@@ -69,6 +69,15 @@ TEST(Rfc9293Icmp, PortUnreachableRefusesAConnectionBeingOpened) {
     EXPECT_EQ(c.stack().next_deadline(), never);
 }
 
+TEST(Rfc9293Icmp, ProtocolUnreachableRefusesAConnectionBeingOpened) {
+    Conversation c;
+    c.connect();
+    c.expect(syn());
+    c.inject_icmp(unreachable, 2, 0);
+    c.expect_closed(CloseReason::refused);
+    c.expect_nothing();
+}
+
 TEST(Rfc5927, PortUnreachableWithAForgedNumberIsIgnoredInSynSent) {
     Conversation c;
     c.connect();

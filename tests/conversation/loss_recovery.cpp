@@ -95,6 +95,24 @@ TEST(Rfc8985, OnceReorderingWasSeenThreeSackedSegmentsAreNoProofOfLoss) {
     EXPECT_EQ(c.count(Counter::tcp_fast_recoveries), 0U);
 }
 
+TEST(Rfc8985, DuplicateThatIsReportedWidensTheReorderingWindow) {
+    Conversation c;
+    open_and_send(c, 6, 6);
+    c.elapse(rtt);
+    c.inject(ack().ack(seq_of(1)));
+    c.inject(sack(1, {{2, 3}}));
+    c.expect_after(rtt / 4, nth(1));
+    Segment duplicate = ack().ack(seq_of(5));
+    duplicate.sack_blocks = {{seq_of(1), seq_of(2)}};  // it had only been late
+    c.inject(duplicate);
+    c.send(stream(std::size_t{6} * smss, std::size_t{4} * smss));
+    for (std::uint32_t i = 6; i < 10; ++i) c.expect(nth(i));
+    c.elapse(rtt);
+    c.inject(ack().ack(seq_of(6)));
+    c.inject(sack(6, {{7, 8}}));
+    c.expect_after(rtt / 2, nth(6));
+}
+
 TEST(Rfc8985, RetransmissionThatIsLostIsFoundWithoutATimeOut) {
     Conversation c{with_newreno()};
     open_and_send(c, 40, 10);
@@ -121,6 +139,45 @@ TEST(Rfc8985, SeveralHolesAreFilledInOneRoundTrip) {
     c.elapse(rtt);
     c.inject(ack().ack(seq_of(10)));
     EXPECT_EQ(c.info().cwnd, 5 * smss);
+    EXPECT_EQ(c.info().unacknowledged, 0U);
+}
+
+// RFC 6675 section 4, NextSeg(): rule 1 before rule 2. Section 5 (C): no more than the window holds.
+TEST(Rfc6675, WhatIsLostGoesBeforeWhatIsNewAndThePipeIsNotOverfilled) {
+    Conversation c{with_newreno()};
+    open_and_send(c, 40, 10);
+    c.elapse(rtt);
+    c.inject(sack(0, {{1, 2}, {3, 4}, {5, 7}}));
+    std::vector<std::uint32_t> order;
+    for (const Segment& s : c.take_all()) order.push_back(*s.sequence);
+    for (std::uint32_t i = 7; i < 10; ++i) {
+        c.inject(sack(0, {{5, i + 1}, {3, 4}, {1, 2}}));
+        for (const Segment& s : c.take_all()) order.push_back(*s.sequence);
+    }
+    // Three are lost and seven SACKed: what is out is what went since, half of ten segments at most.
+    ASSERT_GE(order.size(), 4U);
+    EXPECT_LE(order.size(), 5U);
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(order[i], seq_of(static_cast<std::uint32_t>(2 * i)));
+    for (std::size_t i = 3; i < order.size(); ++i)
+        EXPECT_EQ(order[i], seq_of(static_cast<std::uint32_t>(10 + i - 3)));
+}
+
+// What RFC 6675's rescue retransmission (section 4, rule 4) is for: the end of the flight was lost too, and
+// nothing new is there to show it.
+TEST(Rfc6675, LostEndOfTheFlightIsRepairedWithoutATimeOut) {
+    Conversation c{with_newreno()};
+    open_and_send(c, 10, 10);
+    c.elapse(rtt);
+    c.inject(sack(0, {{1, 8}}));
+    c.expect(nth(0));
+    c.elapse(rtt);
+    c.inject(ack().ack(seq_of(8)));
+    c.expect_within(rtt, nth(8));
+    c.take_all();
+    c.elapse(rtt);
+    c.inject(ack().ack(seq_of(10)));
+    EXPECT_EQ(c.count(Counter::tcp_rto_expirations), 0U);
+    EXPECT_EQ(c.count(Counter::tcp_fast_recoveries), 1U);
     EXPECT_EQ(c.info().unacknowledged, 0U);
 }
 
@@ -183,11 +240,24 @@ TEST(Rfc8985, LoneSegmentIsGivenTimeForADelayedAck) {
 
 TEST(Rfc8985, ProbeThatRepairsALossReducesTheWindow) {
     Conversation c{with_newreno()};
-    open_and_send(c, 10, 10);
+    open_and_send(c, 20, 10);
     c.elapse(rtt);
-    c.inject(ack().ack(seq_of(9)));
-    c.expect_between(190ms, 310ms, nth(9));
-    EXPECT_EQ(c.count(Counter::tcp_loss_probes) + c.count(Counter::tcp_rto_expirations), 1U);
+    c.inject(ack().ack(seq_of(8)).win(2 * smss));  // 8 and 9 fill the window of the peer
+    c.expect_nothing();
+    c.expect_after(2 * rtt, nth(9));
+    EXPECT_EQ(c.count(Counter::tcp_loss_probes), 1U);
+    const std::uint32_t before = c.info().cwnd;
+    c.elapse(rtt);
+    c.inject(ack().ack(seq_of(10)));
+    c.expect(nth(10));
+    EXPECT_GE(c.info().cwnd, before);  // a duplicate may still be reported
+    c.take_all();
+    c.elapse(rtt);
+    c.inject(ack().ack(seq_of(11)));
+    EXPECT_LT(c.info().cwnd, before);
+    EXPECT_EQ(c.info().cwnd, c.info().ssthresh);
+    EXPECT_EQ(c.count(Counter::tcp_rto_expirations), 0U);
+    EXPECT_EQ(c.count(Counter::tcp_fast_recoveries), 0U);
 }
 
 TEST(Rfc8985, SackOfTheProbeStartsTheRecoveryOfTheTail) {

@@ -114,6 +114,29 @@ TEST(Rfc2018, BlocksAreRightWhereSequenceNumbersWrap) {
     c.expect(ack().ack(201).sack({{301, 401}}));
 }
 
+// What is let go for want of room must not be reported: the peer would not send it again for a while.
+TEST(Rfc2018, WhatIsReportedIsKept) {
+    StackConfig config = small_stack();
+    config.tcp.out_of_order_limit = 10000;
+    Conversation c{config};
+    c.open_passive(offer());
+    std::vector<std::uint32_t> unreported;  // the first octets of segments of 1000, each second one lost
+    for (std::uint32_t i = 0; i < 40; ++i) {
+        const std::uint32_t seq = 1 + 1000 * i;
+        unreported.push_back(seq);
+        if (i % 2 == 0) continue;
+        c.inject(text_at(seq, 1000));
+        const Segment answer = c.expect(ack().ack(1));
+        for (const auto& [left, right] : *answer.sack_blocks)
+            std::erase_if(unreported, [&](std::uint32_t first) { return first >= left && first < right; });
+    }
+    EXPECT_GE(c.dropped(DropReason::tcp_out_of_order_full), 5U);
+    EXPECT_GE(unreported.size(), 25U);
+    EXPECT_LE(unreported.size(), 35U);
+    for (const std::uint32_t seq : unreported) c.inject(text_at(seq, 1000));
+    c.expect_data(stream(0, 40000));
+}
+
 TEST(Rfc2883, SegmentReceivedTwiceIsReported) {
     Conversation c;
     c.open_passive(offer());

@@ -169,6 +169,25 @@ TEST(Rfc9293Sequence, NumbersOfThePeerWrapAround) {
     EXPECT_EQ(c.take_all().back().acknowledgement, 2051U);
 }
 
+TEST(Rfc9293Sequence, SynOrFinOfThePeerMayBeTheLastNumber) {
+    Conversation c;
+    c.flow().peer_isn = 0xffffffff;
+    c.open_passive();
+    c.inject(data("first").seq(1));
+    c.expect_data("first");
+
+    Conversation d;
+    d.flow().peer_isn = 0xfffffff9;
+    d.open_passive();
+    d.inject(data("world").seq(1));
+    d.expect_data("world");
+    d.inject(rst().seq(7));  // in the window, on the other side of the wrap
+    d.expect(ack().ack(6));
+    d.inject(fin().seq(6));  // 0xffffffff
+    d.expect_peer_closed();
+    d.expect_within(500ms, ack().ack(7));
+}
+
 TEST(Rfc9293Sequence, OwnNumbersWrapAround) {
     Conversation c;
     tcp::ConnectOptions options;
@@ -294,6 +313,27 @@ TEST(Rfc5961Syn, WhateverItsNumberGetsAChallengeAck) {
     c.expect_data("unharmed");
 }
 
+TEST(Rfc5961Syn, IsChallengedInEachSynchronizedState) {
+    for (const State state :
+         {State::fin_wait_1, State::fin_wait_2, State::close_wait, State::closing, State::last_ack}) {
+        SCOPED_TRACE(tcp::to_string(state));
+        Conversation c;
+        c.open_passive();
+        if (state == State::close_wait || state == State::last_ack) c.inject(fin());
+        if (state != State::close_wait) c.shutdown();
+        if (state == State::closing) c.inject(fin().ack(1));
+        if (state == State::fin_wait_2) c.inject(ack().ack(2));
+        c.elapse(100ms);
+        c.take_all();
+        const std::uint32_t next = state == State::close_wait ? 1 : 2;
+        for (const std::uint32_t seq : {0U, c.flow().peer_next, 70000U, 0x80000000U}) {
+            c.inject(syn().seq(seq).mss(1460));
+            c.expect(ack().flags(".").seq(next).ack(c.flow().peer_next).length(0));
+            c.expect_state(state);
+        }
+    }
+}
+
 TEST(Rfc5961Syn, PeerThatHasForgottenTheConnectionEndsItByAnsweringTheChallenge) {
     Conversation c;
     c.open_passive();
@@ -328,6 +368,29 @@ TEST(Rfc5961Throttle, ChallengeAcksAreLimitedForEachConnectionByItself) {
     c.take_all();
     c.inject(rst().seq(2));
     c.expect(ack().seq(1).ack(1));
+}
+
+TEST(Rfc5961Throttle, CoversWhateverMakesAChallenge) {
+    const std::vector<Segment> kinds{rst().seq(2),
+                                     syn().seq(1),
+                                     syn().seq(0x80000000),
+                                     ack().seq(1).ack(2),
+                                     ack().seq(1).ack(0x90000000),
+                                     data("evil").seq(1).ack(2),
+                                     data("evil").seq(1).ack(0x90000000),
+                                     ack().seq(0),
+                                     ack().seq(0x80000000)};
+    for (const Segment& kind : kinds) {
+        SCOPED_TRACE(to_string(kind));
+        Conversation c;
+        c.open_passive();
+        for (int i = 0; i < 1000; ++i) c.inject(kind);
+        const std::size_t answers = c.take_all().size();
+        EXPECT_GE(answers, 1U);
+        EXPECT_LE(answers, 10U);
+        c.expect_no_event();
+        c.expect_state(State::established);
+    }
 }
 
 TEST(Rfc5961Throttle, IsConfigurable) {
