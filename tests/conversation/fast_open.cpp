@@ -1,5 +1,6 @@
 // TCP Fast Open (RFC 7413), as server and as client.
 #include <algorithm>
+#include <numeric>
 
 #include <gtest/gtest.h>
 
@@ -454,7 +455,7 @@ TEST(Rfc7413Client, CookiesOfEveryLegalLengthAreKept) {
     for (std::size_t size = 4; size <= 16; size += 2) {
         Conversation c;
         Cookie cookie(size);
-        for (std::size_t i = 0; i < size; ++i) cookie[i] = static_cast<std::uint8_t>(0xf0 + i);
+        std::iota(cookie.begin(), cookie.end(), std::uint8_t{0xf0});
         learn(c, cookie);
         const Segment first = connect_fast(c, 2001, "x").expect(syn().fast_open(cookie).payload("x"));
         EXPECT_LE(first.options.size(), 40U);

@@ -38,12 +38,13 @@ struct HyStart {
         bool in_round;
     };
 
-    /// Moves the window for an ACK of the initial slow start (RFC 9406 section 4.2). At the end of CSS
-    /// ssthresh becomes the window, and slow start is over.
-    static void acknowledged(State& state, const CongestionWindow& window, const AckSample& ack) noexcept {
+    /// Moves the window for an ACK of the initial slow start (RFC 9406 section 4.2), by `limit` segments at
+    /// most. At the end of CSS ssthresh becomes the window, and slow start is over.
+    static void acknowledged(State& state, const CongestionWindow& window, const AckSample& ack,
+                             std::uint32_t limit = burst_limit) noexcept {
         if (!state.in_round) begin_round(state, ack);
         if (window.used(ack.flight_before)) {
-            const std::uint32_t octets = std::min(ack.acknowledged, burst_limit * window.mss);
+            const std::uint32_t octets = std::min(ack.acknowledged, limit * window.mss);
             window.grow(state.conservative ? octets / css_growth_divisor : octets);
         }
         if (ack.rtt_us != 0) take_sample(state, ack.rtt_us);

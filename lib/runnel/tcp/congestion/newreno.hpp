@@ -1,10 +1,12 @@
-// NewReno congestion control (RFC 5681, RFC 6582, with appropriate byte counting, RFC 3465).
+// NewReno congestion control (RFC 5681, RFC 6582, with appropriate byte counting, RFC 3465), with HyStart++
+// (RFC 9406) in the initial slow start.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 
 #include "runnel/tcp/congestion/ack_sample.hpp"
+#include "runnel/tcp/congestion/hystart.hpp"
 #include "runnel/tcp/congestion/reduction.hpp"
 #include "runnel/tcp/congestion/window.hpp"
 
@@ -13,6 +15,7 @@ namespace runnel::tcp {
 struct NewReno {
     struct State {
         std::uint32_t acked_in_avoidance;  // octets, RFC 3465
+        HyStart::State hystart;
     };
 
     static constexpr bool owns_window = false;
@@ -22,10 +25,15 @@ struct NewReno {
     static std::uint32_t ssthresh_after_loss(State& state, const CongestionWindow& window,
                                              std::uint32_t flight, Instant, Reduction) noexcept {
         state.acked_in_avoidance = 0;
+        state.hystart = {};
         return std::max(flight / 2, 2 * window.mss);
     }
 
     static void acknowledged(State& state, const CongestionWindow& window, const AckSample& ack) noexcept {
+        if (window.initial_slow_start()) {
+            HyStart::acknowledged(state.hystart, window, ack, 1);
+            return;
+        }
         if (!window.used(ack.flight_before)) return;
         if (window.slow_start()) {
             window.grow(std::min(ack.acknowledged, window.mss));
