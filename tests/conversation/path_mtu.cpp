@@ -389,8 +389,8 @@ TEST_P(PathMtu, Rfc4821ThirdTimeOutInARowOfALargeSegmentMakesItSmallerAndTheFour
             if (c.count(Counter::tcp_rto_expirations) >= nth) return s;
         }
     };
-    for (const auto& [nth, size] : std::vector<std::pair<std::uint64_t, std::size_t>>{
-             {1, smss}, {2, smss}, {3, 984}, {4, 512}, {5, 512}}) {
+    for (const auto& [nth, size] :
+         std::vector<std::pair<std::uint64_t, std::size_t>>{{1, smss}, {2, smss}, {3, 984}, {4, 512}}) {
         const Segment s = by_time_out(nth);
         EXPECT_EQ(c.count(Counter::tcp_rto_expirations), nth);
         EXPECT_EQ(*s.sequence, 1U);
@@ -407,8 +407,49 @@ TEST_P(PathMtu, Rfc4821ThirdTimeOutInARowOfALargeSegmentMakesItSmallerAndTheFour
         for (const Segment& s : c.take_all()) EXPECT_LE(s.text->size(), 512U);
     }
     EXPECT_EQ(c.info().unacknowledged, 0U);
-    EXPECT_EQ(c.count(Counter::tcp_rto_expirations), 5U);
+    EXPECT_EQ(c.count(Counter::tcp_rto_expirations), 4U);
     EXPECT_EQ(c.info().mss, 512U);
+    // Ten minutes later the large ones are tried again; if they vanish still, it is found out again.
+    c.elapse(10min);
+    c.send("x");
+    c.expect(Segment{}.seq(1 + 3 * smss).length(1));
+    c.inject(ack().ack(2 + 3 * smss));
+    EXPECT_EQ(c.info().mss, smss);
+}
+
+TEST_P(PathMtu, Rfc4821SegmentsBecomeLargeAgainWhereSmallOnesHadVanishedToo) {
+    Conversation c;
+    open_and_send(c, 3 * smss);
+    while (c.count(Counter::tcp_rto_expirations) < 5) c.expect_within(60s, Segment{});
+    EXPECT_EQ(c.info().mss, 512U);
+    c.take_all();
+    c.inject(ack().ack(513));
+    EXPECT_EQ(c.info().mss, smss);
+    EXPECT_EQ(c.count(Counter::tcp_black_holes), 2U);
+}
+
+TEST_P(PathMtu, Rfc4821WhatARouterHasSaidMeanwhileHoldsWhenSegmentsBecomeLargeAgain) {
+    Conversation c;
+    open_and_send(c, smss);
+    while (c.count(Counter::tcp_rto_expirations) < 4) c.expect_within(60s, Segment{});
+    Flow& other = c.add_flow(peer_port + 1);
+    const tcp::Connection first = c.connection();
+    other.inject(offer());
+    other.expect(syn_ack());
+    other.inject(ack());
+    c.expect_established();
+    c.send(stream(0, smss));
+    other.expect(Segment{}.seq(1).length(smss));
+    const Flow own = c.flow();
+    c.flow().remote = other.remote;
+    c.flow().stack_isn = other.stack_isn;
+    too_big(c, 1, 1200);
+    c.flow() = own;
+    other.inject(ack().ack(1 + smss));
+    while (c.count(Counter::tcp_rto_expirations) < 5) c.step(c.now() + 60s);
+    c.take_all();
+    c.inject(ack().ack(513));
+    EXPECT_EQ(first.info().mss, 1160U);
 }
 
 TEST_P(PathMtu, Rfc4821TimeOutsThatAnAckInterruptsAreNoBlackHole) {

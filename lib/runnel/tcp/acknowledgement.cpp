@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runnel/tcp/loss_timer.hpp"
+#include "runnel/tcp/path_mtu_discovery.hpp"
 
 namespace runnel::tcp {
 
@@ -13,6 +14,8 @@ void Acknowledgement::advance(std::uint32_t slot, Tcb& tcb, const Segment& segme
         data = std::min(segment.ack - tcb.snd_una, cold->queue.size());
         cold->queue.release(data, core_.stash);
         if (cold->urgent_out && cold->snd_up <= segment.ack) cold->urgent_out = false;
+        if (cold->full_mss != 0) [[unlikely]]
+            PathMtuDiscovery::progress(core_, tcb, *cold);
     }
     tcb.recovered = false;
     if (cold != nullptr && tcb.sack)

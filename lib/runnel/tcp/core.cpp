@@ -95,7 +95,7 @@ void Core::detach_idle_cold(Tcb& tcb) noexcept {
     const bool needed = cold.queue.size() > 0 || !cold.board.empty() || !cold.out_of_order.empty() ||
                         cold.fin_held || cold.urgent_in || cold.recovering() ||
                         cold.reported.duplicate_due() || cold.fast_open != FastOpenUse::none ||
-                        keeps_state(algorithm_of(tcb));
+                        cold.full_mss != 0 || keeps_state(algorithm_of(tcb));
     if (needed) return;
     tcb.paced = false;
     colds.free(tcb.cold);

@@ -16,6 +16,7 @@ namespace {
 constexpr std::array<std::uint16_t, 2> safe_mtus{1024, 552};
 // Of one segment, in a row. Two losses of it are no rarity.
 constexpr std::uint8_t suspicious_time_outs = 3;
+constexpr Duration raise_after = 10min;
 
 }  // namespace
 
@@ -87,9 +88,22 @@ void PathMtuDiscovery::timed_out(Tcb& tcb) noexcept {
     const auto* const next = std::find_if(safe_mtus.begin(), safe_mtus.end(), [&](std::uint16_t mtu) {
         return data_in(tcb, mtu) < tcb.mss && data_in(tcb, mtu) < size;
     });
-    if (next == safe_mtus.end()) return;
+    if (next == safe_mtus.end()) {
+        cold->small_vanish_too = cold->full_mss != 0;
+        return;
+    }
+    if (cold->full_mss == 0) cold->full_mss = tcb.mss;
+    cold->shrunk_at = core_.now;
     tcb.mss = data_in(tcb, *next);
     core_.counters.add(Counter::tcp_black_holes);
+}
+
+void PathMtuDiscovery::progress(Core& core, Tcb& tcb, Cold& cold) noexcept {
+    if (!cold.small_vanish_too && core.now - cold.shrunk_at < raise_after) return;
+    const std::uint16_t known = data_in(tcb, core.ip.path_mtu_for(tcb.flow.remote_address, core.now));
+    tcb.mss = std::max(tcb.mss, std::min(cold.full_mss, known));
+    cold.full_mss = 0;
+    cold.small_vanish_too = false;
 }
 
 }  // namespace runnel::tcp

@@ -21,6 +21,12 @@ class PathMtuDiscovery {
     /// learnt of the path meanwhile; from the third one in a row on, than RFC 4821's starting points.
     void timed_out(Tcb& tcb) noexcept;
 
+    /// New data is acknowledged on a connection that had its segments made smaller on suspicion. They become
+    /// large again where small ones had vanished as well, so that it was the path that was cut, or after ten
+    /// minutes (RFC 4821 section 7.7, RFC 8899 section 5.1.1): if the black hole is still there, it is found
+    /// anew.
+    static void progress(Core& core, Tcb& tcb, Cold& cold) noexcept;
+
   private:
     [[nodiscard]] static std::uint16_t data_in(const Tcb& tcb, std::uint16_t mtu) noexcept;
     [[nodiscard]] std::uint32_t first_segment_in_flight(const Tcb& tcb, const Cold& cold) const noexcept;

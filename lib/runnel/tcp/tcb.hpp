@@ -179,6 +179,9 @@ struct alignas(64) Cold {
     // a black hole (RFC 4821): time-outs without progress
     SeqNum stuck_at{};  // SND.UNA at the last time-out
     std::uint8_t stuck_time_outs = 0;
+    bool small_vanish_too = false;  // so the size is not the reason
+    std::uint16_t full_mss = 0;     // before segments were made smaller on suspicion; 0: they were not
+    Instant shrunk_at{};
 
     FastOpenUse fast_open = FastOpenUse::none;
 
