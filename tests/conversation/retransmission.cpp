@@ -257,5 +257,22 @@ TEST(Retransmission, ConnectionRecoversWhenThePeerComesBack) {
     EXPECT_EQ(c.info().unacknowledged, 0U);
 }
 
+TEST(Rfc9293, ApplicationHearsOfR1AndTheConnectionGoesOn) {
+    Conversation c;
+    open_with_rtt(c);
+    c.notes_unanswered = true;
+    c.send("x");
+    c.expect(data("x"));
+    c.expect_within(1s, data("x").seq(1));
+    c.expect_within(2s, data("x").seq(1));
+    c.expect_no_event();
+    c.expect_within(4s, data("x").seq(1));
+    EXPECT_EQ(c.expect_event(Event::Kind::unanswered).number, 3U);  // SHLD-10: three retransmissions
+    c.expect_within(8s, data("x").seq(1));
+    c.expect_no_event();  // once for a segment
+    c.inject(ack().ack(2));
+    c.expect_state(tcp::State::established);
+}
+
 }  // namespace
 }  // namespace runnel::test

@@ -326,5 +326,59 @@ TEST(ZeroWindow, OpeningSendsWhatWaited) {
     c.expect(data(stream(1460, 540)).seq(1461));
 }
 
+// sockstress: connections that are opened, asked for data, and never take it.
+TEST(ClosedWindows, AreGivenUpWhereTheyKeepOthersFromConnecting) {
+    StackConfig config = small_stack();
+    config.tcp.connections = 8;
+    Conversation c{config};
+    c.listen();
+    const auto open = [&](std::uint16_t port) -> Flow& {
+        Flow& flow = c.add_flow(port);
+        flow.inject(syn().mss(1460));
+        flow.expect(syn_ack());
+        flow.window = 0;
+        flow.inject(ack());
+        return flow;
+    };
+    for (std::uint16_t port = 1000; port < 1008; ++port) {
+        open(port);
+        c.send("never taken");
+    }
+    c.elapse(5s);  // so far nobody can say that they will not be taken
+    c.take_all();
+    Flow& early = open(2000);
+    EXPECT_FALSE(early.has_sent_anything());
+    EXPECT_EQ(c.count(Counter::tcp_closed_windows_given_up), 0U);
+    c.elapse(40s);
+    c.take_all();
+    early.window = 65535;
+    early.inject(ack());  // finds no room, and makes some
+    EXPECT_EQ(c.count(Counter::tcp_closed_windows_given_up), 1U);
+    early.inject(ack());
+    c.events.clear();
+    early.inject(data("hello"));
+    c.expect_data("hello");
+    std::size_t resets = 0;
+    for (const Segment& s : c.take_all()) resets += s.has(flag::rst) ? 1 : 0;
+    EXPECT_EQ(resets, 1U);
+}
+
+TEST(ClosedWindows, AreKeptForEverWhereThereIsRoom) {
+    Conversation c;
+    c.open_passive();
+    c.flow().window = 0;
+    c.inject(ack());
+    c.send("x");
+    for (int i = 0; i < 60; ++i) {
+        c.elapse(60s);
+        for (const Segment& s : c.take_all()) {
+            EXPECT_EQ(s.text->size(), 1U);
+            c.inject(ack().ack(1));
+        }
+    }
+    c.expect_state(tcp::State::established);
+    EXPECT_EQ(c.count(Counter::tcp_closed_windows_given_up), 0U);
+}
+
 }  // namespace
 }  // namespace runnel::test

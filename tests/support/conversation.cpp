@@ -65,6 +65,8 @@ std::string to_string(const Event& event) {
             return fmt::format("urgent {}", event.number);
         case Event::Kind::soft_error:
             return fmt::format("soft_error {}/{}", event.number / 256, event.number % 256);
+        case Event::Kind::unanswered:
+            return fmt::format("unanswered({})", event.number);
         case Event::Kind::closed:
             return fmt::format("closed({})", tcp::to_string(event.reason));
     }
@@ -514,6 +516,12 @@ void Conversation::urgent(tcp::Connection connection, std::uint32_t octets) noex
 
 void Conversation::soft_error(tcp::Connection connection, std::uint8_t type, std::uint8_t code) noexcept {
     note({.kind = Event::Kind::soft_error, .connection = connection, .number = type * 256U + code});
+}
+
+void Conversation::unanswered(tcp::Connection connection, std::uint32_t retransmissions) noexcept {
+    // Nearly every test of time-outs passes R1: only those that ask for it hear of it.
+    if (notes_unanswered)
+        note({.kind = Event::Kind::unanswered, .connection = connection, .number = retransmissions});
 }
 
 void Conversation::closed(tcp::Connection connection, tcp::CloseReason reason) noexcept {

@@ -38,12 +38,21 @@ inline constexpr Duration timer_tolerance = 2 * Duration{1 << 17};
 
 /// What the application heard.
 struct Event {
-    enum class Kind : std::uint8_t { established, data, writable, peer_closed, urgent, soft_error, closed };
+    enum class Kind : std::uint8_t {
+        established,
+        data,
+        writable,
+        peer_closed,
+        urgent,
+        soft_error,
+        unanswered,
+        closed
+    };
     Kind kind{};
     Duration time{};  ///< since the conversation began
     tcp::Connection connection{};
     std::string data;
-    std::uint32_t number = 0;  ///< urgent: octets; soft error: type * 256 + code
+    std::uint32_t number = 0;  ///< urgent: octets; soft error: type * 256 + code; unanswered: retransmissions
     tcp::CloseReason reason{};
 };
 [[nodiscard]] std::string to_string(const Event& event);
@@ -106,6 +115,8 @@ class Conversation : private tcp::Handler {
     void close();
     void abort();
     void consume(std::size_t octets);
+    /// Notes that R1 was reached; off by default.
+    bool notes_unanswered = false;
     /// Consumes data as it comes; on by default.
     bool auto_consume = true;
     [[nodiscard]] tcp::ConnectionInfo info() const { return connection_.info(); }
@@ -198,6 +209,7 @@ class Conversation : private tcp::Handler {
     void peer_closed(tcp::Connection connection) noexcept override;
     void urgent(tcp::Connection connection, std::uint32_t octets) noexcept override;
     void soft_error(tcp::Connection connection, std::uint8_t type, std::uint8_t code) noexcept override;
+    void unanswered(tcp::Connection connection, std::uint32_t retransmissions) noexcept override;
     void closed(tcp::Connection connection, tcp::CloseReason reason) noexcept override;
     void note(Event event);
 

@@ -55,6 +55,7 @@ constexpr Row<Counter> counter_rows[] = {
     {Counter::tcp_bad_sack_blocks, {"tcp_bad_sack_blocks", "SACK blocks that report what was never sent, or make no sense: ignored."}},
     {Counter::tcp_sack_reneged, {"tcp_sack_reneged", "Time-outs at which a peer had dropped data that it had reported by SACK (RFC 2018)."}},
     {Counter::tcp_zero_window_probes, {"tcp_zero_window_probes", "Probes sent into a window that the peer had closed."}},
+    {Counter::tcp_closed_windows_given_up, {"tcp_closed_windows_given_up", "Connections given up to make room because their peer had kept its window closed for long."}},
     {Counter::tcp_keep_alives, {"tcp_keep_alives", "Keep-alive probes sent on idle connections."}},
     {Counter::tcp_congestion_marks_in, {"tcp_congestion_marks_in", "Segments with data received that a router had marked (CE, RFC 3168)."}},
     {Counter::tcp_congestion_echoes_in, {"tcp_congestion_echoes_in", "Round trips in which a peer echoed congestion marks, and the window was reduced (RFC 3168)."}},

@@ -52,6 +52,7 @@ enum class Counter : std::uint8_t {
     tcp_bad_sack_blocks,
     tcp_sack_reneged,
     tcp_zero_window_probes,
+    tcp_closed_windows_given_up,
     tcp_keep_alives,
     tcp_congestion_marks_in,
     tcp_congestion_echoes_in,

@@ -81,6 +81,13 @@ void Arp::input(std::span<const std::byte> packet, const Interface& interface, I
     answer(*arp, interface);
 }
 
+void Arp::doubt(const Interface& interface, Ipv4Address next_hop, Instant now) noexcept {
+    Neighbour* const neighbour = table_.find(interface.index, next_hop);
+    if (neighbour == nullptr || neighbour->state != NeighbourState::reachable) return;
+    forget_answers();
+    table_.change(*neighbour, NeighbourState::stale, now + lifetime_);
+}
+
 const MacAddress* Arp::link_address(const Interface& interface, Ipv4Address next_hop, Ipv4Address asker,
                                     Instant now) noexcept {
     Neighbour* neighbour = table_.find(interface.index, next_hop);

@@ -29,6 +29,9 @@ class Arp {
     /// use of a stale neighbour sends it a request.
     [[nodiscard]] const MacAddress* link_address(const Interface& interface, Ipv4Address next_hop,
                                                  Ipv4Address asker, Instant now) noexcept;
+    /// A transport finds that nothing comes back (RFC 1122 section 3.3.1.4): the next use of what was told of
+    /// this neighbour asks it again.
+    void doubt(const Interface& interface, Ipv4Address next_hop, Instant now) noexcept;
     /// Keeps a packet, complete but for its link header, while its neighbour is being resolved. Takes the
     /// mbuf; false where it was dropped, which is counted. Of too many for a neighbour the oldest are dropped
     /// (RFC 1122 section 2.3.2.2: the latest is kept).

@@ -248,6 +248,10 @@ std::uint16_t InternetLayer::lower_path_mtu(const IcmpError& error, Instant now)
     return parts_->path_mtu.lower(error.destination, interface_mtu, mtu, now);
 }
 
+void InternetLayer::doubt(Ipv4Address destination, Instant now) noexcept {
+    parts_->output.doubt(destination, now);
+}
+
 void InternetLayer::announce(Instant now) noexcept {
     parts_->arp.announce(now);
 }

@@ -101,6 +101,10 @@ class InternetLayer {
     /// lowers the path MTU (RFC 1191). It is never raised by a message. Returns what holds from now on.
     std::uint16_t lower_path_mtu(const IcmpError& error, Instant now) noexcept;
 
+    /// A transport has heard nothing from `destination` for several retransmissions (RFC 9293 section 3.8.3,
+    /// R1): the neighbour on the way there is asked again before it is used.
+    void doubt(Ipv4Address destination, Instant now) noexcept;
+
     /// Announces our addresses (gratuitous ARP, RFC 5227 section 3).
     void announce(Instant now) noexcept;
 

@@ -148,6 +148,11 @@ bool IpOutput::send_by_route(rte_mbuf* packet, const Output& how, Instant now) n
     return link_.send(packet, interface.index, path.header);
 }
 
+void IpOutput::doubt(Ipv4Address destination, Instant now) noexcept {
+    if (const auto route = route_to(destination))
+        arp_.doubt(interfaces_[route->interface], route->next_hop(destination), now);
+}
+
 // RFC 7739 section 5: ids that nobody can foretell.
 std::uint16_t IpOutput::next_id() noexcept {
     return static_cast<std::uint16_t>(siphash_1_3(key_, ids_made_++, 0x6970'6964));

@@ -48,6 +48,9 @@ class IpOutput {
         return route ? interfaces_[route->interface].mtu : std::uint16_t{0};
     }
 
+    /// As `InternetLayer::doubt`.
+    void doubt(Ipv4Address destination, Instant now) noexcept;
+
   private:
     // What the last packet to some destination found out, for the next one. Valid while the epoch is that of
     // ARP.

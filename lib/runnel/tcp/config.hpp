@@ -64,7 +64,9 @@ struct Config {
     Duration min_rto = 200ms;  ///< least margin of the RTO above the smoothed round trip. RFC 6298
                                ///< section 2.4 says 1 s SHOULD be the least RTO; hosts do this today
     Duration max_rto = 120s;   ///< RFC 6298 section 2.5
-    Duration r2 = 924s;        ///< unacknowledged data ends the connection (RFC 9293 SHLD-11: at least 100 s)
+    std::uint8_t r1 = 3;  ///< retransmissions of one segment after which the neighbour and the application
+                          ///< are told (RFC 9293 SHLD-10: at least 3)
+    Duration r2 = 924s;  ///< unacknowledged data ends the connection (RFC 9293 SHLD-11: at least 100 s)
     Duration delayed_ack = 40ms;   ///< RFC 9293 MUST-40: below 500 ms
     std::uint8_t quick_acks = 15;  ///< segments at the start of a connection whose ACK is not delayed, while
                                    ///< the peer is in slow start; at most 15

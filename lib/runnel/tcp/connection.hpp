@@ -53,11 +53,12 @@ enum class Error : std::uint8_t {
 
 /// How a connection ended.
 enum class CloseReason : std::uint8_t {
-    orderly,      ///< both directions closed with FIN; what follows is TIME-WAIT or nothing
-    reset,        ///< the peer sent an RST (ECONNRESET)
-    refused,      ///< the peer, or ICMP, refused our SYN (ECONNREFUSED)
-    timed_out,    ///< no answer for R2 (ETIMEDOUT)
-    aborted,      ///< this side called `abort()`
+    orderly,    ///< both directions closed with FIN; what follows is TIME-WAIT or nothing
+    reset,      ///< the peer sent an RST (ECONNRESET)
+    refused,    ///< the peer, or ICMP, refused our SYN (ECONNREFUSED)
+    timed_out,  ///< no answer for R2 (ETIMEDOUT)
+    aborted,    ///< this side called `abort()`, or gave the connection up to make room: its peer had kept its
+                ///< window closed for long
     unreachable,  ///< nobody could be asked: ICMP told so while the connection was opening (EHOSTUNREACH)
 };
 [[nodiscard]] std::string_view to_string(CloseReason reason) noexcept;
@@ -175,6 +176,9 @@ class Handler {
     virtual void urgent(Connection, std::uint32_t /*octets*/) noexcept {}
     /// A soft error told by ICMP (type, code); the connection lives (RFC 9293 MUST-47).
     virtual void soft_error(Connection, std::uint8_t /*icmp_type*/, std::uint8_t /*icmp_code*/) noexcept {}
+    /// One segment has been sent again `retransmissions` times (R1), and the peer still does not answer; the
+    /// connection goes on trying until R2 (RFC 9293 section 3.8.3, SHLD-9).
+    virtual void unanswered(Connection, std::uint32_t /*retransmissions*/) noexcept {}
     /// The connection is over; the handle is valid until this call returns. Comes once for each connection
     /// that was established, or asked for with `connect`.
     virtual void closed(Connection, CloseReason) noexcept {}

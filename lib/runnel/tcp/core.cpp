@@ -81,6 +81,7 @@ Cold* Core::attach_cold(Tcb& tcb) noexcept {
     tcb.cold = colds.allocate();
     if (tcb.cold == no_slot) [[unlikely]] {
         counters.drop(DropReason::tcp_cold_blocks_full);
+        make_room();
         return nullptr;
     }
     Cold& cold = colds[tcb.cold];
@@ -185,7 +186,10 @@ void Core::compact_pending() noexcept {
 
 std::uint32_t Core::new_tcb(const Flow& flow, std::uint32_t hash) noexcept {
     const std::uint32_t slot = tcbs.allocate();
-    if (slot == no_slot) return no_slot;
+    if (slot == no_slot) [[unlikely]] {
+        make_room();
+        return no_slot;
+    }
     Tcb& tcb = tcbs[slot];
     const std::uint32_t generation = tcb.generation;
     tcb = Tcb{};
@@ -213,6 +217,23 @@ void Core::release(std::uint32_t slot) noexcept {
     tcb.output_pending = false;
     tcb.state = State::closed;
     tcbs.free(slot);
+}
+
+void Core::make_room() noexcept {
+    constexpr std::uint32_t looked_at = 64;
+    constexpr std::uint8_t probes = 6;  // some 12 s at the least
+    for (std::uint32_t i = 0; i < looked_at; ++i) {
+        room_cursor_ = room_cursor_ + 1 < tcbs.capacity() ? room_cursor_ + 1 : 0;
+        if (!tcbs.live(room_cursor_)) continue;
+        Tcb& tcb = tcbs[room_cursor_];
+        if (tcb.snd_wnd != 0 || tcb.backoff < probes || !tcb.handshake_done() || tcb.aborting ||
+            (tcb.timer_kind != TimerKind::persist && tcb.timer_kind != TimerKind::retransmission))
+            continue;
+        counters.add(Counter::tcp_closed_windows_given_up);
+        tcb.aborting = true;
+        want_output(room_cursor_, tcb);
+        return;
+    }
 }
 
 void Core::end(std::uint32_t slot, CloseReason reason) noexcept {

@@ -187,6 +187,9 @@ struct Core {
     // -- the end of connections
     /// A TCB for a new connection, zeroed but for its generation; no_slot where the table is full.
     [[nodiscard]] std::uint32_t new_tcb(const Flow& flow, std::uint32_t hash) noexcept;
+    /// Memory has run short: looks at some connections, and gives up the first whose peer has kept its window
+    /// closed over many probes (CERT-FI "sockstress", CVE-2008-4609). It is reset with the next transmission.
+    void make_room() noexcept;
     /// Ends a connection: tells the handler, forgets the four-tuple, frees all it held.
     void end(std::uint32_t slot, CloseReason reason) noexcept;
     /// Ends a connection for its handler and keeps its four-tuple in TIME-WAIT.
@@ -203,6 +206,7 @@ struct Core {
 
     std::vector<std::uint32_t> pending_;  // slots; stale where the TCB no longer says `output_pending`
     std::size_t pending_head_ = 0;
+    std::uint32_t room_cursor_ = 0;  // where `make_room` looks next
 };
 
 }  // namespace runnel::tcp

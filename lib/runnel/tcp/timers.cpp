@@ -133,6 +133,11 @@ bool Timers::retransmission_expired(std::uint32_t slot, Tcb& tcb) noexcept {
         core_.end(slot, CloseReason::timed_out);
         return false;
     }
+    if (tcb.backoff + 1 == core_.config.r1) {
+        core_.ip.doubt(tcb.flow.remote_address, core_.now);
+        core_.handler_of(tcb).unanswered(core_.handle(slot), core_.config.r1);
+        if (tcb.aborting) return true;
+    }
     path_mtu_.timed_out(tcb);
     acknowledgement_.time_out(slot, tcb);
     restart_retransmission_timer(slot, tcb);
