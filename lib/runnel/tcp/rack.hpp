@@ -40,6 +40,10 @@ class Rack {
         rtt_us_ = rtt;
     }
 
+    /// Nothing is in flight: what was delivered says nothing of what is sent from now on. The clock comes
+    /// round while a connection is idle.
+    void restarted() noexcept { known_ = false; }
+
     /// Whether the range was overtaken by what had been delivered before (step 3).
     [[nodiscard]] bool reordered(const SentRange& range) const noexcept {
         return forward_known_ && !range.retransmitted && range.end <= forward_;
@@ -52,7 +56,7 @@ class Rack {
 
     /// A D-SACK has come: the window was too small (step 4). Once a round.
     void duplicate_reported(SeqNum snd_una, SeqNum snd_nxt) noexcept {
-        if (round_runs_ && snd_una < round_end_) return;
+        if (round_runs_ && snd_una < round_end_ && round_end_ <= snd_nxt) return;
         round_runs_ = true;
         round_end_ = snd_nxt;
         persist_ = 16;

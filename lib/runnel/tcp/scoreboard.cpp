@@ -52,11 +52,12 @@ void Scoreboard::sent(SentRanges& all, SeqNum first, SeqNum end, const SendStamp
     const std::uint32_t slot = count_ < max_ranges ? all.allocate(count_) : no_slot;
     if (slot == no_slot) [[unlikely]] {
         // No range is to be had, so the last one covers these too, as if all of it had been sent just now:
-        // then it counts as lost late, never early.
+        // then it counts as lost late, never early. Its round trip cannot be measured any more.
         SentRange& last = all[tail_];
         set_state(all, tail_, SentState::in_flight);
         last.end = end;
         last.stamp = stamp;
+        last.retransmitted = true;
         return;
     }
     all[slot] = {.first = first,
@@ -148,8 +149,8 @@ std::uint32_t Scoreboard::first_lost(const SentRanges& all) noexcept {
 
 void Scoreboard::sent_again(SentRanges& all, std::uint32_t slot, SeqNum end,
                             const SendStamp& stamp) noexcept {
-    // Where it cannot be split all of it counts as sent: what was not is found lost once more.
-    if (end < all[slot].end) (void)split(all, slot, end);
+    // Where it cannot be split all of it counts as sent, until an ACK shows what is missing.
+    all[slot].rest_missing = end < all[slot].end && !split(all, slot, end);
     set_state(all, slot, SentState::in_flight);
     all[slot].retransmitted = true;
     all[slot].stamp = stamp;
@@ -159,6 +160,7 @@ void Scoreboard::mark_none_lost(SentRanges& all, std::uint32_t now_us) noexcept 
     for (std::uint32_t slot = first_lost(all); slot != no_slot; slot = first_lost(all)) {
         set_state(all, slot, SentState::in_flight);
         all[slot].retransmitted = true;  // its round trip cannot be measured any more
+        all[slot].rest_missing = false;
         all[slot].stamp.sent_us = now_us;
     }
 }

@@ -30,6 +30,7 @@ struct SentRange {
     SendStamp stamp;               // of the last transmission
     State state;
     bool retransmitted;
+    bool rest_missing = false;  // only its first octets were sent again, for want of a range for the rest
 
     [[nodiscard]] std::uint32_t length() const noexcept { return end - first; }
 };
@@ -91,9 +92,10 @@ class Scoreboard {
               std::uint32_t same_time_us) noexcept;
 
     /// All before `una` is acknowledged. Calls `leaves(const SentRange&)` for each range, or part of one,
-    /// that goes.
+    /// that goes. What is left of a range of which only the first octets were sent again counts as lost.
     template <class Leaves>
     void acknowledge(SentRanges& all, SeqNum una, Leaves&& leaves) noexcept {
+        if (head_ == no_slot || all[head_].first >= una) return;
         while (head_ != no_slot && all[head_].first < una) {
             SentRange& range = all[head_];
             if (range.end > una) {
@@ -102,12 +104,15 @@ class Scoreboard {
                 count_out(part);
                 range.first = una;
                 leaves(part);
-                return;
+                break;
             }
             const SentRange gone = range;
             remove_head(all);
             leaves(gone);
         }
+        if (head_ != no_slot && all[head_].rest_missing && all[head_].state == SentRange::State::in_flight)
+            [[unlikely]]
+            mark_lost(all, head_);
     }
 
     /// The peer has the octets from `left` up to `right`. Calls `news(const SentRange&)` for each range that
