@@ -143,7 +143,7 @@ void Acknowledgement::duplicate(std::uint32_t slot, Tcb& tcb, Cold& of) noexcept
     }
     // The third. `recover` guards against a second reduction for the losses of one window (RFC 6582
     // section 3.2 step 1).
-    if (cold->duplicate_acks > 3 || tcb.snd_una <= cold->recover) return;
+    if (cold->duplicate_acks > 3 || (tcb.snd_una <= cold->recover && cold->recover <= tcb.snd_nxt)) return;
     // RFC 5681 equation 4: what limited transmit sent does not count.
     const std::uint32_t flight =
         tcb.in_flight() - std::min<std::uint32_t>(tcb.in_flight(), cold->limited_transmitted);
@@ -187,7 +187,8 @@ void Acknowledgement::update_window(std::uint32_t slot, Tcb& tcb, const Segment&
 void Acknowledgement::congestion_echoed(std::uint32_t slot, Tcb& tcb, const Segment& segment) noexcept {
     Cold* const cold = core_.cold_of(tcb);
     if (cold == nullptr || cold->recovering()) return;  // nothing is in flight, or a loss has been answered
-    if (cold->mark_answered && segment.ack <= cold->marked_until) return;
+    // Not behind what is in flight: long after, the numbers have come round.
+    if (cold->mark_answered && segment.ack <= cold->marked_until && cold->marked_until <= tcb.snd_nxt) return;
     core_.counters.add(Counter::tcp_congestion_echoes_in);
     cold->mark_answered = true;
     cold->marked_until = tcb.snd_nxt;

@@ -86,6 +86,7 @@ Cold* Core::attach_cold(Tcb& tcb) noexcept {
     }
     Cold& cold = colds[tcb.cold];
     cold = Cold{};
+    cold.rto_at = tcb.deadline;  // of a FIN that is on its way
     cold.recover = tcb.recovered ? tcb.snd_una : tcb.snd_una - 1;
     return &cold;
 }

@@ -37,10 +37,11 @@ void Recovery::deliver(Tcb& tcb, Cold& cold, const SentRange& range, const Segme
 
 // Whether the first block reports a duplicate (RFC 2883 section 4): it lies below the ACK, or within the
 // second.
-bool Recovery::take_duplicate(Tcb& tcb, Cold& cold, const wire::TcpOptions& options, News& news) noexcept {
+bool Recovery::take_duplicate(Tcb& tcb, Cold& cold, SeqNum ack, const wire::TcpOptions& options,
+                              News& news) noexcept {
     const wire::SackBlock first = options.sack[0];
     if (first.left >= first.right) return false;
-    const bool below = first.right <= tcb.snd_una;
+    const bool below = first.right <= ack;  // its own: it may have been overtaken
     const bool within =
         options.sack_count > 1 && options.sack[1].left <= first.left && first.right <= options.sack[1].right;
     if (!below && !within) return false;
@@ -56,7 +57,8 @@ bool Recovery::take_duplicate(Tcb& tcb, Cold& cold, const wire::TcpOptions& opti
 
 void Recovery::take_blocks(Tcb& tcb, Cold& cold, const Segment& segment, News& news) noexcept {
     const wire::TcpOptions options = segment.options();
-    const std::size_t start = take_duplicate(tcb, cold, options, news) ? 1 : 0;
+    const std::size_t start = take_duplicate(tcb, cold, segment.ack, options, news) ? 1 : 0;
+    SeqNum highest = tcb.snd_una;  // blocks of one ACK have not overtaken one another
     for (std::size_t i = start; i < options.sack_count; ++i) {
         const wire::SackBlock block = options.sack[i];
         if (block.left >= block.right || block.right > tcb.snd_nxt || block.right <= tcb.snd_una ||
@@ -69,8 +71,9 @@ void Recovery::take_blocks(Tcb& tcb, Cold& cold, const Segment& segment, News& n
             news.fresh_sacks = true;
             deliver(tcb, cold, range, segment, news);
         });
-        cold.rack.forward(block.right);
+        highest = max(highest, block.right);
     }
+    cold.rack.forward(highest);
 }
 
 // The round trip by the newest octet that was sent once (Karn: RFC 6298 section 3), else by the timestamp
@@ -255,7 +258,8 @@ void Recovery::reordering_expired(std::uint32_t slot, Tcb& tcb, Cold& cold) noex
 // TLP
 
 void Recovery::probe_expired(std::uint32_t slot, Tcb& tcb, Cold& cold) noexcept {
-    if (!transmission_.send_loss_probe(tcb, cold)) cold.probe.active = true;  // then the time-out comes next
+    if (!transmission_.send_loss_probe(tcb, cold))
+        cold.probe = {.end = tcb.snd_nxt, .active = true};  // then the time-out comes next
     restart_rto(core_, tcb, cold);
     arm_loss_timer(core_, slot, tcb, cold);
 }

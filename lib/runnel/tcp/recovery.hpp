@@ -43,7 +43,8 @@ class Recovery {
     };
     void deliver(Tcb& tcb, Cold& cold, const SentRange& range, const Segment& segment, News& news) noexcept;
     void take_blocks(Tcb& tcb, Cold& cold, const Segment& segment, News& news) noexcept;
-    bool take_duplicate(Tcb& tcb, Cold& cold, const wire::TcpOptions& options, News& news) noexcept;
+    bool take_duplicate(Tcb& tcb, Cold& cold, SeqNum ack, const wire::TcpOptions& options,
+                        News& news) noexcept;
     void measure(Tcb& tcb, Cold& cold, const Segment& segment, const News& news) noexcept;
     [[nodiscard]] bool was_spurious(const Tcb& tcb, const Cold& cold, const Segment& segment,
                                     const News& news) const noexcept;

@@ -116,6 +116,7 @@ void Transmission::note_sent(Tcb& tcb, Cold& cold, SeqNum first, std::uint32_t l
         core_.with_control(tcb, cold, [&](auto control, auto& state) noexcept {
             control.restarted(state, core_.window_of(tcb), core_.now);
         });
+    if (cold.board.empty()) cold.rack.restarted();
     cold.board.sent(core_.ranges, first, first + length, cold.rate.stamp(core_.us, flight), same_time);
     if (cold.fast_recovery) cold.prr.sent(length);
     tcb.snd_nxt = max(tcb.snd_nxt, first + length);
@@ -363,6 +364,8 @@ bool Transmission::send_window_probe(std::uint32_t slot, Tcb& tcb) noexcept {
     core_.counters.add(Counter::tcp_zero_window_probes);
     if (tcb.snd_nxt == tcb.snd_una && tcb.sack)
         note_sent(tcb, *cold, tcb.snd_una, 1, 0);
+    else if (!cold->board.empty())
+        note_sent_again(tcb, *cold, cold->board.head(), tcb.snd_una + 1, cold->pipe(tcb));
     else
         tcb.snd_nxt = max(tcb.snd_nxt, tcb.snd_una + 1);
     core_.schedule(slot, tcb);
