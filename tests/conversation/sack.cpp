@@ -168,5 +168,18 @@ TEST(Rfc2883, DuplicateOutOfOrderComesBeforeTheBlockThatHoldsIt) {
     c.expect(ack().ack(1).sack({{701, 801}, {201, 501}}));
 }
 
+TEST(Rfc2018, WhatCameFromBeyondTheFinIsNeitherReportedNorKept) {
+    Conversation c;
+    c.open_passive(syn().mss(1460).sack_permitted());
+    c.inject(data("beyond").seq(10));
+    c.expect(ack().ack(1).sack({{10, 16}}));
+    c.inject(data("far beyond").seq(100));
+    c.expect(ack().ack(1).sack({{100, 110}, {10, 16}}));
+    c.inject(fin().seq(1));
+    c.expect_peer_closed();
+    c.expect(ack().ack(2).sack({}));
+    EXPECT_EQ(c.dropped(DropReason::tcp_data_after_close), 1U);
+}
+
 }  // namespace
 }  // namespace runnel::test

@@ -2,10 +2,11 @@
 //
 // The input: one octet, whose low seven bits are s: after each frame s^2 milliseconds pass, and whose top bit
 // answers each SYN with a cookie; then frames, each after two octets of
-// big-endian length. Sequence numbers count from 0 on both sides, as in a script of a test: those of the
-// stack are added here, and a Fast Open cookie of eight zeroes is made the last one that it gave. Checksums
-// are made right, so that what lies behind them is reached; where the length has its top bit set, the frame
-// comes as it is, and where the bit below is set a connection is opened after it.
+// big-endian length. Sequence numbers, the edges of SACK blocks too, count from 0 on both sides, as in a
+// script of a test: those of the stack are added here, and a Fast Open cookie of eight zeroes is made the
+// last one that it gave. Checksums are made right, so that what lies behind them is reached; where the length
+// has its top bit set, the frame comes as it is, and where the bit below is set a connection is opened after
+// it.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -70,6 +71,7 @@ StackConfig configuration(bool cookies) {
     config.tcp.connections = 16;
     config.tcp.half_open = 16;
     config.tcp.time_wait = 16;
+    config.tcp.sent_ranges = 8;  // soon used up
     config.tcp.receive_buffer = config.tcp.send_buffer = config.tcp.out_of_order_limit = 16 * 1024;
     config.transmit_queue = 256;
     config.mbuf_stash = 128;
@@ -139,8 +141,10 @@ class Run {
         if (const auto tcp = wire::TcpView::parse(segment); tcp && ip.protocol() == wire::IpProtocol::tcp) {
             const auto isn = isns_.find(ports_of(tcp->destination_port(), tcp->source_port()));
             wire::store_be32(segment, 4, tcp->sequence().value() + peer_isn);
-            if (isn != isns_.end())
+            if (isn != isns_.end()) {
                 wire::store_be32(segment, 8, tcp->acknowledgement().value() + isn->second);
+                add_to_sack_blocks(segment.first(tcp->header_size()), isn->second);
+            }
             write_cookie(segment.subspan(wire::tcp_header_size, tcp->options().size()));
             wire::store_be16(segment, wire::tcp_checksum_offset, 0);
             wire::store_be16(segment, wire::tcp_checksum_offset, wire::checksum_finish(sum_of(ip)));
@@ -154,6 +158,23 @@ class Run {
         static constexpr std::array<std::byte, 10> blank{std::byte{34}, std::byte{10}};
         const auto found = std::search(options.begin(), options.end(), blank.begin(), blank.end());
         if (found != options.end()) std::copy_n(cookie_.octets.begin(), 8, found + 2);
+    }
+
+    static void add_to_sack_blocks(std::span<std::byte> header, std::uint32_t isn) {
+        constexpr std::byte end{0}, nop{1}, sack{5};
+        for (std::size_t at = wire::tcp_header_size; at < header.size() && header[at] != end;) {
+            if (header[at] == nop) {
+                ++at;
+                continue;
+            }
+            if (at + 1 >= header.size()) return;
+            const auto length = std::to_integer<std::size_t>(header[at + 1]);
+            if (length < 2 || at + length > header.size()) return;
+            if (header[at] == sack)
+                for (std::size_t edge = at + 2; edge + 4 <= at + length; edge += 4)
+                    wire::store_be32(header, edge, wire::load_be32(header, edge) + isn);
+            at += length;
+        }
     }
 
     static std::uint32_t sum_of(const wire::Ipv4View& ip) {

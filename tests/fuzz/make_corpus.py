@@ -18,9 +18,9 @@ def checksum(data):
     return ~total & 0xFFFF
 
 
-def ipv4(protocol, payload, options=b"", offset=0x4000, source="0a000001", destination="0a000002"):
+def ipv4(protocol, payload, options=b"", offset=0x4000, source="0a000001", destination="0a000002", tos=0):
     size = 20 + len(options)
-    header = struct.pack(">BBHHHBBH", 0x40 | size // 4, 0, size + len(payload), 1, offset, 64, protocol, 0)
+    header = struct.pack(">BBHHHBBH", 0x40 | size // 4, tos, size + len(payload), 1, offset, 64, protocol, 0)
     header += octets(source + destination) + options
     return header[:10] + struct.pack(">H", checksum(header)) + header[12:] + payload
 
@@ -112,8 +112,18 @@ def opening(*script_frames):
     return b"".join(struct.pack(">H", 0x4000 | len(each)) + each for each in script_frames)
 
 
-def to_stack(*script_segments):
-    return [ethernet("0800", ipv4(6, each)) for each in script_segments]
+def to_stack(*script_segments, tos=0):
+    return [ethernet("0800", ipv4(6, each, tos=tos)) for each in script_segments]
+
+
+def sack(*edges):
+    """A SACK option; edges count from 0, as sequence numbers do."""
+    return "0101 05" + f"{2 + 4 * len(edges):02x}" + "".join(f"{each:08x}" for each in edges)
+
+
+def asked(count, options, first=1):
+    """Segments of 100 octets, which the stack echoes."""
+    return [tcp(ACK | PSH, options, b"x" * 100, seq=first + 100 * i, ack=1) for i in range(count)]
 
 
 # Sequence numbers count from 0 there: fuzz_stack adds those of the stack.
@@ -174,6 +184,64 @@ stack = {
             tcp(SYN | ACK, "020405b4 01012206 01020304", seq=0, ack=2, source=80, destination=40003),
             tcp(SYN | ACK, "020405b4", seq=0, ack=4, source=80, destination=40004),
         )
+    ),
+    # The stack has sent a greeting of 2 octets, and echoes what came: octets 3 to 1002.
+    "sack_recovery": script(
+        4,
+        *to_stack(
+            tcp(SYN, "020405b4 0402", seq=0),
+            tcp(ACK, seq=1, ack=1),
+            *asked(10, ""),
+            tcp(ACK, sack(103, 203), seq=1001, ack=1),
+            tcp(ACK, sack(303, 403, 103, 203), seq=1001, ack=1),
+            tcp(ACK, sack(503, 603, 303, 403, 103, 203), seq=1001, ack=1),
+            tcp(ACK, sack(150, 160, 503, 603), seq=1001, ack=3),
+            tcp(ACK, sack(103, 1003), seq=1001, ack=3),
+            tcp(ACK, sack(3, 103), seq=1001, ack=1003),
+            *asked(2, "", first=1001),
+            tcp(ACK, seq=1201, ack=1203),
+        ),
+    ),
+    "sack_reneged_with_timestamps": script(
+        30,
+        *to_stack(
+            tcp(SYN, SYN_OPTIONS, seq=0),
+            tcp(ACK, TIMESTAMPS, seq=1, ack=1),
+            *asked(6, TIMESTAMPS),
+            tcp(ACK, TIMESTAMPS + sack(3, 603), seq=601, ack=1),
+            tcp(ACK, TIMESTAMPS, seq=601, ack=3),
+            tcp(ACK, TIMESTAMPS, seq=601, ack=103),
+            tcp(ACK, TIMESTAMPS + sack(203, 204, 206, 207, 209, 210), seq=601, ack=103),
+            tcp(ACK, TIMESTAMPS + sack(212, 213, 215, 216, 218, 219), seq=601, ack=103),
+            tcp(ACK, TIMESTAMPS + sack(603, 203, 5, 5, 0x80000000, 0x80000009), seq=601, ack=103),
+            tcp(FIN | ACK, TIMESTAMPS, seq=601, ack=603),
+        ),
+    ),
+    "sack_over_a_closed_window": script(
+        40,
+        *to_stack(
+            tcp(SYN, "020405b4 0402", seq=0),
+            tcp(ACK, seq=1, ack=1),
+            *asked(4, ""),
+            tcp(ACK, sack(203, 303), seq=401, ack=1, window=0),
+            tcp(ACK, seq=401, ack=403, window=0),
+            *asked(1, "", first=401),
+            tcp(ACK, seq=501, ack=403, window=0),
+            tcp(ACK, sack(403, 404), seq=501, ack=403, window=0),
+            tcp(ACK, seq=501, ack=404),
+        ),
+    ),
+    "marks": script(
+        4,
+        *to_stack(tcp(SYN | ECE | CWR, "020405b4 0402", seq=0), tcp(ACK, seq=1, ack=1)),
+        *to_stack(*asked(4, ""), tos=2),
+        *to_stack(*asked(1, "", first=401), tos=3),
+        *to_stack(
+            tcp(ACK | ECE, seq=501, ack=103),
+            tcp(ACK | ECE, sack(203, 303), seq=501, ack=103),
+            tcp(ACK | PSH | CWR, "", b"y", seq=501, ack=503),
+            tcp(FIN | ACK, seq=502, ack=504),
+        ),
     ),
     "simultaneous_open": script(1, *to_stack(tcp(SYN, seq=0, **REPLY), tcp(ACK, seq=1, ack=1, **REPLY))),
     "other_protocols": script(

@@ -55,6 +55,9 @@ class SackBlocks {
         count_ = static_cast<std::uint8_t>(kept);
     }
 
+    /// The queue has been emptied.
+    void nothing_held() noexcept { count_ = 0; }
+
     /// The next ACK has something to report.
     [[nodiscard]] bool any() const noexcept { return duplicate_due_ || count_ > 0; }
     /// A duplicate waits to be reported.

@@ -389,6 +389,13 @@ void SegmentArrival::acknowledge_text(std::uint32_t slot, Tcb& tcb, bool at_once
 void SegmentArrival::check_fin(std::uint32_t slot, Tcb& tcb) noexcept {
     tcb.rcv_nxt += 1;
     tcb.ack_now = true;
+    if (Cold* const cold = core_.cold_of(tcb); cold != nullptr && !cold->out_of_order.empty()) [[unlikely]] {
+        // Nothing can follow a FIN: what the peer sent from beyond it is no part of the stream.
+        core_.counters.drop(DropReason::tcp_data_after_close);
+        cold->out_of_order.clear(core_.stash);
+        cold->reported.nothing_held();
+        core_.detach_idle_cold(tcb);
+    }
     const bool ours_acknowledged = tcb.state == State::fin_wait_2;
     if (tcb.state == State::established)
         tcb.state = State::close_wait;
