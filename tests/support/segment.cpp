@@ -113,7 +113,7 @@ std::optional<std::vector<std::uint8_t>> Segment::option(std::uint8_t kind) cons
 
 std::optional<std::uint32_t> Segment::option_number(std::uint8_t kind) const {
     const auto octets = option(kind);
-    if (!octets) return std::nullopt;
+    if (!octets || octets->size() != (kind == option::mss ? 2U : 1U)) return std::nullopt;
     std::uint32_t value = 0;
     for (const std::uint8_t octet : *octets) value = value << 8 | octet;
     return value;
