@@ -9,26 +9,32 @@ namespace {
 using tcp::CloseReason;
 using tcp::Error;
 
+/// With SACK other code repairs losses, and keeps to the same times.
+const std::vector<Segment> offers{syn().mss(1460), syn().mss(1460).sack_permitted()};
+
 /// A passive open whose third segment comes 100 ms after the SYN-ACK: SRTT = 100 ms, RTTVAR = 50 ms, RTO =
 /// 300 ms.
-void open_with_rtt(Conversation& c, Duration rtt = 100ms) {
+void open_with_rtt(Conversation& c, const Segment& offer = syn().mss(1460)) {
     c.listen();
-    c.inject(syn().mss(1460));
+    c.inject(offer);
     c.expect(syn_ack());
-    c.elapse(rtt);
+    c.elapse(100ms);
     c.inject(ack());
     c.expect_established();
 }
 
 TEST(Rfc6298, FirstSampleSetsSrttRttvarAndRto) {
-    Conversation c;
-    open_with_rtt(c);
-    EXPECT_NEAR(static_cast<double>(c.info().srtt.count()), 100e6, 1e6);
-    EXPECT_NEAR(static_cast<double>(c.info().rttvar.count()), 50e6, 1e6);
-    EXPECT_NEAR(static_cast<double>(c.info().rto.count()), 300e6, 3e6);
-    c.send("x");
-    c.expect(data("x"));
-    c.expect_between(297ms, 303ms + timer_tolerance, data("x").seq(1));
+    for (const Segment& offer : offers) {
+        SCOPED_TRACE(to_string(offer));
+        Conversation c;
+        open_with_rtt(c, offer);
+        EXPECT_NEAR(static_cast<double>(c.info().srtt.count()), 100e6, 1e6);
+        EXPECT_NEAR(static_cast<double>(c.info().rttvar.count()), 50e6, 1e6);
+        EXPECT_NEAR(static_cast<double>(c.info().rto.count()), 300e6, 3e6);
+        c.send("x");
+        c.expect(data("x"));
+        c.expect_between(297ms, 303ms + timer_tolerance, data("x").seq(1));
+    }
 }
 
 TEST(Rfc6298, FirstSampleOfAnActiveOpenIsTheSynAck) {
@@ -43,17 +49,20 @@ TEST(Rfc6298, FirstSampleOfAnActiveOpenIsTheSynAck) {
 }
 
 TEST(Rfc6298, FurtherSamplesAreSmoothed) {
-    Conversation c;
-    open_with_rtt(c);
-    c.send("x");
-    c.expect(data("x"));
-    c.elapse(200ms);
-    c.inject(ack().ack(2));
-    // RTTVAR = 3/4 * 50 + 1/4 * |100 - 200| = 62.5; SRTT = 7/8 * 100 + 1/8 * 200 = 112.5; RTO = 112.5 + 4
-    // * 62.5
-    EXPECT_NEAR(static_cast<double>(c.info().rttvar.count()), 62.5e6, 1e6);
-    EXPECT_NEAR(static_cast<double>(c.info().srtt.count()), 112.5e6, 1e6);
-    EXPECT_NEAR(static_cast<double>(c.info().rto.count()), 362.5e6, 4e6);
+    for (const Segment& offer : offers) {
+        SCOPED_TRACE(to_string(offer));
+        Conversation c;
+        open_with_rtt(c, offer);
+        c.send("x");
+        c.expect(data("x"));
+        c.elapse(200ms);
+        c.inject(ack().ack(2));
+        // RTTVAR = 3/4 * 50 + 1/4 * |100 - 200| = 62.5; SRTT = 7/8 * 100 + 1/8 * 200 = 112.5; RTO = 112.5 + 4
+        // * 62.5
+        EXPECT_NEAR(static_cast<double>(c.info().rttvar.count()), 62.5e6, 1e6);
+        EXPECT_NEAR(static_cast<double>(c.info().srtt.count()), 112.5e6, 1e6);
+        EXPECT_NEAR(static_cast<double>(c.info().rto.count()), 362.5e6, 4e6);
+    }
 }
 
 TEST(Rfc6298, TimeoutIsNotBelowTheConfiguredLeast) {
@@ -65,29 +74,35 @@ TEST(Rfc6298, TimeoutIsNotBelowTheConfiguredLeast) {
 }
 
 TEST(Rfc6298, TimeoutDoublesWithEachExpiryUpToTheConfiguredMost) {
-    Conversation c;
-    open_with_rtt(c);
-    c.send("x");
-    c.expect(data("x"));
-    Duration wait = 300ms;
-    for (int i = 0; i < 10; ++i) {
-        c.expect_between(wait - wait / 100, wait + wait / 100 + timer_tolerance, data("x").seq(1));
-        wait = std::min<Duration>(2 * wait, 120s);
+    for (const Segment& offer : offers) {
+        SCOPED_TRACE(to_string(offer));
+        Conversation c;
+        open_with_rtt(c, offer);
+        c.send("x");
+        c.expect(data("x"));
+        Duration wait = 300ms;
+        for (int i = 0; i < 10; ++i) {
+            c.expect_between(wait - wait / 100, wait + wait / 100 + timer_tolerance, data("x").seq(1));
+            wait = std::min<Duration>(2 * wait, 120s);
+        }
+        EXPECT_EQ(c.count(Counter::tcp_rto_expirations), 10U);
+        EXPECT_EQ(c.count(Counter::tcp_data_retransmits), 10U);
     }
-    EXPECT_EQ(c.count(Counter::tcp_rto_expirations), 10U);
-    EXPECT_EQ(c.count(Counter::tcp_data_retransmits), 10U);
 }
 
 TEST(Rfc6298, Must18RetransmittedSegmentGivesNoSample) {
-    Conversation c;
-    open_with_rtt(c);
-    c.send("x");
-    c.expect(data("x"));
-    c.expect_within(310ms, data("x"));
-    c.elapse(250ms);
-    c.inject(ack().ack(2));
-    EXPECT_NEAR(static_cast<double>(c.info().srtt.count()), 100e6, 1e6);
-    EXPECT_NEAR(static_cast<double>(c.info().rttvar.count()), 50e6, 1e6);
+    for (const Segment& offer : offers) {
+        SCOPED_TRACE(to_string(offer));
+        Conversation c;
+        open_with_rtt(c, offer);
+        c.send("x");
+        c.expect(data("x"));
+        c.expect_within(310ms, data("x"));
+        c.elapse(250ms);
+        c.inject(ack().ack(2));
+        EXPECT_NEAR(static_cast<double>(c.info().srtt.count()), 100e6, 1e6);
+        EXPECT_NEAR(static_cast<double>(c.info().rttvar.count()), 50e6, 1e6);
+    }
 }
 
 TEST(Rfc6298, TimerIsRestartedByAnAckOfNewData) {
@@ -105,13 +120,16 @@ TEST(Rfc6298, TimerIsRestartedByAnAckOfNewData) {
 }
 
 TEST(Rfc6298, TimerIsNotRestartedByADuplicateAck) {
-    Conversation c;
-    open_with_rtt(c);
-    c.send("x");
-    c.expect(data("x"));
-    c.elapse(200ms);
-    c.inject(ack().ack(1));
-    c.expect_between(97ms, 103ms + timer_tolerance, data("x").seq(1));
+    for (const Segment& offer : offers) {
+        SCOPED_TRACE(to_string(offer));
+        Conversation c;
+        open_with_rtt(c, offer);
+        c.send("x");
+        c.expect(data("x"));
+        c.elapse(200ms);
+        c.inject(ack().ack(1));
+        c.expect_between(97ms, 103ms + timer_tolerance, data("x").seq(1));
+    }
 }
 
 TEST(Rfc6298, TimerIsNotRestartedByMoreData) {
@@ -126,16 +144,19 @@ TEST(Rfc6298, TimerIsNotRestartedByMoreData) {
 }
 
 TEST(Rfc6298, TimerStopsWhenAllIsAcknowledged) {
-    Conversation c;
-    open_with_rtt(c);
-    c.send(stream(0, 3000));
-    c.take_all();
-    c.inject(ack());
-    c.take_all();
-    c.inject(ack());
-    c.expect_silence(24h);
-    EXPECT_EQ(c.stack().next_deadline(), never);
-    EXPECT_EQ(c.count(Counter::tcp_rto_expirations), 0U);
+    for (const Segment& offer : offers) {
+        SCOPED_TRACE(to_string(offer));
+        Conversation c;
+        open_with_rtt(c, offer);
+        c.send(stream(0, 3000));
+        c.take_all();
+        c.inject(ack());
+        c.take_all();
+        c.inject(ack());
+        c.expect_silence(24h);
+        EXPECT_EQ(c.stack().next_deadline(), never);
+        EXPECT_EQ(c.count(Counter::tcp_rto_expirations), 0U);
+    }
 }
 
 TEST(Rfc6298, OnlyTheEarliestSegmentIsRetransmittedOnATimeout) {
@@ -163,98 +184,117 @@ TEST(Rfc6298, AckOfEverythingAfterATimeoutStopsTheRetransmission) {
 }
 
 TEST(Rfc6298, Rule57AfterALostSynDataBeginsWithThreeSeconds) {
-    Conversation c;
-    c.connect();
-    c.expect(syn());
-    c.expect_after(1s, syn());
-    c.inject(syn_ack().mss(1460));
-    c.expect(ack());
-    c.expect_established();
-    c.send("x");
-    c.expect(data("x"));
-    c.expect_after(3s, data("x").seq(1));
+    for (const Segment& answer : {syn_ack().mss(1460), syn_ack().mss(1460).sack_permitted()}) {
+        SCOPED_TRACE(to_string(answer));
+        Conversation c;
+        c.connect();
+        c.expect(syn());
+        c.expect_after(1s, syn());
+        c.inject(answer);
+        c.expect(ack());
+        c.expect_established();
+        c.send("x");
+        c.expect(data("x"));
+        c.expect_after(3s, data("x").seq(1));
+    }
 }
 
 TEST(Rfc6298, Rule57AfterALostSynAckDataBeginsWithThreeSeconds) {
-    Conversation c;
-    c.listen();
-    c.inject(syn().mss(1460));
-    c.expect(syn_ack());
-    c.expect_after(1s, syn_ack());
-    c.inject(ack());
-    c.expect_established();
-    c.send("x");
-    c.expect(data("x"));
-    c.expect_after(3s, data("x").seq(1));
+    for (const Segment& offer : offers) {
+        SCOPED_TRACE(to_string(offer));
+        Conversation c;
+        c.listen();
+        c.inject(offer);
+        c.expect(syn_ack());
+        c.expect_after(1s, syn_ack());
+        c.inject(ack());
+        c.expect_established();
+        c.send("x");
+        c.expect(data("x"));
+        c.expect_after(3s, data("x").seq(1));
+    }
 }
 
 TEST(Rfc9293, Must20Shld11UnansweredDataEndsTheConnectionNotBeforeHundredSeconds) {
-    Conversation c;
-    open_with_rtt(c);
-    const tcp::Connection connection = c.connection();
-    c.send("x");
-    const Duration begin = c.now();
-    while (c.events.empty() && c.step(2h)) c.take_all();
-    c.expect_closed(CloseReason::timed_out);
-    EXPECT_GE(c.now() - begin, 100s);
-    EXPECT_GE(c.now() - begin, 900s);  // the default of Config::r2 is 924 s
-    EXPECT_LE(c.now() - begin, 1200s);
-    EXPECT_FALSE(connection.alive());
-    EXPECT_EQ(c.count(Counter::tcp_timed_out), 1U);
-    EXPECT_EQ(c.stack().next_deadline(), never);
+    for (const Segment& offer : offers) {
+        SCOPED_TRACE(to_string(offer));
+        Conversation c;
+        open_with_rtt(c, offer);
+        const tcp::Connection connection = c.connection();
+        c.send("x");
+        const Duration begin = c.now();
+        while (c.events.empty() && c.step(2h)) c.take_all();
+        c.expect_closed(CloseReason::timed_out);
+        EXPECT_GE(c.now() - begin, 100s);
+        EXPECT_GE(c.now() - begin, 900s);  // the default of Config::r2 is 924 s
+        EXPECT_LE(c.now() - begin, 1200s);
+        EXPECT_FALSE(connection.alive());
+        EXPECT_EQ(c.count(Counter::tcp_timed_out), 1U);
+        EXPECT_EQ(c.stack().next_deadline(), never);
+    }
 }
 
 TEST(Rfc9293, Must21UserTimeoutIsTheApplications) {
-    Conversation c;
-    open_with_rtt(c);
-    EXPECT_EQ(c.connection().set_user_timeout(5s), Error::none);
-    c.send("x");
-    const Duration begin = c.now();
-    while (c.events.empty() && c.step(1h)) c.take_all();
-    c.expect_closed(CloseReason::timed_out);
-    EXPECT_GE(c.now() - begin, 5s);
-    EXPECT_LE(c.now() - begin, 11s);
+    for (const Segment& offer : offers) {
+        SCOPED_TRACE(to_string(offer));
+        Conversation c;
+        open_with_rtt(c, offer);
+        EXPECT_EQ(c.connection().set_user_timeout(5s), Error::none);
+        c.send("x");
+        const Duration begin = c.now();
+        while (c.events.empty() && c.step(1h)) c.take_all();
+        c.expect_closed(CloseReason::timed_out);
+        EXPECT_GE(c.now() - begin, 5s);
+        EXPECT_LE(c.now() - begin, 11s);
+    }
 }
 
 TEST(Retransmission, CarriesTheSameOctetsWhateverTheSegmentBounds) {
-    Conversation c;
-    open_with_rtt(c);
-    EXPECT_EQ(c.connection().set_nagle(false), Error::none);
-    for (std::size_t i = 0; i < 10; ++i) c.send(stream(i * 100, 100));
-    EXPECT_EQ(c.take_all().size(), 10U);
-    std::size_t acknowledged = 0;
-    for (int i = 0; i < 40 && acknowledged < 1000; ++i) {
-        const Segment again =
-            c.expect_within(130s, Segment{}.seq(static_cast<std::uint32_t>(1 + acknowledged)));
-        ASSERT_FALSE(again.text->empty());
-        ASSERT_EQ(*again.text, stream(acknowledged, again.text->size()));
-        c.take_all();
-        acknowledged += 50 + again.text->size() / 4;  // in the middle of a segment, too
-        acknowledged = std::min<std::size_t>(acknowledged, 1000);
-        c.inject(ack().ack(static_cast<std::uint32_t>(1 + acknowledged)));
-        if (c.flow().has_sent_anything()) {
-            for (const Segment& s : c.take_all()) ASSERT_EQ(*s.text, stream(*s.sequence - 1, s.text->size()));
+    for (const Segment& offer : offers) {
+        SCOPED_TRACE(to_string(offer));
+        Conversation c;
+        open_with_rtt(c, offer);
+        EXPECT_EQ(c.connection().set_nagle(false), Error::none);
+        for (std::size_t i = 0; i < 10; ++i) c.send(stream(i * 100, 100));
+        EXPECT_EQ(c.take_all().size(), 10U);
+        std::size_t acknowledged = 0;
+        for (int i = 0; i < 40 && acknowledged < 1000; ++i) {
+            const Segment again =
+                c.expect_within(130s, Segment{}.seq(static_cast<std::uint32_t>(1 + acknowledged)));
+            ASSERT_FALSE(again.text->empty());
+            ASSERT_EQ(*again.text, stream(acknowledged, again.text->size()));
+            c.take_all();
+            acknowledged += 50 + again.text->size() / 4;  // in the middle of a segment, too
+            acknowledged = std::min<std::size_t>(acknowledged, 1000);
+            c.inject(ack().ack(static_cast<std::uint32_t>(1 + acknowledged)));
+            if (c.flow().has_sent_anything()) {
+                for (const Segment& s : c.take_all())
+                    ASSERT_EQ(*s.text, stream(*s.sequence - 1, s.text->size()));
+            }
         }
+        EXPECT_EQ(acknowledged, 1000U);
     }
-    EXPECT_EQ(acknowledged, 1000U);
 }
 
 TEST(Retransmission, ConnectionRecoversWhenThePeerComesBack) {
-    Conversation c;
-    open_with_rtt(c);
-    c.send(stream(0, 7300));
-    c.elapse(60s);
-    c.take_all();
-    c.inject(ack().ack(1461));
-    std::uint32_t end = 1461;
-    for (int i = 0; i < 20 && end < 7301; ++i) {
-        c.elapse(10ms);
-        for (const Segment& s : c.take_all())
-            end = std::max(end, *s.sequence + static_cast<std::uint32_t>(s.text->size()));
-        c.inject(ack().ack(end));
+    for (const Segment& offer : offers) {
+        SCOPED_TRACE(to_string(offer));
+        Conversation c;
+        open_with_rtt(c, offer);
+        c.send(stream(0, 7300));
+        c.elapse(60s);
+        c.take_all();
+        c.inject(ack().ack(1461));
+        std::uint32_t end = 1461;
+        for (int i = 0; i < 20 && end < 7301; ++i) {
+            c.elapse(10ms);
+            for (const Segment& s : c.take_all())
+                end = std::max(end, *s.sequence + static_cast<std::uint32_t>(s.text->size()));
+            c.inject(ack().ack(end));
+        }
+        EXPECT_EQ(end, 7301U);
+        EXPECT_EQ(c.info().unacknowledged, 0U);
     }
-    EXPECT_EQ(end, 7301U);
-    EXPECT_EQ(c.info().unacknowledged, 0U);
 }
 
 TEST(Rfc9293, ApplicationHearsOfR1AndTheConnectionGoesOn) {

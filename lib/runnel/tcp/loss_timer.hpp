@@ -13,7 +13,9 @@ inline void restart_rto(Core& core, Tcb& tcb, Cold& cold) noexcept {
 
 /// When a probe for the loss of the tail would leave, from now on.
 [[nodiscard]] inline Duration probe_timeout(const Core& core, const Tcb& tcb) noexcept {
-    if (!tcb.round_trip.has_sample()) return 1s;
+    // Before a sample the time-out, 1 s, comes first; after a lost SYN it is 3 s, and a probe must not come
+    // before that (RFC 6298 section 5.7).
+    if (!tcb.round_trip.has_sample()) return core.rto(tcb);
     const Duration two_rtts = std::max<Duration>(std::chrono::microseconds{tcb.round_trip.srtt_8 / 4},
                                                  core.config.min_probe_timeout);
     // A lone segment may be waiting for the peer's delayed ACK.
