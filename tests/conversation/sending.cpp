@@ -12,6 +12,9 @@ namespace {
 using tcp::CloseReason;
 using tcp::Error;
 
+/// What holds of windows holds whichever way losses are repaired.
+const std::vector<Segment> offers{syn().mss(1460), syn().mss(1460).sack_permitted()};
+
 TEST(Rfc9293, Must61PushIsSetOnTheLastSegmentOfASend) {
     Conversation c;
     c.open_passive();
@@ -169,20 +172,23 @@ TEST(PeerWindow, IsFilledAndNotExceeded) {
 }
 
 TEST(Rfc9293, Must38SmallStepsOfTheWindowDoNotMakeSmallSegments) {
-    Conversation c;
-    c.open_passive(syn().mss(1460).win(2920));
-    c.inject(ack().win(2920));
-    c.send(stream(0, 20000));
-    c.expect(data(stream(0, 1460)));
-    c.expect(data(stream(1460, 1460)));
-    c.expect_nothing();
-    for (std::uint16_t open = 10; open <= 1400; open = static_cast<std::uint16_t>(open + 10)) {
-        c.inject(ack().ack(1461).win(static_cast<std::uint16_t>(1460 + open)));  // 1,460 in flight
+    for (const Segment& offer : offers) {
+        SCOPED_TRACE(to_string(offer));
+        Conversation c;
+        c.open_passive(Segment{offer}.win(2920));
+        c.inject(ack().win(2920));
+        c.send(stream(0, 20000));
+        c.expect(data(stream(0, 1460)));
+        c.expect(data(stream(1460, 1460)));
+        c.expect_nothing();
+        for (std::uint16_t open = 10; open <= 1400; open = static_cast<std::uint16_t>(open + 10)) {
+            c.inject(ack().ack(1461).win(static_cast<std::uint16_t>(1460 + open)));  // 1,460 in flight
+            c.expect_nothing();
+        }
+        c.inject(ack().ack(1461).win(2920));
+        c.expect(data(stream(2920, 1460)));
         c.expect_nothing();
     }
-    c.inject(ack().ack(1461).win(2920));
-    c.expect(data(stream(2920, 1460)));
-    c.expect_nothing();
 }
 
 TEST(Rfc9293, Must38OverrideSendsTheSmallSegmentInTheEnd) {
@@ -223,107 +229,128 @@ TEST(Rfc9293, Must34ShrunkWindowIsSurvivedAndOldDataIsStillRetransmitted) {
 }
 
 TEST(Rfc9293, Must34WindowShrunkToZeroWithDataInFlightIsSurvived) {
-    Conversation c;
-    c.open_passive();
-    c.send(stream(0, 5000));
-    c.take_all();
-    c.inject(ack().ack(1).win(0));
-    for (int i = 0; i < 50; ++i) {  // answered, it may last for ever
-        c.expect_within(121s, Segment{}.ack(1));
-        c.inject(ack().ack(1).win(0));
+    for (const Segment& offer : offers) {
+        SCOPED_TRACE(to_string(offer));
+        Conversation c;
+        c.open_passive(offer);
+        c.send(stream(0, 5000));
         c.take_all();
+        c.inject(ack().ack(1).win(0));
+        for (int i = 0; i < 50; ++i) {  // answered, it may last for ever
+            c.expect_within(121s, Segment{}.ack(1));
+            c.inject(ack().ack(1).win(0));
+            c.take_all();
+        }
+        c.expect_no_event();
+        c.inject(ack().win(10000));
+        c.expect(data(stream(4380, 620)).seq(4381));
+        c.inject(ack());
+        EXPECT_EQ(c.info().unacknowledged, 0U);
     }
-    c.expect_no_event();
-    c.inject(ack().win(10000));
-    c.expect(data(stream(4380, 620)).seq(4381));
-    c.inject(ack());
-    EXPECT_EQ(c.info().unacknowledged, 0U);
 }
 
 // -- the zero window (MUST-35 to 37, SHLD-29 and 30)
 
 TEST(Rfc9293, Must36ZeroWindowIsProbedAfterARetransmissionTimeoutAndThenEverMoreRarely) {
-    Conversation c;
-    c.open_passive();
-    c.inject(ack().win(0));
-    c.send(stream(0, 100));
-    c.expect_nothing();
-    Duration last = c.now();
-    Duration gap{};
-    for (int i = 0; i < 12; ++i) {
-        const Segment probe = c.expect_within(130s, Segment{}.ack(1));
-        EXPECT_LE(probe.text->size(), 1U);
-        const Duration wait = c.now() - last;
-        if (i == 0) {
-            EXPECT_GE(wait, 190ms);
-            EXPECT_LE(wait, 3s);
-        } else if (gap < 50s) {
-            EXPECT_GE(wait, gap * 19 / 10);
-            EXPECT_LE(wait, gap * 21 / 10 + 2 * timer_tolerance);
-        } else {
-            EXPECT_GE(wait, 60s);
-        }
-        gap = wait;
-        last = c.now();
-        c.inject(ack().ack(1).win(0));
+    for (const Segment& offer : offers) {
+        SCOPED_TRACE(to_string(offer));
+        Conversation c;
+        c.open_passive(offer);
+        c.inject(ack().win(0));
+        c.send(stream(0, 100));
         c.expect_nothing();
+        Duration last = c.now();
+        Duration gap{};
+        for (int i = 0; i < 12; ++i) {
+            const Segment probe = c.expect_within(130s, Segment{}.ack(1));
+            EXPECT_LE(probe.text->size(), 1U);
+            const Duration wait = c.now() - last;
+            if (i == 0) {
+                EXPECT_GE(wait, 190ms);
+                EXPECT_LE(wait, 3s);
+            } else if (gap < 50s) {
+                EXPECT_GE(wait, gap * 19 / 10);
+                EXPECT_LE(wait, gap * 21 / 10 + 2 * timer_tolerance);
+            } else {
+                EXPECT_GE(wait, 60s);
+            }
+            gap = wait;
+            last = c.now();
+            c.inject(ack().ack(1).win(0));
+            c.expect_nothing();
+        }
+        EXPECT_GE(c.count(Counter::tcp_zero_window_probes), 12U);
     }
-    EXPECT_GE(c.count(Counter::tcp_zero_window_probes), 12U);
 }
 
 TEST(Rfc9293, Must37ZeroWindowMayLastADayWhileProbesAreAcknowledged) {
-    Conversation c;
-    c.open_passive();
-    c.inject(ack().win(0));
-    c.send(stream(0, 100));
-    while (c.now() < 24h) {
-        c.expect_within(130s, Segment{}.ack(1));
-        c.inject(ack().ack(1).win(0));
-        c.take_all();
-        c.expect_no_event();
+    for (const Segment& offer : offers) {
+        SCOPED_TRACE(to_string(offer));
+        Conversation c;
+        c.open_passive(offer);
+        c.inject(ack().win(0));
+        c.send(stream(0, 100));
+        while (c.now() < 24h) {
+            c.expect_within(130s, Segment{}.ack(1));
+            c.inject(ack().ack(1).win(0));
+            c.take_all();
+            c.expect_no_event();
+        }
+        c.expect_state(tcp::State::established);
+        c.inject(ack().ack(1).win(1000));
+        std::string got;
+        for (int i = 0; i < 2; ++i) {
+            c.elapse(1s);
+            for (const Segment& s : c.take_all())
+                if (*s.sequence == got.size() + 1) got += *s.text;
+            c.inject(ack().win(1000));
+        }
+        EXPECT_EQ(got, stream(0, 100));
     }
-    c.expect_state(tcp::State::established);
-    c.inject(ack().ack(1).win(1000));
-    c.elapse(1s);
-    std::string got;
-    for (const Segment& s : c.take_all())
-        if (*s.sequence == got.size() + 1) got += *s.text;
-    EXPECT_EQ(got, stream(0, 100));
 }
 
 TEST(Rfc9293, Must35LostWindowUpdateIsRecoveredByTheProbe) {
-    Conversation c;
-    c.open_passive();
-    c.inject(ack().win(0));
-    c.send(stream(0, 1000));
-    const Segment probe = c.expect_within(5s, Segment{}.ack(1));
-    const auto taken = static_cast<std::uint32_t>(probe.sequence == 1U ? probe.text->size() : 0);
-    c.inject(ack().ack(1 + taken).win(5000));
-    c.expect_within(10ms, data(stream(taken, 1000 - taken)).seq(1 + taken));
+    for (const Segment& offer : offers) {
+        SCOPED_TRACE(to_string(offer));
+        Conversation c;
+        c.open_passive(offer);
+        c.inject(ack().win(0));
+        c.send(stream(0, 1000));
+        const Segment probe = c.expect_within(5s, Segment{}.ack(1));
+        const auto taken = static_cast<std::uint32_t>(probe.sequence == 1U ? probe.text->size() : 0);
+        c.inject(ack().ack(1 + taken).win(5000));
+        c.expect_within(10ms, data(stream(taken, 1000 - taken)).seq(1 + taken));
+    }
 }
 
 TEST(ZeroWindow, ProbesThatNobodyAnswersEndTheConnection) {
-    StackConfig config = small_stack();
-    config.tcp.r2 = 100s;
-    Conversation c{config};
-    c.open_passive();
-    c.inject(ack().win(0));
-    c.send(stream(0, 100));
-    while (c.events.empty() && c.step(1h)) c.take_all();
-    c.expect_closed(CloseReason::timed_out);
-    EXPECT_GE(c.now(), 100s);
+    for (const Segment& offer : offers) {
+        SCOPED_TRACE(to_string(offer));
+        StackConfig config = small_stack();
+        config.tcp.r2 = 100s;
+        Conversation c{config};
+        c.open_passive(offer);
+        c.inject(ack().win(0));
+        c.send(stream(0, 100));
+        while (c.events.empty() && c.step(1h)) c.take_all();
+        c.expect_closed(CloseReason::timed_out);
+        EXPECT_GE(c.now(), 100s);
+    }
 }
 
 TEST(ZeroWindow, OpeningSendsWhatWaited) {
-    Conversation c;
-    c.open_passive();
-    c.inject(ack().win(0));
-    c.send(stream(0, 2000));
-    c.expect_silence(100ms);
-    c.inject(ack().win(5000));
-    c.expect(data(stream(0, 1460)).seq(1));
-    c.inject(ack().win(5000));
-    c.expect(data(stream(1460, 540)).seq(1461));
+    for (const Segment& offer : offers) {
+        SCOPED_TRACE(to_string(offer));
+        Conversation c;
+        c.open_passive(offer);
+        c.inject(ack().win(0));
+        c.send(stream(0, 2000));
+        c.expect_silence(100ms);
+        c.inject(ack().win(5000));
+        c.expect(data(stream(0, 1460)).seq(1));
+        c.inject(ack().win(5000));
+        c.expect(data(stream(1460, 540)).seq(1461));
+    }
 }
 
 // sockstress: connections that are opened, asked for data, and never take it.
