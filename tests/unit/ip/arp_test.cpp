@@ -186,6 +186,21 @@ TEST(Rfc1122, AgedNeighbourIsAskedByUnicastAtItsNextUseAndServesMeanwhile) {
     EXPECT_EQ(net.sent().size(), 1U) << "the answer has renewed it";
 }
 
+TEST(Rfc1122, NeighbourInDoubtIsAskedAtItsNextUseAndServesMeanwhile) {
+    Network net;
+    net.give(arp(ArpOperation::request, peer_mac, peer, us));
+    net.send(tcp_header());
+    (void)net.sent();
+    net.layer.doubt(peer, net.now);
+    net.run_until(net.now + 1s);
+    EXPECT_TRUE(net.sent().empty());
+    net.send(tcp_header());
+    const auto frames = net.sent();
+    ASSERT_EQ(frames.size(), 2U);
+    EXPECT_TRUE(asks_for(frames[0], peer, peer_mac));
+    EXPECT_EQ(packet_in(frames[1]).destination(), peer);
+}
+
 TEST(Rfc1122, AgedNeighbourThatDoesNotAnswerIsForgotten) {
     Network net;
     net.give(arp(ArpOperation::request, peer_mac, peer, us));
