@@ -85,9 +85,8 @@ const Cell cells[] = {
     {"Loss1PercentRtt100us", {.bits_a_second = giga, .rtt = 100us, .buffer = 4, .loss = 0.01}},
     {"Loss1PercentBothWays", {.rtt = 20ms, .loss = 0.01, .loss_back = 0.01}},
     {"Loss5PercentBothWays", {.rtt = 20ms, .loss = 0.05, .loss_back = 0.05}},
-    // A round trip whose acknowledgement was lost counts with the wait for the next probe: the RTO grows to
-    // many seconds. The flow ends, and its goodput is not judged yet.
-    {"Loss20PercentBothWays", {.rtt = 20ms, .loss = 0.2, .loss_back = 0.2}},
+    // A few time-outs at the start, 3 s after a lost SYN and doubling, decide over the goodput.
+    {"Loss20PercentBothWays", {.rtt = 20ms, .loss = 0.2, .loss_back = 0.2}, false},
     {"LossOfAcksAlone", {.rtt = 20ms, .loss_back = 0.1}},
     {"BurstsOfFour", {.rtt = 20ms, .bursts = {.begin = 0.001, .end = 0.25}}},
     {"BurstsOfTen", {.rtt = 20ms, .bursts = {.begin = 0.0005, .end = 0.1}}},
@@ -150,12 +149,17 @@ Bounds bounds_of(const Control& control, const Path& path) {
     // Of loss: what SACK sees as one event, and what counts as lost at worst.
     const double events = 1 - (1 - path.loss) * (1 - path.bursts.begin) * (1 - path.corruption);
     const double worst = late_counts ? 1 - (1 - path.lost()) * (1 - path.reordering) : path.lost();
-    if (worst == 0) return {0.85 * (path.reordering > 0 ? 0.9 : 1) * use, use, most};
+    // Where frames come late, losses are found a quarter of a round trip later, and slow start goes on for so
+    // long: what overflows meanwhile costs the few seconds measured more where more frames are late.
+    const double in_order = path.reordering >= 0.1 ? 0.65 : path.reordering > 0 ? 0.9 : 1;
+    if (worst == 0) return {0.85 * in_order * use, use, most};
 
     const double expected = std::min(use, response(control, worst, rtt));
     const double unanswered = 1 - (1 - worst) * (1 - path.loss_back);
     const double with_timeouts = theory::reno_rate_with_timeouts(unanswered, rtt, 0.2 + rtt) * full_segment;
-    double least = 0.55 * (worst <= 0.055 ? expected : std::min(use, with_timeouts));
+    // Where ACKs are lost as well, a few time-outs more or less in the time measured decide.
+    const double spread = path.loss_back > 0.02 ? 0.4 : 0.55;
+    double least = spread * (worst <= 0.055 ? expected : std::min(use, with_timeouts));
     const std::string_view name = control.name;
     if (worst <= 0.055 && (name == "bbr" || name == "none"))
         least = (worst <= 0.011 && name == "bbr" ? 0.8 : 0.5) * path.capacity();

@@ -36,6 +36,7 @@ void Acknowledgement::advance(std::uint32_t slot, Tcb& tcb, const Segment& segme
 void Acknowledgement::advance_without_sack(std::uint32_t slot, Tcb& tcb, Cold* cold, const Segment& segment,
                                            std::uint32_t data) noexcept {
     const std::uint32_t flight = tcb.in_flight();
+    if (data >= tcb.mss) tcb.full_size_delivered = true;
     tcb.snd_una = segment.ack;
     measure(tcb, cold, segment);
     bool keep_timer = false;
@@ -222,7 +223,7 @@ void Acknowledgement::time_out(std::uint32_t slot, Tcb& tcb) noexcept {
         cold->rtx_nxt = tcb.snd_una;
     }
     tcb.cwnd = tcb.mss;
-    if (tcb.backoff < 255) ++tcb.backoff;
+    if (tcb.backoff < most_backoff) ++tcb.backoff;
     transmission_.retransmit_first(tcb);
 }
 

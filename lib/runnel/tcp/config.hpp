@@ -66,7 +66,7 @@ struct Config {
     Duration max_rto = 120s;   ///< RFC 6298 section 2.5
     std::uint8_t r1 = 3;  ///< retransmissions of one segment after which the neighbour and the application
                           ///< are told (RFC 9293 SHLD-10: at least 3)
-    Duration r2 = 924s;  ///< unacknowledged data ends the connection (RFC 9293 SHLD-11: at least 100 s)
+    Duration r2 = 924s;   ///< unacknowledged data ends the connection (RFC 9293 SHLD-11: at least 100 s)
     Duration delayed_ack = 40ms;   ///< RFC 9293 MUST-40: below 500 ms
     std::uint8_t quick_acks = 15;  ///< segments at the start of a connection whose ACK is not delayed, while
                                    ///< the peer is in slow start; at most 15

@@ -14,8 +14,10 @@ namespace {
 // where to begin from, and 576 takes each link that RFC 1122 section 3.3.3 knows of; 552 leaves room for a
 // tunnel's header.
 constexpr std::array<std::uint16_t, 2> safe_mtus{1024, 552};
-// Of one segment, in a row. Two losses of it are no rarity.
+// Of one segment, in a row. Two losses of it are no rarity, nor are four on a path that loses much: where it
+// has carried full segments before, more are needed to say that it no longer does.
 constexpr std::uint8_t suspicious_time_outs = 3;
+constexpr std::uint8_t suspicious_on_proven_path = 6;
 constexpr Duration raise_after = 10min;
 
 }  // namespace
@@ -84,7 +86,8 @@ void PathMtuDiscovery::timed_out(Tcb& tcb) noexcept {
     if (cold->stuck_at != tcb.snd_una) cold->stuck_time_outs = 0;
     cold->stuck_at = tcb.snd_una;
     if (cold->stuck_time_outs < 255) ++cold->stuck_time_outs;
-    if (cold->stuck_time_outs < suspicious_time_outs) return;
+    if (cold->stuck_time_outs < (tcb.full_size_delivered ? suspicious_on_proven_path : suspicious_time_outs))
+        return;
     const auto* const next = std::find_if(safe_mtus.begin(), safe_mtus.end(), [&](std::uint16_t mtu) {
         return data_in(tcb, mtu) < tcb.mss && data_in(tcb, mtu) < size;
     });

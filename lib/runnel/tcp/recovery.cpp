@@ -25,6 +25,7 @@ void Recovery::deliver(Tcb& tcb, Cold& cold, const SentRange& range, const Segme
                        News& news) noexcept {
     if (cold.rack.reordered(range)) news.overtaken = true;
     news.sample.delivered += range.length();
+    if (range.length() >= tcb.mss) tcb.full_size_delivered = true;
     cold.rate.delivered(range.stamp, range.length(), core_.us);
     // With timestamps it is known which transmission the ACK speaks for (RFC 8985 section 6.2 step 2).
     if (range.retransmitted && tcb.timestamps && segment.ts_echo != 0) {
@@ -305,7 +306,7 @@ void Recovery::time_out(std::uint32_t slot, Tcb& tcb, Cold& cold) noexcept {
     cold.probe.active = false;
     cold.duplicate_acks = 0;
     tcb.cwnd = cold.pipe(tcb) + tcb.mss;
-    if (tcb.backoff < 255) ++tcb.backoff;
+    if (tcb.backoff < most_backoff) ++tcb.backoff;
     (void)transmission_.retransmit_lost(slot, tcb, cold, true);
 }
 

@@ -34,6 +34,9 @@ enum class TimerKind : std::uint8_t {
     keep_alive,      ///< nothing is in flight, and the peer is asked now and then (RFC 9293 section 3.8.4)
 };
 
+/// Timers double no further: long before, each has reached its longest.
+inline constexpr std::uint8_t most_backoff = 127;
+
 /// The hot part: two cache lines. A connection over IPv6 keeps its addresses in an array beside this one,
 /// filed under the same slot; what SACK, RACK and the other congestion controls add while data is in flight
 /// goes to the cold block.
@@ -87,9 +90,10 @@ struct alignas(64) Tcb {
     std::uint16_t
         ts_recent_age;  // when ts_recent was set, in units of 2^42 ns (73 min; it wraps after 9 years)
     std::uint16_t mss;  // most octets of data a segment carries: options are taken off
-    std::uint16_t max_snd_wnd;  // the largest window the peer has offered, unscaled
-    std::uint16_t handler;      // index in the handler table
-    std::uint8_t backoff;       // how often the running retransmission or persist timer has doubled
+    std::uint16_t max_snd_wnd;     // the largest window the peer has offered, unscaled
+    std::uint16_t handler;         // index in the handler table
+    std::uint8_t backoff : 7;      // how often the running retransmission or persist timer has doubled
+    bool full_size_delivered : 1;  // the path has carried a full segment: its MTU is not too large
     ChallengeThrottle challenges;
     TimerKind timer_kind : 3;
     bool recovered : 1;  // the last ACK ended a recovery: its duplicates start no other (RFC 6582 section

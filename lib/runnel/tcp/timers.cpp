@@ -167,7 +167,7 @@ bool Timers::persist_expired(std::uint32_t slot, Tcb& tcb) noexcept {
         return false;
     }
     transmission_.send_window_probe(slot, tcb);
-    if (tcb.backoff < 255) ++tcb.backoff;
+    if (tcb.backoff < most_backoff) ++tcb.backoff;
     core_.start_timer(slot, tcb, TimerKind::persist, core_.rto(tcb));
     return true;
 }
