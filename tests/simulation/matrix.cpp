@@ -161,8 +161,11 @@ Bounds bounds_of(const Control& control, const Path& path) {
     const double spread = path.loss_back > 0.02 ? 0.4 : 0.55;
     double least = spread * (worst <= 0.055 ? expected : std::min(use, with_timeouts));
     const std::string_view name = control.name;
-    if (worst <= 0.055 && (name == "bbr" || name == "none"))
+    if (worst <= 0.055 && (name == "bbr" || name == "none")) {
         least = (worst <= 0.011 && name == "bbr" ? 0.8 : 0.5) * path.capacity();
+        // A burst may end the start-up, and the few seconds measured do not make up for it.
+        if (path.bursts.begin > 0 && name == "bbr") least *= 0.25;
+    }
     return {least, expected, std::min(most, control.most * response(control, events, rtt))};
 }
 
