@@ -327,6 +327,7 @@ TEST_F(PacketdrillAdapter, TheReceiveWindowFollowsReads) {
 TEST_F(PacketdrillAdapter, ClosingWithUnreadDataSendsAReset) {
     const int fd = accepted(true);
     inject({.flags = psh | ack, .seq = 1001, .ack = isn + 1, .data = "unread"});
+    EXPECT_EQ(next().ack, 1007U);
     EXPECT_EQ(table.close(u, fd), 0);
     EXPECT_NE(next().flags & rst, 0);
 }

@@ -52,6 +52,7 @@ const Config& checked(const Config& config) {
     require(config.cold_blocks <= Owner::max_slots, "tcp cold_blocks is " +
                                                         std::to_string(config.cold_blocks) +
                                                         ": give at most " + std::to_string(Owner::max_slots));
+    require(config.r1 >= 1, "tcp r1 is 0: give retransmissions, at least 1 (RFC 9293 asks for 3)");
     require(config.quick_acks <= 15,
             "tcp quick_acks is " + std::to_string(config.quick_acks) + ": give 0 to 15 segments");
     require_between("min_probe_timeout", config.min_probe_timeout, 0ms, 10s);
