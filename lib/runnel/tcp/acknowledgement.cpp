@@ -18,10 +18,11 @@ void Acknowledgement::advance(std::uint32_t slot, Tcb& tcb, const Segment& segme
             PathMtuDiscovery::progress(core_, tcb, *cold);
     }
     tcb.recovered = false;
-    if (cold != nullptr && tcb.sack)
-        recovery_.acknowledged(slot, tcb, *cold, segment, data);
-    else
+    if (cold != nullptr && tcb.sack) {
+        if (!settle(slot, tcb, *cold, segment)) recovery_.acknowledged(slot, tcb, *cold, segment, data);
+    } else {
         advance_without_sack(slot, tcb, cold, segment, data);
+    }
 
     if (tcb.send_blocked && cold != nullptr && cold->queue.size() < core_.config.send_buffer) {
         tcb.send_blocked = false;
@@ -31,6 +32,29 @@ void Acknowledgement::advance(std::uint32_t slot, Tcb& tcb, const Segment& segme
         core_.detach_idle_cold(tcb);
         if (tcb.cold != no_slot || (tcb.fin_queued && !tcb.fin_sent)) core_.want_output(slot, tcb);
     }
+}
+
+// The usual end of a short exchange: one range, sent once, all of it acknowledged, and the window hardly
+// used. Nothing was lost and nothing grows; what `Recovery` would do comes to this.
+bool Acknowledgement::settle(std::uint32_t slot, Tcb& tcb, Cold& cold, const Segment& segment) noexcept {
+    if (segment.ack != tcb.snd_nxt || segment.sack_blocks || cold.board.ranges() != 1 || cold.recovering() ||
+        cold.probe.active || cold.full_mss != 0 || tcb.timer_kind == TimerKind::persist ||
+        2 * tcb.in_flight() >= tcb.cwnd || keeps_state(core_.algorithm_of(tcb)))
+        return false;
+    const SentRange& range = core_.ranges[cold.board.head()];
+    if (range.state != SentRange::State::in_flight || range.retransmitted) return false;
+    const std::uint32_t rtt = std::max(core_.us - range.stamp.sent_us, 1U);
+    cold.min_rtt_us = cold.min_rtt_us == 0 ? rtt : std::min(cold.min_rtt_us, rtt);
+    tcb.round_trip.sample(rtt);
+    tcb.backoff = 0;
+    if (range.length() >= tcb.mss) tcb.full_size_delivered = true;
+    cold.board.clear(core_.ranges);
+    cold.duplicate_acks = 0;
+    cold.probe_unanswered = false;
+    cold.undo.possible = false;
+    tcb.snd_una = segment.ack;
+    core_.stop_timer(slot, tcb);
+    return true;
 }
 
 void Acknowledgement::advance_without_sack(std::uint32_t slot, Tcb& tcb, Cold* cold, const Segment& segment,

@@ -31,6 +31,7 @@ class Acknowledgement {
     void time_out(std::uint32_t slot, Tcb& tcb) noexcept;
 
   private:
+    bool settle(std::uint32_t slot, Tcb& tcb, Cold& cold, const Segment& segment) noexcept;
     void advance_without_sack(std::uint32_t slot, Tcb& tcb, Cold* cold, const Segment& segment,
                               std::uint32_t data) noexcept;
     void duplicate(std::uint32_t slot, Tcb& tcb, Cold& cold) noexcept;

@@ -31,8 +31,14 @@ inline void arm_loss_timer(Core& core, std::uint32_t slot, Tcb& tcb, const Cold&
     }
     tcb.timer_kind = TimerKind::retransmission;
     tcb.deadline = cold.rto_at;
+    // For a lone segment a probe that would come after the time-out is the rule, and quickly seen.
+    const std::uint32_t srtt_us = tcb.round_trip.srtt_8 / 8;
+    const auto ack_delay_us = static_cast<std::uint32_t>(core.config.peer_ack_delay / 1us);
+    const bool no_probe = tcb.in_flight() <= tcb.mss && tcb.round_trip.has_sample() && tcb.backoff == 0 &&
+                          core.config.peer_ack_delay >= core.config.min_rto &&
+                          srtt_us + ack_delay_us >= tcb.round_trip.rttvar_4;
     const bool calm = !cold.recovering() && cold.board.sacked() == 0 && cold.board.lost() == 0;
-    if (calm && !cold.probe.active && !cold.board.empty()) {
+    if (!no_probe && calm && !cold.probe.active && !cold.board.empty()) {
         const Tick probe = core.after(probe_timeout(core, tcb));
         if (static_cast<std::int32_t>(probe - cold.rto_at) < 0) {
             tcb.timer_kind = TimerKind::loss_probe;

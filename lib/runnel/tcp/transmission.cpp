@@ -62,11 +62,12 @@ bool Transmission::window_update_due(const Tcb& tcb) const noexcept {
 
 // After an idle time longer than the RTO the window says nothing any more (RFC 5681 section 4.1).
 void Transmission::restart_after_idle(Tcb& tcb) const noexcept {
-    if (core_.control_owns_window(tcb)) return;
     if ((tcb.timer_kind != TimerKind::none && tcb.timer_kind != TimerKind::keep_alive) ||
         tcb.in_flight() != 0)
         return;
-    if (core_.idle_for(tcb) > core_.rto(tcb)) tcb.cwnd = std::min(tcb.cwnd, core_.initial_window(tcb));
+    const std::uint32_t initial = core_.initial_window(tcb);
+    if (tcb.cwnd <= initial || core_.control_owns_window(tcb)) return;
+    if (core_.idle_for(tcb) > core_.rto(tcb)) tcb.cwnd = initial;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -190,6 +191,7 @@ bool Transmission::send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept {
     const bool tracked = cold != nullptr && tcb.sack;
     if (tracked && cold->board.lost() > 0) return true;  // first what is lost
     const std::uint32_t queued = cold == nullptr ? 0 : cold->queue.size();
+    const bool paced = cold != nullptr && paces(core_.algorithm_of(tcb));
     bool held_back = false;
     bool sent = false;
     for (;;) {
@@ -222,7 +224,7 @@ bool Transmission::send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept {
             break;
         }
         if (octets == 0 && !with_fin) break;
-        if (cold != nullptr && wait_for_pace(slot, tcb, *cold)) break;
+        if (paced && wait_for_pace(slot, tcb, *cold)) break;
         if (!core_.transmit_queue.room()) [[unlikely]]
             return false;
         // PSH where the queue is empty, and at the end of a burst: the receiver need not wait for more.
@@ -251,7 +253,7 @@ bool Transmission::send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept {
             tcb.snd_nxt += length;
             if (octets > 0 && position + octets > tcb.cwnd) cold->limited_transmitted += octets;
         }
-        if (cold != nullptr) pace(tcb, *cold, octets);
+        if (paced) pace(tcb, *cold, octets);
         tcb.timer_cancels_silly = false;
         sent = true;
         if (!tracked && tcb.timer_kind != TimerKind::retransmission)
@@ -270,7 +272,7 @@ bool Transmission::send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept {
     if (held_back && tcb.in_flight() == 0 && tcb.handshake_done()) wait_for_window(slot, tcb);
     // Nothing waits and the window is not full: what is measured now is the application's pace, not the
     // path's.
-    if (tracked && !held_back && !tcb.paced && cold->pipe(tcb) < tcb.cwnd)
+    if (paced && tracked && !held_back && !tcb.paced && cold->pipe(tcb) < tcb.cwnd)
         cold->rate.limited_by_application(cold->pipe(tcb));
     return true;
 }

@@ -78,6 +78,11 @@ decltype(auto) with_congestion_control(CongestionAlgorithm algorithm, Congestion
     return use(Cubic{}, state.cubic);
 }
 
+/// Whether the control ever spaces segments in time, and wants the delivery rate for it.
+[[nodiscard]] constexpr bool paces(CongestionAlgorithm algorithm) noexcept {
+    return algorithm == CongestionAlgorithm::bbr;
+}
+
 /// The member of that name of the control that `algorithm` names.
 [[nodiscard]] inline bool owns_window(CongestionAlgorithm algorithm) noexcept {
     CongestionState unused{};
