@@ -8,7 +8,9 @@ from harness import INTERFACE, KERNEL, RUNNEL, Capture, InteropTest, wait_until
 
 # What tshark's TCP analysis says of a healthy conversation too.
 COMPLAINTS = (
-    "_ws.malformed || _ws.short || tcp.checksum.status == 0 || ip.checksum.status == 0"
+    "_ws.malformed || _ws.short || ip.checksum.status == 0"
+    # one segment in 65,536 of the kernel's has a checksum of 0xffff, which tshark finds wrong: it is not ours
+    f" || (tcp.checksum.status == 0 && !(ip.src == {KERNEL} && tcp.checksum == 0xffff))"
     f" || (ip.src == {RUNNEL} && tcp.analysis.flags && !tcp.analysis.window_update && !tcp.analysis.keep_alive"
     " && !tcp.analysis.keep_alive_ack)"
     # warnings and errors about our packets, but that an RST resets is no news
