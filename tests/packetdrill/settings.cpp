@@ -75,6 +75,7 @@ constexpr Setting settings[] = {
     {"min_rto", [](auto& c, Name n, auto v) { c.tcp.min_rto = milliseconds(n, v); }},
     {"mtu", [](auto& c, Name n, auto v) { c.ip.interfaces[0].mtu = number<std::uint16_t>(n, v); }},
     {"peer_ack_delay", [](auto& c, Name n, auto v) { c.tcp.peer_ack_delay = milliseconds(n, v); }},
+    {"quick_acks", [](auto& c, Name n, auto v) { c.tcp.quick_acks = number<std::uint8_t>(n, v); }},
     {"r2", [](auto& c, Name n, auto v) { c.tcp.r2 = milliseconds(n, v); }},
     {"receive_buffer", [](auto& c, Name n, auto v) { c.tcp.receive_buffer = number<std::uint32_t>(n, v); }},
     {"sack", [](auto& c, Name n, auto v) { c.tcp.sack = truth(n, v); }},
