@@ -153,29 +153,28 @@ void Acknowledgement::repeated(std::uint32_t slot, Tcb& tcb, const Segment& segm
     }
 }
 
-void Acknowledgement::duplicate(std::uint32_t slot, Tcb& tcb, Cold& of) noexcept {
-    Cold* const cold = &of;
-    if (cold->timeout_recovery || tcb.timer_kind != TimerKind::retransmission) return;
-    if (cold->fast_recovery) {
+void Acknowledgement::duplicate(std::uint32_t slot, Tcb& tcb, Cold& cold) noexcept {
+    if (cold.timeout_recovery || tcb.timer_kind != TimerKind::retransmission) return;
+    if (cold.fast_recovery) {
         if (!core_.control_owns_window(tcb)) tcb.cwnd += tcb.mss;  // a segment has left the network
         core_.want_output(slot, tcb);
         return;
     }
-    if (cold->duplicate_acks < 255) ++cold->duplicate_acks;
-    if (cold->duplicate_acks < 3) {
+    if (cold.duplicate_acks < 255) ++cold.duplicate_acks;
+    if (cold.duplicate_acks < 3) {
         core_.want_output(slot, tcb);
         return;
     }
     // The third. `recover` guards against a second reduction for the losses of one window (RFC 6582
     // section 3.2 step 1).
-    if (cold->duplicate_acks > 3 || (tcb.snd_una <= cold->recover && cold->recover <= tcb.snd_nxt)) return;
+    if (cold.duplicate_acks > 3 || (tcb.snd_una <= cold.recover && cold.recover <= tcb.snd_nxt)) return;
     // RFC 5681 equation 4: what limited transmit sent does not count.
     const std::uint32_t flight =
-        tcb.in_flight() - std::min<std::uint32_t>(tcb.in_flight(), cold->limited_transmitted);
-    tcb.ssthresh = core_.ssthresh_after_loss(tcb, *cold, flight, Reduction::loss);
-    cold->recover = tcb.snd_nxt;
-    cold->fast_recovery = true;
-    cold->partial_ack_seen = false;
+        tcb.in_flight() - std::min<std::uint32_t>(tcb.in_flight(), cold.limited_transmitted);
+    tcb.ssthresh = core_.ssthresh_after_loss(tcb, cold, flight, Reduction::loss);
+    cold.recover = tcb.snd_nxt;
+    cold.fast_recovery = true;
+    cold.partial_ack_seen = false;
     if (!core_.control_owns_window(tcb)) tcb.cwnd = tcb.ssthresh + 3U * tcb.mss;
     if (transmission_.retransmit_first(tcb)) core_.counters.add(Counter::tcp_fast_retransmits);
     core_.start_timer(slot, tcb, TimerKind::retransmission, core_.rto(tcb));

@@ -136,13 +136,14 @@ struct Core {
     }
 
     // -- congestion control
-    /// BBR needs to know what each ACK delivers: a peer without SACK gets CUBIC in its place.
+    /// A control that paces needs to know what each ACK delivers: a peer without SACK gets CUBIC in its
+    /// place.
     [[nodiscard]] CongestionAlgorithm algorithm_of(const Tcb& tcb) const noexcept {
         const CongestionAlgorithm wanted =
             tcb.settings == SettingsTable::plain
                 ? config.congestion
                 : settings[tcb.settings].congestion.value_or(config.congestion);
-        return wanted == CongestionAlgorithm::bbr && !tcb.sack ? CongestionAlgorithm::cubic : wanted;
+        return paces(wanted) && !tcb.sack ? CongestionAlgorithm::cubic : wanted;
     }
     /// The window at the start and after an idle time (RFC 6928, RFC 5681 section 3.1).
     [[nodiscard]] std::uint32_t initial_window(const Tcb& tcb) const noexcept {

@@ -56,6 +56,7 @@ struct Bbr {
     };
 
     static constexpr bool owns_window = true;
+    static constexpr bool paces = true;
     /// What was measured would take many rounds to measure again.
     static constexpr bool keeps_state = true;
 

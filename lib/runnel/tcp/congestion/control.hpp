@@ -46,6 +46,8 @@ concept CongestionControl = requires(typename T::State& state, const typename T:
     noexcept->std::same_as<std::uint64_t>;
     requires std::same_as<const bool, decltype(T::owns_window)>;
     requires std::same_as<const bool, decltype(T::keeps_state)>;
+    /// It spaces segments in time, and wants the delivery rate for it, which takes a peer with SACK.
+    requires std::same_as<const bool, decltype(T::paces)>;
 };
 static_assert(CongestionControl<Bbr>);
 static_assert(CongestionControl<Cubic>);
@@ -78,21 +80,31 @@ decltype(auto) with_congestion_control(CongestionAlgorithm algorithm, Congestion
     return use(Cubic{}, state.cubic);
 }
 
-/// Whether the control ever spaces segments in time, and wants the delivery rate for it.
-[[nodiscard]] constexpr bool paces(CongestionAlgorithm algorithm) noexcept {
-    return algorithm == CongestionAlgorithm::bbr;
+/// Calls `use(Control{})` with the congestion control that `algorithm` names.
+template <class Use>
+constexpr bool of_congestion_control(CongestionAlgorithm algorithm, Use&& use) noexcept {
+    switch (algorithm) {
+        case CongestionAlgorithm::newreno:
+            return use(NewReno{});
+        case CongestionAlgorithm::bbr:
+            return use(Bbr{});
+        case CongestionAlgorithm::none:
+            return use(FixedWindow{});
+        case CongestionAlgorithm::cubic:
+            break;
+    }
+    return use(Cubic{});
 }
 
 /// The member of that name of the control that `algorithm` names.
-[[nodiscard]] inline bool owns_window(CongestionAlgorithm algorithm) noexcept {
-    CongestionState unused{};
-    return with_congestion_control(algorithm, unused,
-                                   [](auto control, auto&) noexcept { return control.owns_window; });
+[[nodiscard]] constexpr bool owns_window(CongestionAlgorithm algorithm) noexcept {
+    return of_congestion_control(algorithm, [](auto control) noexcept { return control.owns_window; });
 }
-[[nodiscard]] inline bool keeps_state(CongestionAlgorithm algorithm) noexcept {
-    CongestionState unused{};
-    return with_congestion_control(algorithm, unused,
-                                   [](auto control, auto&) noexcept { return control.keeps_state; });
+[[nodiscard]] constexpr bool keeps_state(CongestionAlgorithm algorithm) noexcept {
+    return of_congestion_control(algorithm, [](auto control) noexcept { return control.keeps_state; });
+}
+[[nodiscard]] constexpr bool paces(CongestionAlgorithm algorithm) noexcept {
+    return of_congestion_control(algorithm, [](auto control) noexcept { return control.paces; });
 }
 
 }  // namespace runnel::tcp

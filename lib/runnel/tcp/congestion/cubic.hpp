@@ -45,6 +45,7 @@ struct Cubic {
     };
 
     static constexpr bool owns_window = false;
+    static constexpr bool paces = false;
     /// A connection that has been idle begins a new epoch from the window it has.
     static constexpr bool keeps_state = false;
 

@@ -16,6 +16,7 @@ struct FixedWindow {
     struct State {};
 
     static constexpr bool owns_window = true;
+    static constexpr bool paces = false;
     static constexpr bool keeps_state = false;
 
     static std::uint32_t ssthresh_after_loss(State&, const CongestionWindow& window, std::uint32_t, Instant,

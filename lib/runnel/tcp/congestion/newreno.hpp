@@ -19,6 +19,7 @@ struct NewReno {
     };
 
     static constexpr bool owns_window = false;
+    static constexpr bool paces = false;
     static constexpr bool keeps_state = false;
 
     /// Half of what was outstanding (RFC 5681 equation 4).
