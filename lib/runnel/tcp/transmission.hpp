@@ -78,8 +78,14 @@ class Transmission {
     [[nodiscard]] bool may_follow(const Tcb& tcb, std::uint32_t waiting, std::uint32_t usable,
                                   std::uint32_t full) const noexcept;
     void restart_after_idle(Tcb& tcb) const noexcept;
-    [[nodiscard]] std::size_t sack_blocks_for(const Tcb& tcb, const Cold* cold,
-                                              bool with_text) const noexcept;
+    [[nodiscard]] static std::size_t sack_blocks_for(const Tcb& tcb, const Cold* cold,
+                                                     bool with_text) noexcept {
+        if (!tcb.sack || cold == nullptr || !cold->reported.any()) [[likely]]
+            return 0;
+        return count_sack_blocks(tcb, *cold, with_text);
+    }
+    [[nodiscard]] static std::size_t count_sack_blocks(const Tcb& tcb, const Cold& cold,
+                                                       bool with_text) noexcept;
     [[nodiscard]] std::uint32_t full_size(const Tcb& tcb, const Cold* cold) const noexcept;
     [[nodiscard]] static std::uint8_t flags_of(std::uint32_t octets, bool last, bool fin) noexcept;
     bool send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept;
