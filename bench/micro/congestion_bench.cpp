@@ -1,5 +1,6 @@
 // What one ACK costs in each congestion control, beside the call alone.
 #include <cstdint>
+#include <memory>
 
 #include <benchmark/benchmark.h>
 
@@ -41,7 +42,8 @@ struct Sender {
 // The window is set back to where it was, so that each ACK meets the same phase.
 void acknowledge(benchmark::State& run, CongestionAlgorithm algorithm, bool slow_start) {
     Sender sender;
-    CongestionState state{};
+    CongestionState state;
+    with_congestion_control(algorithm, state, [](auto, auto& part) noexcept { std::construct_at(&part); });
     benchmark::DoNotOptimize(algorithm);
     const std::uint32_t cwnd = sender.cwnd;
     if (!slow_start) {
@@ -83,7 +85,8 @@ void bbr(benchmark::State& run) {
 // A loss and the ACK after it, which begins an epoch: with CUBIC's cube root.
 void reduce(benchmark::State& run, CongestionAlgorithm algorithm) {
     Sender sender;
-    CongestionState state{};
+    CongestionState state;
+    with_congestion_control(algorithm, state, [](auto, auto& part) noexcept { std::construct_at(&part); });
     benchmark::DoNotOptimize(algorithm);
     const std::uint32_t cwnd = sender.cwnd;
     for (auto _ : run) {

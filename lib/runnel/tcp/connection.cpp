@@ -178,7 +178,7 @@ Error Connection::set(const Settings& settings) noexcept {
     core.settings.release(tcb->settings);
     tcb->settings = static_cast<std::uint8_t>(index);
     Cold* const cold = core.cold_of(*tcb);
-    if (cold != nullptr && core.algorithm_of(*tcb) != before) cold->congestion = {};
+    if (cold != nullptr && core.algorithm_of(*tcb) != before) cold->congestion_begun = false;
     if (tcb->timer_kind == TimerKind::none || tcb->timer_kind == TimerKind::keep_alive) {
         if (tcb->timer_kind == TimerKind::keep_alive) tcb->timer_kind = TimerKind::none;
         core.watch_idle(slot_, *tcb);

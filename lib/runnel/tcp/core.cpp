@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 namespace runnel::tcp {
 
@@ -84,8 +85,7 @@ Cold* Core::attach_cold(Tcb& tcb) noexcept {
         make_room();
         return nullptr;
     }
-    Cold& cold = colds[tcb.cold];
-    cold = Cold{};
+    Cold& cold = *::new (&colds[tcb.cold]) Cold;
     cold.rto_at = tcb.deadline;  // of a FIN that is on its way
     cold.recover = tcb.recovered ? tcb.snd_una : tcb.snd_una - 1;
     return &cold;

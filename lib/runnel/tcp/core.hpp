@@ -162,7 +162,15 @@ struct Core {
     /// Calls `use(Control{}, state)` with the connection's control and what it remembers.
     template <class Use>
     decltype(auto) with_control(const Tcb& tcb, Cold& cold, Use&& use) const noexcept {
-        return with_congestion_control(algorithm_of(tcb), cold.congestion, use);
+        // Most exchanges end before a control is asked for anything: its state is made when it is.
+        return with_congestion_control(algorithm_of(tcb), cold.congestion,
+                                       [&](auto control, auto& state) noexcept -> decltype(auto) {
+                                           if (!cold.congestion_begun) {
+                                               std::construct_at(&state);
+                                               cold.congestion_begun = true;
+                                           }
+                                           return use(control, state);
+                                       });
     }
     /// Whether the control sets the window at all times, recovery included.
     [[nodiscard]] bool control_owns_window(const Tcb& tcb) const noexcept {

@@ -150,6 +150,8 @@ enum class FastOpenUse : std::uint8_t {
 
 /// The cold block: everything that concerns data on its way.
 struct alignas(64) Cold {
+    Cold() noexcept {}  // leaves `congestion` as it is
+
     SendQueue queue{};  // from snd_una on
 
     // retransmission (RFC 6298, RFC 5681, RFC 6582)
@@ -175,7 +177,8 @@ struct alignas(64) Cold {
     Undo undo{};
     LossProbe probe{};
     DeliveryRate rate{};
-    CongestionState congestion{};
+    CongestionState congestion;  // of the control's own, once `congestion_begun`
+    bool congestion_begun = false;
     Instant pace_at{};           // when the next segment may leave
     SeqNum marked_until{};       // marks echoed for what lies before ask for no further reduction (RFC 3168)
     bool mark_answered = false;  // `marked_until` is set

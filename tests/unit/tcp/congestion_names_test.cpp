@@ -1,4 +1,6 @@
 // Names of the congestion controls, and which function the switch chooses.
+#include <memory>
+
 #include <gtest/gtest.h>
 
 #include "runnel/tcp/congestion/control.hpp"
@@ -24,8 +26,9 @@ TEST(CongestionNames, CubicIsTheDefault) {
 TEST(CongestionControl, SwitchChoosesTheControlThatIsNamed) {
     const auto ssthresh = [](CongestionAlgorithm algorithm) {
         std::uint32_t cwnd = 20'000, threshold = 77'777;
-        CongestionState state{};
+        CongestionState state;
         return with_congestion_control(algorithm, state, [&](auto control, auto& part) noexcept {
+            std::construct_at(&part);
             return control.ssthresh_after_loss(part, {.cwnd = cwnd, .ssthresh = threshold, .mss = 1000},
                                                20'000, Instant{}, Reduction::loss);
         });

@@ -54,8 +54,10 @@ static_assert(CongestionControl<Cubic>);
 static_assert(CongestionControl<NewReno>);
 static_assert(CongestionControl<FixedWindow>);
 
-/// What a connection's control remembers: which member is meant says the algorithm. Zeroed at first.
+/// What a connection's control remembers: which member is meant says the algorithm. Nobody is there at first;
+/// who uses it makes the member.
 union CongestionState {
+    CongestionState() noexcept {}
     Bbr::State bbr;
     Cubic::State cubic;
     NewReno::State newreno;
