@@ -441,6 +441,28 @@ TEST(Rfc3708, RecoveryIsUndoneWhenAllItSentAgainIsReportedAsDuplicate) {
     EXPECT_GT(c.info().ssthresh, 10 * smss);
 }
 
+// Once the network is seen to copy what was sent once, a duplicate says nothing of what was sent again.
+TEST(Rfc3708, RecoveryIsNotUndoneWhereTheNetworkMakesCopies) {
+    Conversation c{with_newreno()};
+    open_and_send(c, 10, 10);
+    c.elapse(rtt);
+    Segment copy = ack().ack(seq_of(1));
+    copy.sack_blocks = {{seq_of(0), seq_of(1)}};
+    c.inject(copy);
+    c.take_all();
+    c.inject(sack(1, {{2, 5}}));
+    c.expect(nth(1));
+    const std::uint32_t reduced = c.info().ssthresh;
+    c.inject(sack(5, {}));
+    c.take_all();
+    Segment duplicate = ack().ack(seq_of(6));
+    duplicate.sack_blocks = {{seq_of(1), seq_of(2)}};
+    c.inject(duplicate);
+    EXPECT_EQ(c.count(Counter::tcp_dsacks_in), 2U);
+    EXPECT_EQ(c.count(Counter::tcp_spurious_recoveries), 0U);
+    EXPECT_EQ(c.info().ssthresh, reduced);
+}
+
 TEST(Rfc8985, RecoveryWorksWhereSequenceNumbersWrap) {
     // The stack's ISN comes from a keyed hash of the clock: wait until it is about to wrap.
     Conversation c{with_newreno()};

@@ -100,6 +100,11 @@ int main(int argc, char** argv) {
     app.add_option("--rtt", settings.rtt_ms, "Round-trip time of the empty path, in ms");
     app.add_option("--buffer", settings.path.buffer, "Of the bottleneck, in bandwidth-delay products");
     app.add_option("--loss", settings.path.loss, "Of frames, at random: 0.01 is 1 %");
+    app.add_option("--loss-back", settings.path.loss_back, "Of acknowledgements, at random");
+    app.add_option("--duplication", settings.path.duplication, "Of frames that come twice");
+    app.add_option("--corruption", settings.path.corruption, "Of frames that come damaged");
+    app.add_option("--reordering", settings.path.reordering, "Of frames that come late");
+    app.add_option("--reorder-delay", settings.path.reorder_delay, "By so many round-trip times");
     app.add_option("--flows", settings.flows, "Flows that share the path");
     app.add_option("--stagger", settings.stagger_s, "Seconds from the start of a flow to that of the next");
     app.add_option("--seconds", settings.seconds, "How long, in virtual time");

@@ -87,6 +87,7 @@ Cold* Core::attach_cold(Tcb& tcb) noexcept {
     }
     Cold& cold = *::new (&colds[tcb.cold]) Cold;
     cold.rto_at = tcb.deadline;  // of a FIN that is on its way
+    cold.retransmitted_to = tcb.snd_una;
     cold.recover = tcb.recovered ? tcb.snd_una : tcb.snd_una - 1;
     return &cold;
 }

@@ -52,6 +52,7 @@ bool Recovery::take_duplicate(Tcb& tcb, Cold& cold, SeqNum ack, const wire::TcpO
     news.duplicate = true;
     news.duplicate_end = first.right;
     cold.rack.duplicate_reported(tcb.snd_una, tcb.snd_nxt);
+    if (first.right > cold.retransmitted_to) cold.network_copies = true;
     cold.undo.retransmitted -= std::min(cold.undo.retransmitted, first.right - first.left);
     return true;
 }
@@ -187,11 +188,12 @@ void Recovery::enter(Tcb& tcb, Cold& cold) noexcept {
 }
 
 // Either the ACK of what was sent again first echoes a timestamp from before that (Eifel, RFC 3522), or the
-// peer has reported all that was sent again as duplicates (RFC 3708).
+// peer has reported all that was sent again as duplicates, and the network is not known to make copies (RFC
+// 3708).
 bool Recovery::was_spurious(const Tcb& tcb, const Cold& cold, const Segment& segment,
                             const News& news) const noexcept {
     if (!cold.undo.possible || !cold.undo.stamped) return false;
-    if (news.duplicate && cold.undo.retransmitted == 0) return true;
+    if (news.duplicate && !cold.network_copies && cold.undo.retransmitted == 0) return true;
     const bool answers_first = news.una_before <= cold.undo.first && cold.undo.first < tcb.snd_una;
     return cold.recovering() && answers_first && tcb.timestamps && segment.ts_echo != 0 &&
            older_timestamp(segment.ts_echo, cold.undo.timestamp);

@@ -175,6 +175,8 @@ struct alignas(64) Cold {
     Rack rack{};
     ProportionalRate prr{};
     Undo undo{};
+    SeqNum retransmitted_to{};    // beyond it nothing was sent again
+    bool network_copies = false;  // a duplicate was reported of what was sent once: such reports say nothing
     LossProbe probe{};
     DeliveryRate rate{};
     CongestionState congestion;  // of the control's own, once `congestion_begun`

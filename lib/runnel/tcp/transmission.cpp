@@ -63,6 +63,7 @@ void Transmission::note_sent_again(Tcb& tcb, Cold& cold, std::uint32_t range, Se
     cold.board.sent_again(core_.ranges, range, end, cold.rate.stamp(core_.us, flight));
     if (cold.fast_recovery) cold.prr.sent(end - first);
     cold.undo.retransmitted += end - first;
+    cold.retransmitted_to = max(cold.retransmitted_to, end);
     if (!cold.undo.stamped) {
         cold.undo.stamped = true;
         cold.undo.first = first;
