@@ -135,7 +135,9 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
     // "None" of the mask's four values is: the port vouches for the header though the field is not filled in.
     const bool checked = interface.offloads.rx_ip_checksum && verdict != RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN;
     if (checked ? verdict == RTE_MBUF_F_RX_IP_CKSUM_BAD
-                : !wire::checksum_holds(wire::checksum_add(header.first(header_size)))) [[unlikely]]
+                : !wire::checksum_holds(header_size == wire::ipv4_header_size
+                                            ? wire::checksum_add(header.first<wire::ipv4_header_size>())
+                                            : wire::checksum_add(header.first(header_size)))) [[unlikely]]
         return drop(frame, DropReason::ip_bad_checksum);
 
     const Ipv4Address source{wire::load_be32(header, 12)};

@@ -22,6 +22,7 @@ Core::Core(Endpoint& owner, const Config& given, const Secrets& secrets, ip::Int
     : endpoint(owner),
       config(given),
       keys(secrets),
+      flow_hasher(secrets.flow),
       ip(internet),
       counters(counts),
       stash(mbufs),

@@ -59,6 +59,7 @@ struct Core {
     Endpoint& endpoint;
     Config config;
     Secrets keys;
+    TupleHash flow_hasher;
     ip::InternetLayer& ip;
     Counters& counters;
     MbufStash& stash;

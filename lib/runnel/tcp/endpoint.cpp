@@ -107,6 +107,21 @@ void Endpoint::set_time(Instant now) noexcept {
 
 namespace {
 
+// Options other than timestamps alone.
+[[gnu::noinline]] bool parse_options(Counters& counters, std::span<const std::byte> list,
+                                     Segment& segment) noexcept {
+    const wire::TcpOptions options = wire::parse_tcp_options(list);
+    if (options.malformed) [[unlikely]] {
+        counters.drop(DropReason::tcp_bad_option_length);  // RFC 9293 MUST-7
+        return false;
+    }
+    segment.timestamps = options.has_timestamps;
+    segment.sack_blocks = options.sack_count > 0;
+    segment.ts_value = options.ts_value;
+    segment.ts_echo = options.ts_echo;
+    return true;
+}
+
 bool parse(Counters& counters, const ip::Ingress& in, Segment& segment) noexcept {
     counters.add(Counter::tcp_in);
     if (in.group) [[unlikely]] {
@@ -143,15 +158,15 @@ bool parse(Counters& counters, const ip::Ingress& in, Segment& segment) noexcept
     segment.sack_blocks = false;
     segment.congestion_marked = (in.tos & 3) == 3;
     if (segment.header_size > wire::tcp_header_size) {
-        const wire::TcpOptions options = wire::parse_tcp_options(view.options());
-        if (options.malformed) [[unlikely]] {
-            counters.drop(DropReason::tcp_bad_option_length);  // RFC 9293 MUST-7
-            return false;
+        const std::byte* const options = first.data() + wire::tcp_header_size;
+        if (segment.header_size == wire::tcp_header_size + wire::tcp_timestamps_size &&
+            wire::only_timestamps(options)) [[likely]] {
+            segment.timestamps = true;
+            segment.ts_value = wire::load_be32(options + 4);
+            segment.ts_echo = wire::load_be32(options + 8);
+        } else {
+            return parse_options(counters, view.options(), segment);
         }
-        segment.timestamps = options.has_timestamps;
-        segment.sack_blocks = options.sack_count > 0;
-        segment.ts_value = options.ts_value;
-        segment.ts_echo = options.ts_echo;
     }
     return true;
 }
@@ -168,9 +183,13 @@ void Endpoint::receive(std::span<const ip::Ingress> burst) noexcept {
             core.stash.put(in.mbuf);
             continue;
         }
-        segment.hash = flow_hash(core.keys.flow, segment.flow);
-        core.flows.prefetch(segment.hash);
         ++n;
+    }
+    std::array<std::uint32_t, max_burst> hashes;
+    core.flow_hasher.many(&segments[0].flow, sizeof(Segment), n, hashes.data());
+    for (std::size_t i = 0; i < n; ++i) {
+        segments[i].hash = hashes[i];
+        core.flows.prefetch(hashes[i]);
     }
     for (std::size_t i = 0; i < n; ++i) {
         const std::uint32_t candidate = core.flows.candidate(segments[i].hash);
@@ -187,7 +206,7 @@ void Endpoint::receive(std::span<const ip::Ingress> burst) noexcept {
 void Endpoint::receive_error(const ip::IcmpError& error) noexcept {
     Core& core = parts_->core;
     const Flow flow{error.destination, error.source, error.destination_port, error.source_port};
-    const std::uint32_t value = core.find(flow, flow_hash(core.keys.flow, flow));
+    const std::uint32_t value = core.find(flow, flow_hash(core.flow_hasher, flow));
     const Owner owner = value == FlowTable::none ? Owner{Table::half_open, 0} : Owner::decode(value);
     if (owner.table != Table::connection) {
         core.counters.drop(DropReason::icmp_error_without_owner);
@@ -342,7 +361,7 @@ ConnectResult Endpoint::connect(const ConnectOptions& options) noexcept {
     std::uint32_t hash = 0;
     const auto is_free = [&](std::uint16_t port) noexcept {
         flow.local_port = port;
-        hash = flow_hash(core.keys.flow, flow);
+        hash = flow_hash(core.flow_hasher, flow);
         return core.find(flow, hash) == FlowTable::none;
     };
     if (options.local_port != 0) {

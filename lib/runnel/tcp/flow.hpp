@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "runnel/base/ip_address.hpp"
-#include "runnel/base/keyed_hash.hpp"
+#include "runnel/base/tuple_hash.hpp"
 
 namespace runnel::tcp {
 
@@ -27,9 +27,9 @@ struct Flow {
 
 /// The hash under which the flow table files a connection. Its key is secret, so that nobody can aim
 /// collisions.
-[[nodiscard]] constexpr std::uint32_t flow_hash(HashKey key, const Flow& flow) noexcept {
-    const std::uint64_t h = siphash_1_3(key, flow.addresses(), flow.ports());
-    return static_cast<std::uint32_t>(h ^ h >> 32);
+[[nodiscard]] inline std::uint32_t flow_hash(const TupleHash& hash, const Flow& flow) noexcept {
+    static_assert(sizeof(Flow) == TupleHash::size, "the tuple is hashed as it lies in memory");
+    return hash(&flow);
 }
 
 /// The tables a flow table's value can point into.

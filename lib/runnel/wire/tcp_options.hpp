@@ -134,15 +134,35 @@ constexpr void read_option_list(std::span<const std::byte> list, TcpOptions& opt
     }
 }
 
+// The options of a SYN as most hosts send them, Linux among them and `write_syn_options`: mss,
+// SACK-permitted, timestamps, NOP, window scale.
+inline constexpr std::size_t usual_syn_options_size = 20;
+constexpr bool usual_syn_options(std::span<const std::byte> list) noexcept {
+    return list.size() == usual_syn_options_size && load_be16(list, 0) == 0x0204 &&
+           load_be32(list, 4) == 0x0402080a && load_be32(list, 16) >> 8 == 0x010303;
+}
+
 }  // namespace detail
+
+/// Whether the 12 octets at `options` are NOP NOP Timestamps.
+[[nodiscard]] constexpr bool only_timestamps(const std::byte* options) noexcept {
+    return load_be32(options) == detail::nop_nop_timestamps;
+}
 
 /// Reads an option list, `TcpView::options()`: any octets of any length.
 [[nodiscard]] constexpr TcpOptions parse_tcp_options(std::span<const std::byte> list) noexcept {
     TcpOptions options;
-    if (list.size() == tcp_timestamps_size && load_be32(list, 0) == detail::nop_nop_timestamps) [[likely]] {
+    if (list.size() == tcp_timestamps_size && only_timestamps(list.data())) [[likely]] {
         options.has_timestamps = true;
         options.ts_value = load_be32(list, 4);
         options.ts_echo = load_be32(list, 8);
+    } else if (detail::usual_syn_options(list)) {
+        options.mss = load_be16(list, 2);
+        options.sack_permitted = true;
+        options.has_timestamps = true;
+        options.ts_value = load_be32(list, 8);
+        options.ts_echo = load_be32(list, 12);
+        options.window_scale = std::to_integer<std::uint8_t>(list[19]);
     } else {
         detail::read_option_list(list, options);
     }
