@@ -1,4 +1,4 @@
-// SipHash of a connection's sixteen octets beside DPDK's hashes, which anybody can aim.
+// The keyed hashes of a connection's sixteen octets beside DPDK's hashes, which anybody can aim.
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -9,7 +9,9 @@
 #include <rte_hash_crc.h>
 #include <rte_jhash.h>
 
+#include "runnel/base/block_prf.hpp"
 #include "runnel/base/keyed_hash.hpp"
+#include "runnel/base/tuple_hash.hpp"
 
 namespace runnel {
 namespace {
@@ -22,6 +24,14 @@ std::uint64_t sip_1_3(const Words& words) {
 }
 std::uint64_t sip_2_4(const Words& words) {
     return siphash_2_4(key, words[0], words[1]);
+}
+std::uint64_t block_prf(const Words& words) {
+    static const BlockPrf prf{key};
+    return prf(words[0], words[1]);
+}
+std::uint64_t tuple_hash(const Words& words) {
+    static const TupleHash hash{key};
+    return hash(words.data());
 }
 std::uint64_t jhash(const Words& words) {
     return rte_jhash(words.data(), sizeof(words), 1);
@@ -41,6 +51,8 @@ void hash_of_a_connection(benchmark::State& state) {
 }
 BENCHMARK(hash_of_a_connection<sip_1_3>);
 BENCHMARK(hash_of_a_connection<sip_2_4>);
+BENCHMARK(hash_of_a_connection<block_prf>);
+BENCHMARK(hash_of_a_connection<tuple_hash>);
 BENCHMARK(hash_of_a_connection<jhash>);
 BENCHMARK(hash_of_a_connection<crc>);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstdint>
 #include <optional>
@@ -68,9 +69,8 @@ class IpAddress {
     constexpr IpAddress(const Ipv6Address& v6) noexcept : octets_(v6.octets) {}  // NOLINT: as above
 
     [[nodiscard]] constexpr bool is_v4() const noexcept {
-        for (int i = 0; i < 10; ++i)
-            if (octets_[static_cast<std::size_t>(i)] != 0) return false;
-        return octets_[10] == 0xff && octets_[11] == 0xff;
+        const Words w = words();
+        return w[0] == 0 && w[1] == 0 && w[2] == mapped_prefix;
     }
     /// The IPv4 address; meaningful where `is_v4()`.
     [[nodiscard]] constexpr Ipv4Address v4() const noexcept {
@@ -78,11 +78,18 @@ class IpAddress {
     }
     [[nodiscard]] constexpr Ipv6Address v6() const noexcept { return Ipv6Address{octets_}; }
     [[nodiscard]] constexpr bool is_unspecified() const noexcept {
-        return *this == IpAddress{Ipv4Address{}} || *this == IpAddress{Ipv6Address{}};
+        const Words w = words();
+        return w[0] == 0 && w[1] == 0 && w[3] == 0 && (w[2] == mapped_prefix || w[2] == 0);
     }
     friend constexpr auto operator<=>(const IpAddress&, const IpAddress&) noexcept = default;
 
   private:
+    // The octets as they lie in memory, four at a time.
+    using Words = std::array<std::uint32_t, 4>;
+    [[nodiscard]] constexpr Words words() const noexcept { return std::bit_cast<Words>(octets_); }
+    static constexpr std::uint32_t mapped_prefix =
+        std::bit_cast<std::uint32_t>(std::array<std::uint8_t, 4>{0, 0, 0xff, 0xff});
+
     std::array<std::uint8_t, 16> octets_;
 };
 

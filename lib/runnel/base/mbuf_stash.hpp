@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
+#include <memory>
 
 #include <rte_mbuf.h>
 
@@ -30,13 +30,13 @@ class MbufStash {
 
     /// An empty mbuf (data_off = the pool's head room, length 0), or null where memory is spent.
     [[nodiscard]] rte_mbuf* take_data() noexcept {
-        if (held_.size() > reserve_) [[likely]]
+        if (count_ > reserve_) [[likely]]
             return pop();
         return refill() > reserve_ ? pop() : nullptr;
     }
     /// As `take_data`, for a control segment: may use the reserve.
     [[nodiscard]] rte_mbuf* take_control() noexcept {
-        if (!held_.empty()) [[likely]]
+        if (count_ > 0) [[likely]]
             return pop();
         return refill() > 0 ? pop() : nullptr;
     }
@@ -46,21 +46,20 @@ class MbufStash {
     void put(rte_mbuf* mbuf) noexcept {
         if (mbuf->pool == pool_ && mbuf->nb_segs == 1 && rte_mbuf_refcnt_read(mbuf) == 1 &&
             RTE_MBUF_DIRECT(mbuf)) [[likely]] {
-            if (held_.size() == capacity_) [[unlikely]]
+            if (count_ == capacity_) [[unlikely]]
                 spill();
-            held_.push_back(mbuf);
+            held_[count_++] = mbuf;
         } else {
             rte_pktmbuf_free(mbuf);
         }
     }
 
-    [[nodiscard]] std::size_t held() const noexcept { return held_.size(); }
+    [[nodiscard]] std::size_t held() const noexcept { return count_; }
     [[nodiscard]] rte_mempool* pool() const noexcept { return pool_; }
 
   private:
     rte_mbuf* pop() noexcept {
-        rte_mbuf* mbuf = held_.back();
-        held_.pop_back();
+        rte_mbuf* const mbuf = held_[--count_];
         // Only the first cache line is written: `next` is null and `nb_segs` 1 in every plain mbuf, and the
         // lengths of the headers are for him to set who asks for an offload.
         mbuf->data_off = RTE_PKTMBUF_HEADROOM;
@@ -75,7 +74,8 @@ class MbufStash {
     rte_mempool* pool_;
     std::uint32_t capacity_;
     std::uint32_t reserve_;
-    std::vector<rte_mbuf*> held_;  // never grows past the capacity that the constructor reserves
+    std::uint32_t count_ = 0;
+    std::unique_ptr<rte_mbuf*[]> held_;  // the first `count_` of `capacity_`
 };
 
 }  // namespace runnel

@@ -2,23 +2,13 @@
 
 #include <cstring>
 
+#include "runnel/base/processor.hpp"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
 namespace runnel {
-
-namespace {
-
-bool processor_has_aes() noexcept {
-#if defined(__x86_64__)
-    return __builtin_cpu_supports("aes") != 0;
-#else
-    return false;
-#endif
-}
-
-}  // namespace
 
 TupleHash::TupleHash(HashKey key, Function function) noexcept
     : key_(key), aes_(function == Function::native && processor_has_aes()) {

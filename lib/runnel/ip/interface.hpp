@@ -73,10 +73,14 @@ class Interfaces {
         all_.reserve(settings.size());
         for (const InterfaceConfig& one : settings)
             all_.emplace_back(one, static_cast<std::uint8_t>(all_.size()));
+        one_untagged_ = all_.size() == 1 && all_[0].vlan == 0;
     }
 
     [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
     [[nodiscard]] const Interface& operator[](std::size_t index) const noexcept { return all_[index]; }
+    [[nodiscard]] const Interface& first() const noexcept { return all_.front(); }
+    /// There is one interface, and its frames carry no VLAN tag.
+    [[nodiscard]] bool one_untagged() const noexcept { return one_untagged_; }
     [[nodiscard]] auto begin() const noexcept { return all_.begin(); }
     [[nodiscard]] auto end() const noexcept { return all_.end(); }
 
@@ -109,6 +113,7 @@ class Interfaces {
 
   private:
     std::vector<Interface> all_;
+    bool one_untagged_ = false;
 };
 
 }  // namespace runnel::ip

@@ -61,6 +61,8 @@ struct InternetLayer::Parts {
     Upper input_ipv4(rte_mbuf* frame, const Interface& interface, std::size_t offset, bool link_group,
                      Ingress& in, Instant now) noexcept;
 
+    bool is_plain_tcp(rte_mbuf* frame, Ingress& in) const noexcept;
+
     Upper drop(rte_mbuf* frame, DropReason reason) noexcept {
         link.drop(frame, reason);
         return Upper::none;
@@ -74,8 +76,52 @@ struct InternetLayer::Parts {
     PathMtuTable path_mtu;
 };
 
+// What most frames are: whole in one piece, untagged, for our own address, a TCP segment behind a header
+// without options. Then `in` is filled; all else, and whatever is wrong, is looked at by `input`. The checks
+// are the same.
+bool InternetLayer::Parts::is_plain_tcp(rte_mbuf* frame, Ingress& in) const noexcept {
+    constexpr std::size_t ip = wire::ethernet_header_size, tcp = ip + wire::ipv4_header_size;
+    constexpr std::uint32_t ipv4_without_options =
+        0x0800'45;  // the type of the frame, version, header length
+    const Interface& interface = interfaces.first();
+    if (!interfaces.one_untagged() || frame->nb_segs != 1 || frame->data_len < tcp ||
+        (frame->ol_flags & (RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_IP_CKSUM_MASK |
+                            RTE_MBUF_F_RX_L4_CKSUM_MASK)) != 0) [[unlikely]]
+        return false;
+    const auto* const octets = rte_pktmbuf_mtod(frame, const std::byte*);
+    const std::byte* const header = octets + ip;
+    const std::uint32_t total = wire::load_be16(header + 2);
+    const std::uint32_t destination = wire::load_be32(header + 16);
+    const Ipv4Address source{wire::load_be32(header + 12)};
+    if (wire::load_be64(octets) >> 16 != interface.mac_as_number ||
+        wire::load_be32(octets + 12) >> 8 != ipv4_without_options || total < wire::ipv4_header_size ||
+        total > frame->data_len - ip ||
+        (wire::load_be16(header + 6) & (wire::ipv4_more_fragments | wire::ipv4_fragment_offset_mask)) != 0 ||
+        header[9] != std::byte{static_cast<std::uint8_t>(wire::IpProtocol::tcp)} ||
+        !interface.owns(Ipv4Address{destination}) || !interfaces.may_be_sender(source) ||
+        !wire::checksum_holds(wire::checksum_add(
+            std::span<const std::byte, wire::ipv4_header_size>{header, wire::ipv4_header_size}))) [[unlikely]]
+        return false;
+    frame->data_off = static_cast<std::uint16_t>(frame->data_off + tcp);
+    frame->data_len = static_cast<std::uint16_t>(total - wire::ipv4_header_size);  // without padding
+    frame->pkt_len = frame->data_len;
+    in.mbuf = frame;
+    in.source = source;
+    in.destination = Ipv4Address{destination};
+    in.protocol = static_cast<std::uint8_t>(wire::IpProtocol::tcp);
+    in.ttl = std::to_integer<std::uint8_t>(header[8]);
+    in.tos = std::to_integer<std::uint8_t>(header[1]);
+    in.interface = 0;
+    in.group = false;
+    in.l4_checksum_good = false;
+    in.ip_header_size = wire::ipv4_header_size;
+    return true;
+}
+
 // The link layer: whose frame, of which VLAN, of what type.
 Upper InternetLayer::Parts::input(rte_mbuf* frame, Ingress& in, Instant now) noexcept {
+    if (is_plain_tcp(frame, in)) [[likely]]
+        return Upper::tcp;
     const std::size_t index = interfaces.size() == 1 ? 0 : frame->port;
     if (index >= interfaces.size()) [[unlikely]]
         return drop(frame, DropReason::ethernet_not_for_us);

@@ -18,6 +18,7 @@
 #include "runnel/ip/internet_layer.hpp"
 #include "runnel/ip/link_output.hpp"
 #include "runnel/ip/route_table.hpp"
+#include "runnel/wire/ipv4.hpp"
 
 namespace runnel::ip {
 
@@ -31,6 +32,9 @@ class IpOutput {
         const Path& path = (*paths_)[slot_of(how.destination)];
         if (path.destination == how.destination.value && path.epoch == arp_.epoch()) [[likely]] {
             const Interface& interface = interfaces_[path.interface];
+            if (path.plain && how.protocol == static_cast<std::uint8_t>(wire::IpProtocol::tcp) &&
+                how.ttl == 0 && how.dont_fragment && interface.owns(how.source)) [[likely]]
+                return send_tcp(packet, how, path, interface);
             return complete(packet, how, interface) && link_.send(packet, path.interface, path.header);
         }
         return send_by_route(packet, how, now);
@@ -54,13 +58,18 @@ class IpOutput {
   private:
     // What the last packet to some destination found out, for the next one. Valid while the epoch is that of
     // ARP.
-    struct alignas(32) Path {
+    struct alignas(64) Path {
         std::uint32_t destination = 0;
         std::uint32_t epoch = 0;
         LinkHeader header{};
         std::uint8_t interface = 0;
+        bool plain = false;        // an untagged link, and every checksum is made here: `tcp_header` is good
+        std::uint32_t ip_sum = 0;  // what of `tcp_header` counts for the checksum of the IP header
+        std::uint32_t destination_sum = 0;  // what of it counts for that of TCP
+        // Ethernet and IPv4 header of a TCP segment; source, length, type of service and checksum are 0.
+        std::array<std::byte, wire::ethernet_header_size + wire::ipv4_header_size> tcp_header{};
     };
-    static_assert(sizeof(Path) == 32);
+    static_assert(sizeof(Path) == 128);
     static constexpr std::size_t path_count = 512;
 
     [[nodiscard]] static std::size_t slot_of(Ipv4Address destination) noexcept {
@@ -68,6 +77,9 @@ class IpOutput {
     }
 
     bool complete(rte_mbuf* packet, const Output& how, const Interface& interface) noexcept;
+    bool send_tcp(rte_mbuf* packet, const Output& how, const Path& path, const Interface& interface) noexcept;
+    void remember(Path& path, const Output& how, const Interface& interface,
+                  const MacAddress& mac) const noexcept;
     bool send_by_route(rte_mbuf* packet, const Output& how, Instant now) noexcept;
     std::uint16_t next_id() noexcept;
 

@@ -61,9 +61,13 @@ class LinkOutput {
         else
             std::memcpy(start, header.octets.data(), max_link_header_size);
         packet->port = interface;
-        if (queue_.push(packet)) [[likely]]
+        return queue(packet);
+    }
+    /// Queues a whole frame whose `port` says the interface. Takes the mbuf as `send` does.
+    bool queue(rte_mbuf* frame) noexcept {
+        if (queue_.push(frame)) [[likely]]
             return true;
-        drop(packet, DropReason::transmit_queue_full);
+        drop(frame, DropReason::transmit_queue_full);
         return false;
     }
 

@@ -23,6 +23,7 @@ Core::Core(Endpoint& owner, const Config& given, const Secrets& secrets, ip::Int
       config(given),
       keys(secrets),
       flow_hasher(secrets.flow),
+      isn_secret(secrets.isn),
       ip(internet),
       counters(counts),
       stash(mbufs),

@@ -60,6 +60,7 @@ struct Core {
     Config config;
     Secrets keys;
     TupleHash flow_hasher;
+    BlockPrf isn_secret;
     ip::InternetLayer& ip;
     Counters& counters;
     MbufStash& stash;

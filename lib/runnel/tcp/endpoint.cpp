@@ -391,7 +391,7 @@ ConnectResult Endpoint::connect(const ConnectOptions& options) noexcept {
         return refuse(Error::no_memory);
     }
     tcb.settings = static_cast<std::uint8_t>(settings);
-    const InitialNumbers numbers = initial_numbers(core.keys.isn, flow, core.now);
+    const InitialNumbers numbers = initial_numbers(core.isn_secret, flow, core.now);
     tcb.state = State::syn_sent;
     tcb.ecn = core.config.ecn == Ecn::request;
     tcb.nagle = options.nagle;

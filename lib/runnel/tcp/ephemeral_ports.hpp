@@ -5,7 +5,7 @@
 #include <array>
 #include <cstdint>
 
-#include "runnel/base/keyed_hash.hpp"
+#include "runnel/base/block_prf.hpp"
 #include "runnel/tcp/flow.hpp"
 
 namespace runnel::tcp {
@@ -15,15 +15,15 @@ namespace runnel::tcp {
 class EphemeralPorts {
   public:
     EphemeralPorts(HashKey key, std::uint16_t first, std::uint16_t last) noexcept
-        : key_(key), first_(first), last_(last) {}
+        : secret_(key), first_(first), last_(last) {}
 
     /// Calls `try_port(port)` with one port after the other until it returns true, through at most one whole
     /// round. Returns the port, or 0 where none was free.
     template <class TryPort>
     std::uint16_t choose(Ipv4Address remote, std::uint16_t remote_port, Ipv4Address local,
                          TryPort&& try_port) noexcept {
-        const std::uint64_t f = siphash_2_4(key_, std::uint64_t{remote.value} << 32 | local.value,
-                                            std::uint64_t{remote_port} << 48);
+        const std::uint64_t f =
+            secret_(std::uint64_t{remote.value} << 32 | local.value, std::uint64_t{remote_port} << 48);
         std::uint32_t& counter = counters_[f % counters_.size()];
         const auto round_key = static_cast<std::uint32_t>(f >> 32);
         for (std::uint32_t i = 0; i < 65536; ++i) {
@@ -48,7 +48,7 @@ class EphemeralPorts {
         return static_cast<std::uint16_t>(left << 8 | right);
     }
 
-    HashKey key_;
+    BlockPrf secret_;
     std::uint16_t first_, last_;
     std::array<std::uint32_t, 1024> counters_{};
 };

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "runnel/base/keyed_hash.hpp"
+#include "runnel/base/block_prf.hpp"
 #include "runnel/base/seq_num.hpp"
 #include "runnel/base/time.hpp"
 #include "runnel/tcp/flow.hpp"
@@ -18,10 +18,11 @@ struct InitialNumbers {
     std::uint32_t timestamp_offset = 0;
 };
 
-/// ISN = M + F(four-tuple, secret): M ticks each 4 microseconds, F is SipHash-2-4 under a per-start secret
-/// (RFC 6528 section 3). ISNs of one four-tuple grow, ISNs of different ones are unrelated.
-[[nodiscard]] constexpr InitialNumbers initial_numbers(HashKey key, const Flow& flow, Instant now) noexcept {
-    const std::uint64_t f = siphash_2_4(key, flow.addresses(), flow.ports());
+/// ISN = M + F(four-tuple, secret): M ticks each 4 microseconds, F is a keyed function under a per-start
+/// secret (RFC 6528 section 3). ISNs of one four-tuple grow, ISNs of different ones are unrelated.
+[[nodiscard]] inline InitialNumbers initial_numbers(const BlockPrf& secret, const Flow& flow,
+                                                    Instant now) noexcept {
+    const std::uint64_t f = secret(flow.addresses(), flow.ports());
     const auto m = static_cast<std::uint64_t>(now.time_since_epoch().count()) / 4000;
     return {SeqNum{static_cast<std::uint32_t>(m + f)}, static_cast<std::uint32_t>(f >> 32)};
 }

@@ -100,7 +100,7 @@ void SegmentArrival::fill(HalfOpen& half_open, const Segment& segment,
                           std::uint16_t listener) const noexcept {
     const wire::TcpOptions options = segment.options();
     const PeerOffer offer = peer_offer(core_.config, options);
-    const InitialNumbers numbers = initial_numbers(core_.keys.isn, segment.flow, core_.now);
+    const InitialNumbers numbers = initial_numbers(core_.isn_secret, segment.flow, core_.now);
     constexpr std::uint8_t ecn_setup = flag::ece | flag::cwr;
     half_open = HalfOpen{};
     half_open.flow = segment.flow;
@@ -211,7 +211,8 @@ bool SegmentArrival::accept_cookie(Segment& segment, std::uint16_t listener) noe
         core_.counters.drop(DropReason::tcp_connections_full);
         return true;
     }
-    const std::uint32_t ts_offset = initial_numbers(core_.keys.isn, segment.flow, core_.now).timestamp_offset;
+    const std::uint32_t ts_offset =
+        initial_numbers(core_.isn_secret, segment.flow, core_.now).timestamp_offset;
     // Timestamps are agreed on where the peer echoes one that can be the SYN-ACK's.
     const bool timestamps =
         core_.config.timestamps && segment.timestamps &&

@@ -47,7 +47,8 @@ void Transmission::note_sent(Tcb& tcb, Cold& cold, SeqNum first, std::uint32_t l
     // Sent within a sixty-fourth of the round trip counts as sent at one time: it bounds how many ranges a
     // fast path needs.
     const std::uint32_t same_time = cold.board.ranges() < 64 ? 0 : cold.min_rtt_us / 64;
-    if (flight == 0)
+    // Only a control that paces remembers anything that idle time makes untrue.
+    if (flight == 0 && paces(core_.algorithm_of(tcb))) [[unlikely]]
         core_.with_control(tcb, cold, [&](auto control, auto& state) noexcept {
             control.restarted(state, core_.window_of(tcb), core_.now);
         });

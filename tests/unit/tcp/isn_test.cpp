@@ -22,11 +22,12 @@ class IsnTest : public testing::Test {
     }
     [[nodiscard]] Instant any_time() { return Instant{std::chrono::nanoseconds{random_() % (1ULL << 60)}}; }
     [[nodiscard]] std::uint32_t isn(const Flow& flow, Instant now) const {
-        return initial_numbers(key_, flow, now).iss.value();
+        return initial_numbers(secret_, flow, now).iss.value();
     }
 
     std::mt19937_64 random_{test::seed()};
     const HashKey key_{random_(), random_()};
+    const BlockPrf secret_{key_};
 };
 
 TEST_F(IsnTest, NumbersOfOneTupleMoveOnByOneEachFourMicroseconds) {
@@ -67,9 +68,9 @@ TEST_F(IsnTest, EachPartOfTheTupleAndOfTheSecretCounts) {
     const Flow flow = any_flow();
     const Instant now = any_time();
     std::set<std::uint32_t> numbers{isn(flow, now)},
-        offsets{initial_numbers(key_, flow, now).timestamp_offset};
+        offsets{initial_numbers(secret_, flow, now).timestamp_offset};
     const auto add = [&](const HashKey& key, const Flow& other) {
-        const InitialNumbers initial = initial_numbers(key, other, now);
+        const InitialNumbers initial = initial_numbers(BlockPrf{key}, other, now);
         numbers.insert(initial.iss.value());
         offsets.insert(initial.timestamp_offset);
     };
@@ -105,8 +106,8 @@ TEST_F(IsnTest, EachPartOfTheTupleAndOfTheSecretCounts) {
 TEST_F(IsnTest, TimestampOffsetOfATupleStaysFromOneIncarnationToTheNext) {
     for (int round = 0; round < 1000; ++round) {
         const Flow flow = any_flow();
-        ASSERT_EQ(initial_numbers(key_, flow, any_time()).timestamp_offset,
-                  initial_numbers(key_, flow, any_time()).timestamp_offset);
+        ASSERT_EQ(initial_numbers(secret_, flow, any_time()).timestamp_offset,
+                  initial_numbers(secret_, flow, any_time()).timestamp_offset);
     }
 }
 
