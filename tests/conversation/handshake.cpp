@@ -68,6 +68,32 @@ TEST(Rfc9293, Must10SimultaneousOpenIsCompletedByAnAck) {
     c.expect_within(500ms, data("back").seq(1).ack(7));
 }
 
+TEST(Rfc9293, TextAndFinOfASynThatMeetsOursWaitForTheEstablishedState) {
+    for (const bool with_fin : {false, true}) {
+        SCOPED_TRACE(with_fin);
+        Conversation c;
+        c.connect();
+        c.expect(syn().seq(0));
+        Segment first = syn().mss(1460).payload("early");
+        if (with_fin) first.flags("FS");
+        c.inject(first);
+        c.expect(syn_ack().seq(0).ack(1));
+        c.expect_no_event();
+        c.inject(ack().seq(with_fin ? 7 : 6).ack(1));
+        c.expect_established();
+        c.expect_data("early");
+        if (with_fin) {
+            c.expect_peer_closed();
+            c.expect(ack().ack(7));
+            c.expect_state(State::close_wait);
+        } else {
+            c.inject(data(" bird").seq(6));
+            c.expect_data(" bird");
+            c.expect(ack().ack(11));
+        }
+    }
+}
+
 TEST(Rfc9293, SimultaneousOpenRetransmitsItsSynAck) {
     Conversation c;
     c.connect();

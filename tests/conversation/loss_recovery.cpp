@@ -232,10 +232,57 @@ TEST(Rfc8985, ProbeCarriesNewDataWhereThereIsSome) {
 }
 
 TEST(Rfc8985, LoneSegmentIsGivenTimeForADelayedAck) {
+    StackConfig config = small_stack();
+    config.tcp.peer_ack_delay = 50ms;
+    Conversation c{config};
+    open_and_send(c, 1, 1);
+    c.expect_after(2 * rtt + 50ms, nth(0));
+    EXPECT_EQ(c.count(Counter::tcp_loss_probes), 1U);
+}
+
+TEST(Rfc8985, ProbeThatWouldComeAfterTheTimeOutTakesItsPlace) {
     Conversation c;
     open_and_send(c, 1, 1);
+    const std::uint32_t before = c.info().cwnd;
     c.expect_after(300ms, nth(0));  // 2 * SRTT + 200 ms would be later than the RTO
-    EXPECT_EQ(c.count(Counter::tcp_loss_probes), 0U);
+    EXPECT_EQ(c.count(Counter::tcp_loss_probes), 1U);
+    EXPECT_EQ(c.count(Counter::tcp_rto_expirations), 0U);
+    EXPECT_EQ(c.info().cwnd, before);
+    c.expect_after(300ms, nth(0));
+    EXPECT_EQ(c.count(Counter::tcp_rto_expirations), 1U);
+    c.expect_after(600ms, nth(0));
+}
+
+TEST(Rfc8985, FinByItselfIsProbedForToo) {
+    Conversation c;
+    open_and_send(c, 0, 0);
+    c.shutdown();
+    c.expect(fin().seq(1));
+    c.expect_after(300ms, fin().seq(1));
+    EXPECT_EQ(c.count(Counter::tcp_loss_probes), 1U);
+    c.expect_after(300ms, fin().seq(1));
+    EXPECT_EQ(c.count(Counter::tcp_rto_expirations), 1U);
+    c.expect_after(600ms, fin().seq(1));
+    c.inject(ack().ack(2));
+    c.expect_state(tcp::State::fin_wait_2);
+    c.expect_silence(1s);
+}
+
+// RFC 6675 section 5: what SACK reported has left the network, and its room was used then.
+TEST(Rfc6675, WindowGrowsForWhatSackHadReportedButOnce) {
+    Conversation c{with_newreno()};
+    open_and_send(c, 20, 10);
+    c.elapse(rtt);
+    c.inject(sack(0, {{1, 2}}));
+    c.expect(nth(10));
+    c.inject(sack(0, {{1, 3}}));
+    c.expect(nth(11));
+    c.expect_nothing();
+    c.inject(ack().ack(seq_of(3)));  // overtaken, not lost
+    c.expect(nth(12));
+    c.expect(nth(13));
+    c.expect_nothing();
+    EXPECT_EQ(c.info().cwnd, 11 * smss);
 }
 
 TEST(Rfc8985, ProbeThatRepairsALossReducesTheWindow) {

@@ -314,6 +314,7 @@ TEST_P(PathMtu, Rfc1191OtherConnectionsToThereLearnOfItAtTheirTimeOut) {
     c.expect(Segment{}.seq(961 + smss).length(500));
     c.inject(ack().ack(1 + 2 * smss));
     EXPECT_EQ(second.info().mss, smss);
+    if (GetParam()) other.expect_within(2s, Segment{}.seq(1).length(smss));  // the loss probe
     other.expect_within(2s, Segment{}.seq(1).payload(stream(0, 960)));
     EXPECT_EQ(second.info().mss, 960U);
     EXPECT_EQ(c.count(Counter::tcp_path_mtu_lowered), 2U);
@@ -477,6 +478,7 @@ TEST_P(PathMtu, Rfc4821SmallSegmentsThatVanishSayNothingOfTheSize) {
 TEST_P(PathMtu, Rfc4821SegmentBelowTheFirstStepGoesStraightToTheSecond) {
     Conversation c;
     open_and_send(c, 800);
+    if (GetParam()) c.expect_within(60s, Segment{}.seq(1).length(800));  // the loss probe
     for (std::uint32_t n = 0; n < 2; ++n) c.expect_within(60s, Segment{}.seq(1).payload(stream(0, 800)));
     c.expect_within(60s, Segment{}.seq(1).payload(stream(0, 512)));
     EXPECT_EQ(c.count(Counter::tcp_black_holes), 1U);

@@ -168,6 +168,25 @@ TEST(Rfc2883, DuplicateOutOfOrderComesBeforeTheBlockThatHoldsIt) {
     c.expect(ack().ack(1).sack({{701, 801}, {201, 501}}));
 }
 
+TEST(Rfc2883, WhatAFilledGapCoversOfTheOutOfOrderQueueIsReported) {
+    Conversation c;
+    c.open_passive(offer());
+    c.inject(text_at(101, 100));
+    c.expect(ack().ack(1).sack({{101, 201}}));
+    c.inject(text_at(301, 100));
+    c.expect(ack().ack(1).sack({{301, 401}, {101, 201}}));
+    c.inject(text_at(501, 100));
+    c.expect(ack().ack(1).sack({{501, 601}, {301, 401}, {101, 201}}));
+    c.inject(text_at(1, 450));  // over the first two: the first is reported
+    c.expect(ack().ack(451).sack({{101, 201}, {501, 601}}));
+    c.inject(text_at(451, 100));  // into the middle of the third
+    c.expect(ack().ack(601).sack({{501, 551}}));
+    c.inject(text_at(601, 100));
+    c.inject(text_at(701, 100));
+    c.expect(ack().ack(801).sack({}));
+    c.expect_data(stream(0, 800));
+}
+
 TEST(Rfc2018, WhatCameFromBeyondTheFinIsNeitherReportedNorKept) {
     Conversation c;
     c.open_passive(syn().mss(1460).sack_permitted());

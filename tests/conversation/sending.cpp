@@ -50,6 +50,131 @@ TEST(Rfc9293, Shld7NagleDoesNotHoldAFullSegment) {
     c.expect(data(stream(1460, 40)).seq(1462));
 }
 
+// As hosts have it: RFC 9293 appendix A.3.
+TEST(Rfc9293, Shld7NagleHoldsASmallSegmentOnlyWhereAnotherIsInFlight) {
+    Conversation c;
+    c.open_passive();
+    c.send(stream(0, 1500));
+    c.expect(data(stream(0, 1460)).seq(1));
+    c.expect(data(stream(1460, 40)).flags("P.").seq(1461));
+    c.send(stream(1500, 40));
+    c.expect_nothing();
+    c.inject(ack().ack(1461));  // the small one is still out
+    c.expect_nothing();
+    c.inject(ack().ack(1501));
+    c.expect(data(stream(1500, 40)).flags("P.").seq(1501));
+}
+
+// MSG_MORE and TCP_CORK of other hosts; no RFC speaks of them.
+TEST(SendMore, WaitsForWhatFollowsAndLeavesWithIt) {
+    for (const Segment& offer : offers) {
+        SCOPED_TRACE(to_string(offer));
+        Conversation c;
+        c.open_passive(offer);
+        EXPECT_EQ(c.connection().set_nagle(false), Error::none);
+        const auto more = [&](std::string_view octets) {
+            EXPECT_EQ(c.connection().send_more(std::as_bytes(std::span{octets})).accepted, octets.size());
+            c.pump();
+        };
+        more("GET / ");
+        c.expect_nothing();
+        more("HTTP/1.1");
+        c.expect_nothing();
+        c.send("\n");
+        c.expect(data("GET / HTTP/1.1\n").flags("P.").seq(1));
+        c.inject(ack().ack(16));
+
+        more(stream(0, 3000));  // full segments go, the rest waits; more follows, so that none is pushed
+        c.expect(data(stream(0, 1460)).seq(16));
+        c.expect(data(stream(1460, 1460)).seq(1476));
+        c.expect_nothing();
+        c.inject(ack().ack(1476));  // an ACK is as good as a push
+        c.expect(data(stream(2920, 80)).flags(".").seq(2936));
+        c.inject(ack().ack(3016));
+    }
+}
+
+TEST(SendMore, DoesNotWaitBeyondARetransmissionTimeout) {
+    Conversation c;
+    c.open_passive();
+    const std::string_view part = "part";
+    EXPECT_EQ(c.connection().send_more(std::as_bytes(std::span{part})).accepted, 4U);
+    c.pump();
+    c.expect_between(200ms, 220ms, data("part").flags("P.").seq(1));
+    c.inject(ack().ack(5));
+    c.expect_silence(10s);
+}
+
+TEST(Cork, HoldsWhatDoesNotFillASegmentUntilItIsPulled) {
+    for (const Segment& offer : offers) {
+        SCOPED_TRACE(to_string(offer));
+        Conversation c;
+        c.open_passive(offer);
+        EXPECT_EQ(c.connection().set_cork(true), Error::none);
+        c.send("a");
+        c.send("b");
+        c.expect_nothing();
+        EXPECT_EQ(c.connection().set_cork(false), Error::none);
+        c.pump();
+        c.expect(data("ab").flags("P.").seq(1));
+        c.inject(ack().ack(3));
+
+        EXPECT_EQ(c.connection().set_cork(true), Error::none);
+        c.send(stream(0, 1500));
+        c.expect(data(stream(0, 1460)).seq(3));
+        c.inject(ack().ack(1463));
+        c.expect_nothing();
+        EXPECT_EQ(c.connection().set_nagle(false), Error::none);  // lets go of what waits, and of no more
+        c.pump();
+        c.expect(data(stream(1460, 40)).flags("P.").seq(1463));
+        c.inject(ack().ack(1503));
+        c.send("c");
+        c.expect_nothing();
+        c.expect_between(200ms, 220ms, data("c").flags("P.").seq(1503));
+        c.inject(ack().ack(1504));
+        c.send("d");
+        c.expect_nothing();
+        c.shutdown();
+        c.expect(fin().payload("d").seq(1504));
+    }
+}
+
+TEST(Cork, IsRefusedAfterTheEnd) {
+    Conversation c;
+    c.open_passive();
+    c.inject(rst());
+    c.expect_closed(CloseReason::reset);
+    EXPECT_EQ(c.connection().set_cork(true), Error::no_connection);
+    EXPECT_EQ(c.connection().send_more({}).error, Error::no_connection);
+}
+
+// As hosts do that leave the cutting to the device (Linux): a receiver that joins segments passes on what it
+// has.
+TEST(Sending, ABurstMayBePushedOnInPieces) {
+    StackConfig config = small_stack();
+    config.tcp.min_burst = 2;
+    Conversation c{config};
+    c.listen();
+    c.inject(syn().mss(1460).sack_permitted());
+    c.expect(syn_ack());
+    c.elapse(100ms);
+    c.inject(ack());
+    c.expect_established();
+    c.send(stream(0, 20 * 1460));
+    for (int i = 0; i < 10; ++i) c.expect(data(stream(i * 1460U, 1460)).flags(i % 2 == 1 ? "P." : "."));
+    c.elapse(100ms);
+    c.inject(ack().ack(1461));
+    c.expect(data(stream(10 * 1460, 1460)).flags("."));
+    c.expect(data(stream(11 * 1460, 1460)).flags("P."));
+}
+
+TEST(Sending, ABurstIsPushedWhereItEnds) {
+    Conversation c;
+    c.open_passive(syn().mss(1460).sack_permitted());
+    c.send(stream(0, 20 * 1460));
+    for (int i = 0; i < 10; ++i) c.expect(data(stream(i * 1460U, 1460)).flags(i == 9 ? "P." : "."));
+}
+
 TEST(Rfc9293, Must17NagleCanBeSwitchedOff) {
     Conversation c;
     c.open_passive();
@@ -233,9 +358,10 @@ TEST(Rfc9293, Must34WindowShrunkToZeroWithDataInFlightIsSurvived) {
         SCOPED_TRACE(to_string(offer));
         Conversation c;
         c.open_passive(offer);
-        c.send(stream(0, 5000));
+        c.send(stream(0, 4380));
         c.take_all();
         c.inject(ack().ack(1).win(0));
+        c.send(stream(4380, 620));
         for (int i = 0; i < 50; ++i) {  // answered, it may last for ever
             c.expect_within(121s, Segment{}.ack(1));
             c.inject(ack().ack(1).win(0));

@@ -142,6 +142,49 @@ TEST(Settings, OutOfRangeIsRefusedAndChangesNothing) {
     EXPECT_THROW(c.stack().listen(listen), std::invalid_argument);
 }
 
+// RFC 9293 section 3.7.1: what the application knows of the path, neither side is told to exceed.
+TEST(Settings, MssIsAnnouncedAndKept) {
+    const std::string text = stream(0, 2500);
+    Settings settings;
+    settings.mss = 1100;
+    {
+        Conversation c;
+        tcp::ListenOptions listen;
+        listen.port = service_port;
+        listen.handler = &c.handler();
+        listen.settings = settings;
+        c.stack().listen(listen);
+        c.inject(syn().mss(1300));
+        c.expect(syn_ack().mss(1100));
+        c.inject(ack());
+        c.expect_established();
+        c.send(text);
+        c.expect(data(text.substr(0, 1100)).seq(1));
+        c.expect(data(text.substr(1100, 1100)).seq(1101));
+    }
+    {
+        Conversation c;
+        tcp::ConnectOptions options;
+        options.settings = settings;
+        c.connect(options);
+        c.expect(syn().mss(1100));
+        c.inject(syn_ack().mss(800));
+        c.expect(ack());
+        c.expect_established();
+        EXPECT_EQ(c.info().mss, 800U);
+    }
+    {
+        settings.mss = 9000;  // more than the link takes
+        Conversation c;
+        tcp::ConnectOptions options;
+        options.settings = settings;
+        c.connect(options);
+        c.expect(syn().mss(1460));
+    }
+    settings.mss = 63;
+    EXPECT_FALSE(valid(settings));
+}
+
 TEST(Settings, TwoHundredAndFiftyFiveDifferentOnesAreKnownAtATimeAndGivenBack) {
     Conversation c;
     c.open_passive();

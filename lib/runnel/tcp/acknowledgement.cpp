@@ -13,6 +13,7 @@ void Acknowledgement::advance(std::uint32_t slot, Tcb& tcb, const Segment& segme
     if (cold != nullptr) {
         data = std::min(segment.ack - tcb.snd_una, cold->queue.size());
         cold->queue.release(data, core_.stash);
+        cold->more_held = false;
         if (cold->urgent_out && cold->snd_up <= segment.ack) cold->urgent_out = false;
         if (cold->full_mss != 0) [[unlikely]]
             PathMtuDiscovery::progress(core_, tcb, *cold);
@@ -65,6 +66,9 @@ void Acknowledgement::advance_without_sack(std::uint32_t slot, Tcb& tcb, Cold* c
     measure(tcb, cold, segment);
     bool keep_timer = false;
     if (cold != nullptr) {
+        // What duplicate ACKs have reported released new segments then (RFC 3042), and counts no more.
+        const std::uint32_t reported =
+            cold->recovering() ? 0U : cold->duplicate_acks * std::uint32_t{tcb.mss};
         cold->duplicate_acks = 0;
         cold->limited_transmitted = 0;
         cold->probe_unanswered = false;
@@ -84,7 +88,7 @@ void Acknowledgement::advance_without_sack(std::uint32_t slot, Tcb& tcb, Cold* c
             AckSample sample;
             sample.now = core_.now;
             sample.delivered = data;
-            sample.acknowledged = data;
+            sample.acknowledged = data > reported ? data - reported : std::min<std::uint32_t>(data, tcb.mss);
             sample.flight_before = flight;
             sample.flight = tcb.in_flight();
             sample.snd_una = tcb.snd_una;

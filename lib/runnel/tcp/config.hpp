@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "runnel/base/keyed_hash.hpp"
 #include "runnel/base/time.hpp"
 
 namespace runnel::tcp {
@@ -55,6 +56,9 @@ struct Config {
     std::uint32_t fast_open_pending =
         0;  ///< connections that Fast Open (RFC 7413) serves at once before their handshake is complete; 0:
             ///< none. Listeners ask for it one by one
+    std::optional<HashKey> fast_open_key{};  ///< shared by servers that take one another's Fast Open cookies;
+                                             ///< Linux makes the same ones of it. Nothing: one's own, which
+                                             ///< changes with time
     std::uint32_t fast_open_servers = 1024;  ///< servers whose Fast Open cookies are kept; 0: none
 
     // -- data
@@ -74,6 +78,10 @@ struct Config {
         10ms;  ///< a tail loss probe leaves no sooner (RFC 8985 section 7.2 has no floor)
     Duration peer_ack_delay = 200ms;    ///< how long a peer may delay an ACK (RFC 8985 section 7.2)
     std::uint16_t initial_window = 10;  ///< segments (RFC 6928)
+    bool restart_after_idle = true;     ///< the initial window after an idle time (RFC 5681 section 4.1)
+    std::uint8_t min_burst = 0;         ///< 0: PSH where a burst ends. Else also within, after as many full
+                                        ///< segments at least, as hosts have it that leave cutting to the
+                                        ///< device
     std::uint16_t min_peer_mss = 64;    ///< a smaller MSS offered by the peer is taken as this
     bool sack = true;                   ///< offer and accept SACK (RFC 2018), and with it RACK-TLP (RFC 8985)
     bool timestamps = true;             ///< offer and accept RFC 7323 timestamps

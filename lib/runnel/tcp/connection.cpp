@@ -34,14 +34,19 @@ void queue_fin(Core& core, std::uint32_t slot, Tcb& tcb) noexcept {
 
 // Asks `take(queue, room)` to append to the send queue; it returns how many octets it took of the `wanted`.
 template <class Take>
-SendResult enqueue(Core& core, std::uint32_t slot, Tcb& tcb, std::size_t wanted, Take&& take) noexcept {
+SendResult enqueue(Core& core, std::uint32_t slot, Tcb& tcb, std::size_t wanted, Take&& take,
+                   bool more = false) noexcept {
     if (!open_for_sending(tcb)) return {0, Error::wrong_state};
     if (wanted == 0) return {};
     Cold* const cold = core.attach_cold(tcb);
     if (cold == nullptr) return {0, Error::no_memory};
     const std::size_t room = core.config.send_buffer - std::min(cold->queue.size(), core.config.send_buffer);
     const std::size_t taken = take(*cold, room);
-    if (taken > 0) core.want_output(slot, tcb);
+    if (taken > 0) {
+        cold->more = cold->more_held = more;
+        cold->released = false;
+        core.want_output(slot, tcb);
+    }
     core.detach_idle_cold(tcb);
     if (taken == wanted) return {taken, Error::none};
     if (room < wanted) {
@@ -69,6 +74,18 @@ SendResult Connection::send(std::span<const std::byte> octets) noexcept {
     return enqueue(core, slot_, *tcb, octets.size(), [&](Cold& cold, std::size_t room) noexcept {
         return cold.queue.append_copy(octets.first(std::min(room, octets.size())), core.stash);
     });
+}
+
+SendResult Connection::send_more(std::span<const std::byte> octets) noexcept {
+    Tcb* const tcb = find();
+    if (tcb == nullptr || over(*tcb)) return {0, Error::no_connection};
+    Core& core = endpoint_->core();
+    return enqueue(
+        core, slot_, *tcb, octets.size(),
+        [&](Cold& cold, std::size_t room) noexcept {
+            return cold.queue.append_copy(octets.first(std::min(room, octets.size())), core.stash);
+        },
+        true);
 }
 
 SendResult Connection::send_static(std::span<const std::byte> octets) noexcept {
@@ -157,6 +174,20 @@ Error Connection::set_nagle(bool on) noexcept {
     if (tcb == nullptr || over(*tcb)) return Error::no_connection;
     Core& core = endpoint_->core();
     tcb->nagle = on;
+    if (Cold* const cold = core.cold_of(*tcb); cold != nullptr && !on) cold->released = true;
+    core.want_output(slot_, *tcb);
+    return Error::none;
+}
+
+Error Connection::set_cork(bool on) noexcept {
+    Tcb* const tcb = find();
+    if (tcb == nullptr || over(*tcb)) return Error::no_connection;
+    Core& core = endpoint_->core();
+    Cold* const cold = on ? core.attach_cold(*tcb) : core.cold_of(*tcb);
+    if (cold == nullptr) return on ? Error::no_memory : Error::none;
+    cold->corked = on;
+    cold->more_held = cold->released = false;
+    core.detach_idle_cold(*tcb);
     core.want_output(slot_, *tcb);
     return Error::none;
 }

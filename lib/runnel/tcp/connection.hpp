@@ -101,6 +101,9 @@ class Connection {
 
     /// Copies octets into the send buffer. Takes as much as there is room for.
     SendResult send(std::span<const std::byte> octets) noexcept;
+    /// As `send`, of octets whose continuation follows soon: the end of them waits for it to fill a segment,
+    /// until the next ACK comes or, with nothing in flight, for a retransmission time-out.
+    SendResult send_more(std::span<const std::byte> octets) noexcept;
     /// Sends octets that stay valid and unchanged until the process ends: nothing is copied before the wire.
     SendResult send_static(std::span<const std::byte> octets) noexcept;
     /// Sends the octets of an mbuf (chain). On `Error::none` the stack owns it; else it stays the caller's.
@@ -123,7 +126,12 @@ class Connection {
     Error abort() noexcept;
 
     /// Nagle's algorithm, on by default (RFC 9293 section 3.7.4).
+    /// Where it is switched off, what is queued goes at once, `set_cork` or not.
     Error set_nagle(bool on) noexcept;
+    /// While on, only full segments are sent, and a smaller one when nothing has been in flight for a
+    /// retransmission time-out, or with the FIN. Keeps the connection's cold block; `no_memory` where none is
+    /// free.
+    Error set_cork(bool on) noexcept;
     /// How long sent data may stay unacknowledged before the connection is given up (R2; RFC 9293 MUST-21);
     /// 0: the configuration's.
     Error set_user_timeout(Duration timeout) noexcept;

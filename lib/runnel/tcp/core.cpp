@@ -37,7 +37,7 @@ Core::Core(Endpoint& owner, const Config& given, const Secrets& secrets, ip::Int
       half_open("half-open connections", given.half_open),
       time_wait(given.time_wait),
       ports(secrets.ports, given.ephemeral_first, given.ephemeral_last),
-      fast_open_cookies(secrets.fast_open),
+      fast_open_cookies(secrets.fast_open, given.fast_open_key),
       pending_fast_opens(given.fast_open_pending),
       // No address is as large as this: the table's key says nothing of the cookies.
       fast_open_servers(given.fast_open_servers, {siphash_2_4(secrets.fast_open, UINT64_MAX, 0),
@@ -91,6 +91,7 @@ Cold* Core::attach_cold(Tcb& tcb) noexcept {
     cold.rto_at = tcb.deadline;  // of a FIN that is on its way
     cold.retransmitted_to = tcb.snd_una;
     cold.recover = tcb.recovered ? tcb.snd_una : tcb.snd_una - 1;
+    cold.small_end = tcb.snd_una;
     return &cold;
 }
 
@@ -100,7 +101,7 @@ void Core::detach_idle_cold(Tcb& tcb) noexcept {
     const bool needed = cold.queue.size() > 0 || !cold.board.empty() || !cold.out_of_order.empty() ||
                         cold.fin_held || cold.urgent_in || cold.recovering() ||
                         cold.reported.duplicate_due() || cold.fast_open != FastOpenUse::none ||
-                        cold.full_mss != 0 || keeps_state(algorithm_of(tcb));
+                        cold.full_mss != 0 || cold.corked || keeps_state(algorithm_of(tcb));
     if (needed) return;
     tcb.paced = false;
     colds.free(tcb.cold);

@@ -23,6 +23,7 @@
 #include "runnel/tcp/flow.hpp"
 #include "runnel/tcp/half_open_table.hpp"
 #include "runnel/tcp/handler_table.hpp"
+#include "runnel/tcp/handshake_options.hpp"
 #include "runnel/tcp/listener.hpp"
 #include "runnel/tcp/settings_table.hpp"
 #include "runnel/tcp/tcb.hpp"
@@ -135,6 +136,15 @@ struct Core {
     [[nodiscard]] Duration idle_for(const Tcb& tcb) const noexcept;
     [[nodiscard]] Duration rto(const Tcb& tcb) const noexcept {
         return retransmission_timeout(config, tcb.round_trip, tcb.backoff, tcb.handshake_retransmitted);
+    }
+
+    /// The MSS that a connection with these settings announces (RFC 9293 section 3.7.1), and most that it
+    /// sends.
+    [[nodiscard]] std::uint16_t own_mss(std::uint8_t index, std::uint16_t mtu) const noexcept {
+        const auto mss = static_cast<std::uint16_t>(mtu - headers_ipv4);
+        if (index == SettingsTable::plain || settings[index].mss == 0) [[likely]]
+            return mss;
+        return std::min(mss, settings[index].mss);
     }
 
     // -- congestion control

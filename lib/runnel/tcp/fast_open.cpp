@@ -6,17 +6,24 @@
 
 namespace runnel::tcp {
 
-wire::FastOpenCookie FastOpenCookies::cookie(Ipv4Address client, std::uint64_t slot) const noexcept {
+wire::FastOpenCookie FastOpenCookies::cookie(Ipv4Address client, Ipv4Address server,
+                                             std::uint64_t slot) const noexcept {
     wire::FastOpenCookie cookie{.size = 8};
+    if (shared_) {
+        // The addresses as they stand in the packet, one after the other; the hash in little-endian order.
+        const std::uint64_t addresses = __builtin_bswap64(std::uint64_t{client.value} << 32 | server.value);
+        wire::store_be64(cookie.octets.data(), __builtin_bswap64(detail::siphash<2, 4>(key_, addresses)));
+        return cookie;
+    }
     wire::store_be64(cookie.octets.data(), siphash_2_4(key_, client.value, slot));
     return cookie;
 }
 
 FastOpenCookies::Verdict FastOpenCookies::check(const wire::FastOpenCookie& given, Ipv4Address client,
-                                                Instant now) const noexcept {
+                                                Ipv4Address server, Instant now) const noexcept {
     const std::uint64_t slot = slot_of(now);
-    if (given == cookie(client, slot)) return Verdict::good;
-    return given == cookie(client, slot - 1) ? Verdict::old : Verdict::wrong;
+    if (given == cookie(client, server, slot)) return Verdict::good;
+    return given == cookie(client, server, slot - 1) ? Verdict::old : Verdict::wrong;
 }
 
 bool PendingFastOpens::begin(Instant now) noexcept {

@@ -13,31 +13,36 @@
 
 namespace runnel::tcp {
 
-/// The cookies of a server: a keyed hash of the client's address, whose key changes with time. Nothing is
-/// kept (RFC 7413 section 4.1.2).
+/// The cookies of a server: a keyed hash of the client's address, whose key changes with time; or, under a
+/// key that servers share, of both addresses, as Linux makes them, good as long as the key. Nothing is kept
+/// (RFC 7413 section 4.1.2).
 class FastOpenCookies {
   public:
     /// A cookie is good in the slot in which it was made and in the next.
     static constexpr Duration slot_length = 1h;
 
-    explicit FastOpenCookies(HashKey key) noexcept : key_(key) {}
+    explicit FastOpenCookies(HashKey key, std::optional<HashKey> shared = {}) noexcept
+        : key_(shared.value_or(key)), shared_(shared.has_value()) {}
 
-    /// The cookie for a client, of eight octets.
-    [[nodiscard]] wire::FastOpenCookie make(Ipv4Address client, Instant now) const noexcept {
-        return cookie(client, slot_of(now));
+    /// The cookie for a client of a server, of eight octets.
+    [[nodiscard]] wire::FastOpenCookie make(Ipv4Address client, Ipv4Address server,
+                                            Instant now) const noexcept {
+        return cookie(client, server, slot_of(now));
     }
     enum class Verdict : std::uint8_t { wrong, good, old };
     /// Whether the cookie is the client's; `old`: good, and soon no longer, so that a new one is due.
-    [[nodiscard]] Verdict check(const wire::FastOpenCookie& given, Ipv4Address client,
+    [[nodiscard]] Verdict check(const wire::FastOpenCookie& given, Ipv4Address client, Ipv4Address server,
                                 Instant now) const noexcept;
 
   private:
     [[nodiscard]] static constexpr std::uint64_t slot_of(Instant now) noexcept {
         return static_cast<std::uint64_t>(now.time_since_epoch() / slot_length);
     }
-    [[nodiscard]] wire::FastOpenCookie cookie(Ipv4Address client, std::uint64_t slot) const noexcept;
+    [[nodiscard]] wire::FastOpenCookie cookie(Ipv4Address client, Ipv4Address server,
+                                              std::uint64_t slot) const noexcept;
 
     HashKey key_;
+    bool shared_;
 };
 
 /// How many connections may be served before their handshake is complete (RFC 7413 section 5.1): whoever can

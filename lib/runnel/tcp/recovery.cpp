@@ -125,7 +125,7 @@ void Recovery::acknowledged(std::uint32_t slot, Tcb& tcb, Cold& cold, const Segm
 
     if (was_spurious(tcb, cold, segment, news)) undo(tcb, cold);
     if (cold.recovering() && tcb.snd_una >= cold.recover) {
-        news.ended_recovery = true;
+        news.ended_recovery = cold.fast_recovery;
         if (cold.fast_recovery && !core_.control_owns_window(tcb)) tcb.cwnd = tcb.ssthresh;
         cold.fast_recovery = false;
         cold.timeout_recovery = false;
@@ -166,6 +166,8 @@ void Recovery::set_window(Tcb& tcb, Cold& cold, const News& news) noexcept {
     }
     // The ACK that ends a fast recovery has been counted by PRR.
     if (sample.delivered == 0 || (news.ended_recovery && !owns)) return;
+    // What SACK had reported before has released new segments then (RFC 6675 section 5), and counts no more.
+    sample.acknowledged = std::min(sample.acknowledged, sample.delivered);
     core_.with_control(tcb, cold, [&](auto control, auto& state) noexcept {
         control.acknowledged(state, core_.window_of(tcb), sample);
     });

@@ -39,7 +39,7 @@ class Recovery {
         bool overtaken = false;
         bool retransmission_acked = false;  // some of what SND.UNA passed had been sent more than once
         SeqNum una_before{};
-        bool ended_recovery = false;
+        bool ended_recovery = false;  // a fast one
     };
     void deliver(Tcb& tcb, Cold& cold, const SentRange& range, const Segment& segment, News& news) noexcept;
     void take_blocks(Tcb& tcb, Cold& cold, const Segment& segment, News& news) noexcept;

@@ -47,6 +47,17 @@ class SackBlocks {
             }
     }
 
+    /// The octets from `left` up to `right` have come in order. Those of them that were held had come before,
+    /// and the first of these stretches counts as repeated (RFC 2883 section 4.2).
+    void overlapped(SeqNum left, SeqNum right) noexcept {
+        const wire::SackBlock* first = nullptr;
+        for (std::size_t i = 0; i < count_; ++i)
+            if (blocks_[i].left < right && left < blocks_[i].right &&
+                (first == nullptr || blocks_[i].left < first->left))
+                first = &blocks_[i];
+        if (first != nullptr) repeated(max(first->left, left), min(first->right, right));
+    }
+
     /// All before `next` is in order now, and no longer reported.
     void in_order(SeqNum next) noexcept {
         std::size_t kept = 0;

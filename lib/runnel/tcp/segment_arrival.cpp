@@ -130,7 +130,8 @@ bool SegmentArrival::open_fast(Segment& segment, std::uint16_t listener, SeqNum 
     const std::optional<wire::FastOpenCookie> cookie = segment.options().fast_open;
     if (!cookie || cookie->size == 0) return false;
     using Verdict = FastOpenCookies::Verdict;
-    const Verdict verdict = core_.fast_open_cookies.check(*cookie, segment.flow.remote_address, core_.now);
+    const Verdict verdict = core_.fast_open_cookies.check(*cookie, segment.flow.remote_address,
+                                                          segment.flow.local_address, core_.now);
     if (verdict == Verdict::wrong) {
         core_.counters.add(Counter::tcp_fast_open_bad_cookies);
         return false;
@@ -315,8 +316,8 @@ void SegmentArrival::syn_sent_synchronize(std::uint32_t slot, Tcb& tcb, Segment&
     tcb.ts_recent_age = timestamp_age_clock(core_.now);
     tcb.snd_wscale = offer.snd_wscale & 0xf;
     tcb.rcv_wscale = (offer.window_scaling ? receive_window_shift(core_.config) : 0) & 0xf;
-    tcb.mss = segment_data_size(offer.mss, core_.ip.path_mtu_for(tcb.flow.remote_address, core_.now),
-                                offer.timestamps);
+    const std::uint16_t mtu = core_.ip.path_mtu_for(tcb.flow.remote_address, core_.now);
+    tcb.mss = segment_data_size(std::min(offer.mss, core_.own_mss(tcb.settings, mtu)), mtu, offer.timestamps);
     // The window of a SYN is not scaled (RFC 7323 section 2.2).
     tcb.snd_wnd = segment.window;
     tcb.snd_wl1 = segment.seq;
@@ -331,6 +332,7 @@ void SegmentArrival::syn_sent_synchronize(std::uint32_t slot, Tcb& tcb, Segment&
         if (Cold* const cold = core_.cold_of(tcb)) cold->fast_open = FastOpenUse::none;
         transmission_.send_syn(tcb);
         core_.start_timer(slot, tcb, TimerKind::retransmission, core_.config.synack_timeout);
+        hold_until_established(tcb, segment);
         return;
     }
     fast_open_answered(tcb, segment, options);
@@ -510,9 +512,9 @@ void SegmentArrival::fill(Tcb& tcb, const HalfOpen& half_open, const Segment& se
     tcb.rcv_nxt = half_open.rcv_nxt();
     tcb.rcv_adv = tcb.rcv_nxt + half_open.rcv_wnd;
     tcb.last_ack_sent = tcb.rcv_nxt;
-    tcb.mss =
-        segment_data_size(half_open.peer_mss, core_.ip.path_mtu_for(half_open.flow.remote_address, core_.now),
-                          half_open.timestamps);
+    const std::uint16_t mtu = core_.ip.path_mtu_for(half_open.flow.remote_address, core_.now);
+    tcb.mss = segment_data_size(std::min(half_open.peer_mss, core_.own_mss(tcb.settings, mtu)), mtu,
+                                half_open.timestamps);
     tcb.handshake_retransmitted = half_open.retransmissions > 0;
     tcb.round_trip.rttvar_4 = half_open.sent_at;
     tcb.snd_wnd = std::uint32_t{segment.window} << half_open.snd_wscale;

@@ -60,6 +60,8 @@ class SegmentArrival {
     void heard(std::uint32_t slot, Tcb& tcb) noexcept;
     void report_repeated(Tcb& tcb, SeqNum left, SeqNum right) noexcept;
     void deliver(std::uint32_t slot, Tcb& tcb, rte_mbuf* payload) noexcept;
+    void hold_until_established(Tcb& tcb, Segment& segment) noexcept;
+    void process_held(std::uint32_t slot, Tcb& tcb) noexcept;
     void hold_out_of_order(Tcb& tcb, Segment& segment, bool fin) noexcept;
     void acknowledge_text(std::uint32_t slot, Tcb& tcb, bool at_once) noexcept;
     void established(std::uint32_t slot, Tcb& tcb, bool timed = true) noexcept;

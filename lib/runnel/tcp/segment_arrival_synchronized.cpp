@@ -169,6 +169,7 @@ bool SegmentArrival::check_ack(std::uint32_t slot, Tcb& tcb, const Segment& segm
         tcb.snd_wl2 = segment.ack;
         tcb.max_snd_wnd = std::max(tcb.max_snd_wnd, segment.window);
         established(slot, tcb);
+        if (!fast && !tcb.aborting) process_held(slot, tcb);
         if (tcb.aborting) return false;
         if (!fast || segment.ack == tcb.snd_una) return true;
         // Data that went out before is acknowledged too.
@@ -312,6 +313,7 @@ void SegmentArrival::process_text(std::uint32_t slot, Tcb& tcb, Segment& segment
         if (tcb.cold != no_slot) {
             Cold* cold = core_.cold_of(tcb);
             fills_gap = !cold->out_of_order.empty();
+            if (fills_gap) cold->reported.overlapped(segment.seq, tcb.rcv_nxt);
             while (!tcb.aborting) {
                 rte_mbuf* const next = cold->out_of_order.pop(tcb.rcv_nxt, core_.stash);
                 if (next == nullptr) break;
@@ -333,6 +335,42 @@ void SegmentArrival::process_text(std::uint32_t slot, Tcb& tcb, Segment& segment
         core_.detach_idle_cold(tcb);
     }
     if ((fin && fin_at == tcb.rcv_nxt) || held_fin_is_due) check_fin(slot, tcb);
+}
+
+// The text and FIN of a SYN that met ours wait for the ESTABLISHED state (RFC 9293 section 3.10.7.3, fourth
+// step). They are not acknowledged: where no cold block is free, they come again.
+void SegmentArrival::hold_until_established(Tcb& tcb, Segment& segment) noexcept {
+    segment.seq += 1;
+    segment.flags &= static_cast<std::uint8_t>(~flag::syn);
+    if ((segment.text == 0 && !segment.has(flag::fin)) || !trim(tcb, segment)) return;
+    Cold* const cold = core_.attach_cold(tcb);
+    if (cold == nullptr) return;
+    cold->fin_held = segment.has(flag::fin);
+    cold->fin_at = segment.seq + segment.text;
+    if (segment.text > 0 &&
+        cold->out_of_order.insert(segment.mbuf, segment.seq, core_.config.out_of_order_limit, core_.stash) ==
+            OutOfOrderQueue::Outcome::held)
+        segment.mbuf = nullptr;
+}
+
+void SegmentArrival::process_held(std::uint32_t slot, Tcb& tcb) noexcept {
+    Cold* cold = core_.cold_of(tcb);
+    if (cold == nullptr) return;
+    bool any = false;
+    while (!tcb.aborting && cold != nullptr) {
+        rte_mbuf* const next = cold->out_of_order.pop(tcb.rcv_nxt, core_.stash);
+        if (next == nullptr) break;
+        any = true;
+        tcb.rcv_nxt += next->pkt_len;
+        deliver(slot, tcb, next);
+        cold = core_.cold_of(tcb);
+    }
+    if (tcb.aborting) return;
+    if (any) acknowledge_text(slot, tcb, false);
+    const bool fin = cold != nullptr && cold->fin_held && cold->fin_at == tcb.rcv_nxt;
+    if (fin) cold->fin_held = false;
+    core_.detach_idle_cold(tcb);
+    if (fin) check_fin(slot, tcb);
 }
 
 // A segment before its turn is held, and answered at once: the peer counts these answers (RFC 5681

@@ -194,6 +194,13 @@ struct alignas(64) Cold {
 
     FastOpenUse fast_open = FastOpenUse::none;
 
+    // segments below full size (RFC 9293 section 3.7.4 and appendix A.3)
+    bool corked = false;     // the application asked that they wait
+    bool more_held = false;  // they wait: more was said to follow
+    bool more = false;       // more was said to follow the end of the queue: no PSH there
+    bool released = false;   // what is queued goes, corked or not
+    SeqNum small_end{};      // where the last one that was sent ended
+
     // window probes
     bool probe_unanswered = false;
     // urgent data (RFC 9293 section 3.8.5)
@@ -219,6 +226,8 @@ struct alignas(64) Cold {
         return !timed_out || !older_timestamp(ts_echo, timed_out_at);
     }
     [[nodiscard]] bool recovering() const noexcept { return fast_recovery || timeout_recovery; }
+    /// A segment below full size waits for company, whatever Nagle's algorithm says.
+    [[nodiscard]] bool waits_for_more() const noexcept { return (corked || more_held) && !released; }
 };
 static_assert(sizeof(Cold) <= 512);
 

@@ -62,14 +62,21 @@ void Timers::fire(std::uint32_t slot) noexcept {
     core_.schedule(slot, tcb);
 }
 
-// The timers that stand before the retransmission time-out.
+// The timers that stand before the retransmission time-out, or in its place.
 bool Timers::loss_timer_expired(std::uint32_t slot, Tcb& tcb) noexcept {
-    Cold& cold = core_.colds[tcb.cold];
-    if (due(cold.rto_at, core_.tick)) return retransmission_expired(slot, tcb);
-    if (tcb.timer_kind == TimerKind::reordering)
-        recovery_.reordering_expired(slot, tcb, cold);
-    else
-        recovery_.probe_expired(slot, tcb, cold);
+    Cold* const cold = core_.cold_of(tcb);
+    if (cold == nullptr || cold->board.empty()) {  // a FIN by itself
+        core_.counters.add(Counter::tcp_loss_probes);
+        transmission_.retransmit_first(tcb);
+        restart_retransmission_timer(slot, tcb);
+        return true;
+    }
+    if (tcb.timer_kind == TimerKind::reordering) {
+        if (due(cold->rto_at, core_.tick)) return retransmission_expired(slot, tcb);
+        recovery_.reordering_expired(slot, tcb, *cold);
+    } else {
+        recovery_.probe_expired(slot, tcb, *cold);
+    }
     return true;
 }
 

@@ -15,17 +15,36 @@ void Transmission::restart_after_idle(Tcb& tcb) const noexcept {
         tcb.in_flight() != 0)
         return;
     const std::uint32_t initial = core_.initial_window(tcb);
-    if (tcb.cwnd <= initial || core_.control_owns_window(tcb)) return;
+    if (tcb.cwnd <= initial || !core_.config.restart_after_idle || core_.control_owns_window(tcb)) return;
     if (core_.idle_for(tcb) > core_.rto(tcb)) tcb.cwnd = initial;
 }
 
-// A segment below full size goes where it holds all that waits and nothing is outstanding or Nagle is off
-// (RFC 9293 section 3.7.4), where it fills half of the largest window that the peer ever offered, or where
-// the override timer has fired (section 3.8.6.2.1).
-bool Transmission::may_send_short(const Tcb& tcb, std::uint32_t octets, bool all_that_waits) const noexcept {
-    if (all_that_waits && (!tcb.nagle || tcb.in_flight() == 0)) return true;
-    if (2 * octets >= tcb.largest_snd_wnd()) return true;
-    return tcb.timer_cancels_silly;
+// A segment below full size goes where it holds all that waits and Nagle is off or no other such segment is
+// outstanding (RFC 9293 section 3.7.4, as hosts have it: appendix A.3), where it fills half of the largest
+// window that the peer ever offered, or where the override timer has fired (section 3.8.6.2.1).
+bool Transmission::may_send_short(const Tcb& tcb, const Cold& cold, std::uint32_t octets,
+                                  bool all_that_waits) const noexcept {
+    if (tcb.timer_cancels_silly) return true;
+    if (cold.waits_for_more()) [[unlikely]]
+        return false;
+    if (all_that_waits && (!tcb.nagle || cold.small_end <= tcb.snd_una || cold.small_end > tcb.snd_nxt))
+        return true;
+    return 2 * octets >= tcb.largest_snd_wnd();
+}
+
+// How many segments of a long burst end with PSH, so that a receiver which joins segments passes on what it
+// has: as many as leave in a millisecond at the pace of the window, as hosts give them to the device in one
+// piece. More where the peer is near; never more than half the window.
+std::uint32_t Transmission::burst_of(const Tcb& tcb, const Cold& cold) const noexcept {
+    if (core_.config.min_burst == 0) return UINT32_MAX;
+    constexpr std::uint64_t most = 65536;
+    const std::uint32_t srtt_us = std::max(tcb.round_trip.srtt_8 / 8, 1U);
+    const std::uint64_t pace = std::uint64_t{tcb.cwnd} * (tcb.cwnd < tcb.ssthresh / 2 ? 2000 : 1200);
+    const std::uint32_t far = (cold.min_rtt_us != 0 ? cold.min_rtt_us : srtt_us) >> 9;
+    const std::uint64_t octets = std::min(pace / srtt_us + (far < 16 ? most >> far : 0), most - tcb.mss);
+    const auto segments = static_cast<std::uint32_t>(octets / tcb.mss);
+    return std::min(std::max<std::uint32_t>(segments, core_.config.min_burst),
+                    std::max(tcb.cwnd / tcb.mss / 2, 1U));
 }
 
 // Most octets of text that the next segment carries (RFC 9293 MUST-16: all options count).
@@ -92,10 +111,10 @@ void Transmission::pace(Tcb& tcb, Cold& cold, std::uint32_t octets) noexcept {
 }
 
 // Whether another segment may follow at once, with so much waiting and room for so much.
-bool Transmission::may_follow(const Tcb& tcb, std::uint32_t waiting, std::uint32_t usable,
+bool Transmission::may_follow(const Tcb& tcb, const Cold& cold, std::uint32_t waiting, std::uint32_t usable,
                               std::uint32_t full) const noexcept {
     const std::uint32_t octets = std::min({waiting, usable, full});
-    return octets == full || (octets > 0 && may_send_short(tcb, octets, octets == waiting));
+    return octets == full || (octets > 0 && may_send_short(tcb, cold, octets, octets == waiting));
 }
 
 bool Transmission::output(std::uint32_t slot, Tcb& tcb) noexcept {
@@ -130,6 +149,8 @@ bool Transmission::send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept {
     const bool paced = cold != nullptr && paces(core_.algorithm_of(tcb));
     bool held_back = false;
     bool sent = false;
+    std::uint32_t burst = 0;  // segments since the last PSH
+    std::uint32_t most_of_burst = 0;
     for (;;) {
         const bool again =
             cold != nullptr && !tracked && cold->timeout_recovery && cold->rtx_nxt < tcb.snd_nxt;
@@ -155,7 +176,7 @@ bool Transmission::send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept {
         // it.
         const bool with_fin = wants_fin && octets == waiting;
         if (octets < full && !with_fin && !again &&
-            (octets == 0 || !may_send_short(tcb, octets, octets == waiting))) {
+            (octets == 0 || !may_send_short(tcb, *cold, octets, octets == waiting))) {
             held_back = true;
             break;
         }
@@ -164,8 +185,16 @@ bool Transmission::send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept {
         if (!core_.transmit_queue.room()) [[unlikely]]
             return false;
         // PSH where the queue is empty, and at the end of a burst: the receiver need not wait for more.
-        const bool last =
-            octets == waiting || (sent && !may_follow(tcb, waiting - octets, usable - octets, full));
+        bool last = octets == waiting;
+        if (last) {
+            if (cold != nullptr && cold->more && !tcb.timer_cancels_silly) [[unlikely]]
+                last = with_fin;
+        } else if (++burst > 1) {
+            if (most_of_burst == 0) most_of_burst = burst_of(tcb, *cold);
+            last = most_of_burst > 1 && (burst == most_of_burst ||
+                                         !may_follow(tcb, *cold, waiting - octets, usable - octets, full));
+            if (last) burst = 0;
+        }
         if (!emit(tcb, {next, position, octets, flags_of(octets, last, with_fin), !again})) [[unlikely]]
             return false;
 
@@ -189,11 +218,16 @@ bool Transmission::send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept {
             tcb.snd_nxt += length;
             if (octets > 0 && position + octets > tcb.cwnd) cold->limited_transmitted += octets;
         }
+        if (octets > 0 && octets < full && !again) cold->small_end = next + octets;
         if (paced) pace(tcb, *cold, octets);
         tcb.timer_cancels_silly = false;
         sent = true;
-        if (!tracked && tcb.timer_kind != TimerKind::retransmission)
-            core_.start_timer(slot, tcb, TimerKind::retransmission, core_.rto(tcb));
+        if (!tracked && tcb.timer_kind != TimerKind::retransmission) {
+            // A FIN by itself is probed for like any tail (RFC 8985 section 7.2).
+            const bool probe = cold == nullptr && tcb.sack && tcb.round_trip.has_sample();
+            core_.start_timer(slot, tcb, probe ? TimerKind::loss_probe : TimerKind::retransmission,
+                              probe ? std::min(probe_timeout(core_, tcb), core_.rto(tcb)) : core_.rto(tcb));
+        }
         if (with_fin) break;
     }
     // The SYN-ACK's timer goes on while it is not answered.

@@ -73,10 +73,11 @@ class Transmission {
                                     wire::SynOptions& options) noexcept;
     [[nodiscard]] SeqNum new_right_edge(const Tcb& tcb) const noexcept;
     [[nodiscard]] std::uint16_t advertise_window(Tcb& tcb) const noexcept;
-    [[nodiscard]] bool may_send_short(const Tcb& tcb, std::uint32_t octets,
+    [[nodiscard]] bool may_send_short(const Tcb& tcb, const Cold& cold, std::uint32_t octets,
                                       bool all_that_waits) const noexcept;
-    [[nodiscard]] bool may_follow(const Tcb& tcb, std::uint32_t waiting, std::uint32_t usable,
-                                  std::uint32_t full) const noexcept;
+    [[nodiscard]] bool may_follow(const Tcb& tcb, const Cold& cold, std::uint32_t waiting,
+                                  std::uint32_t usable, std::uint32_t full) const noexcept;
+    [[nodiscard]] std::uint32_t burst_of(const Tcb& tcb, const Cold& cold) const noexcept;
     void restart_after_idle(Tcb& tcb) const noexcept;
     [[nodiscard]] static std::size_t sack_blocks_for(const Tcb& tcb, const Cold* cold,
                                                      bool with_text) noexcept {

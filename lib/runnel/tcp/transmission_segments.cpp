@@ -213,7 +213,7 @@ bool Transmission::send_syn(Tcb& tcb, bool fast_open) noexcept {
     const bool answer = tcb.state == State::syn_received;
     const std::uint16_t mtu = core_.ip.mtu_for(tcb.flow.remote_address);
     wire::SynOptions options{
-        .mss = static_cast<std::uint16_t>(mtu - headers_ipv4),
+        .mss = core_.own_mss(tcb.settings, mtu),
         .sack_permitted = answer ? tcb.sack : core_.config.sack,
         .timestamps = answer ? tcb.timestamps : core_.config.timestamps,
         .ts_value = core_.ts_clock + tcb.ts_offset,
@@ -224,7 +224,8 @@ bool Transmission::send_syn(Tcb& tcb, bool fast_open) noexcept {
     Cold* const cold = core_.cold_of(tcb);
     std::uint32_t octets = 0;
     if (answer && fast_open)
-        options.fast_open = core_.fast_open_cookies.make(tcb.flow.remote_address, core_.now);
+        options.fast_open =
+            core_.fast_open_cookies.make(tcb.flow.remote_address, tcb.flow.local_address, core_.now);
     if (!answer && cold != nullptr && cold->fast_open != FastOpenUse::none)
         octets =
             prepare_fast_open(tcb, *cold, core_.ip.path_mtu_for(tcb.flow.remote_address, core_.now), options);
@@ -256,16 +257,17 @@ bool Transmission::send_syn_ack(HalfOpen& half_open) noexcept {
         half_open.flow, half_open.iss, half_open.rcv_nxt(),
         half_open.ecn ? std::uint8_t{flag::syn | flag::ack | flag::ece} : std::uint8_t{flag::syn | flag::ack},
         half_open.rcv_wnd,
-        {.mss = static_cast<std::uint16_t>(mtu - headers_ipv4),
+        {.mss = core_.own_mss(core_.listeners[half_open.listener].settings, mtu),
          .sack_permitted = half_open.sack_permitted,
          .timestamps = half_open.timestamps,
          .ts_value = core_.ts_clock + half_open.ts_offset,
          .ts_echo = half_open.ts_recent,
          .window_scale =
              half_open.window_scaling ? std::optional{receive_window_shift(core_.config)} : std::nullopt,
-         .fast_open = half_open.fast_open ? std::optional{core_.fast_open_cookies.make(
-                                                half_open.flow.remote_address, core_.now)}
-                                          : std::nullopt},
+         .fast_open = half_open.fast_open
+                          ? std::optional{core_.fast_open_cookies.make(
+                                half_open.flow.remote_address, half_open.flow.local_address, core_.now)}
+                          : std::nullopt},
         core_.listeners[half_open.listener].settings);
 }
 

@@ -197,8 +197,9 @@ constexpr void write_timestamps(std::byte* to, std::uint32_t value, std::uint32_
 }
 
 /// Writes the options in the order in which Linux sends them, filled to words of four octets with NOPs that
-/// stand before the option: mss, SACK-permitted, timestamps, window scale, Fast Open. SACK-permitted takes
-/// the place of the timestamps' NOPs. `out` has room for `syn_options_size(options)`, which is returned.
+/// stand before the option, and behind the last: mss, SACK-permitted, timestamps, window scale, Fast Open.
+/// SACK-permitted takes the place of the timestamps' NOPs. `out` has room for `syn_options_size(options)`,
+/// which is returned.
 constexpr std::size_t write_syn_options(std::span<std::byte> out, const SynOptions& options) noexcept {
     std::byte* to = out.data();
     if (options.mss) {
@@ -219,11 +220,11 @@ constexpr std::size_t write_syn_options(std::span<std::byte> out, const SynOptio
     }
     if (options.fast_open) {
         const std::size_t size = options.fast_open->size;
-        for (std::size_t padding = (size + 5) / 4 * 4 - (size + 2); padding > 0; --padding)
-            *to++ = std::byte{tcp_option::no_operation};
         *to++ = std::byte{tcp_option::fast_open};
         *to++ = static_cast<std::byte>(size + 2);
         to = std::copy_n(options.fast_open->octets.begin(), size, to);
+        for (std::size_t padding = (size + 5) / 4 * 4 - (size + 2); padding > 0; --padding)
+            *to++ = std::byte{tcp_option::no_operation};
     }
     return static_cast<std::size_t>(to - out.data());
 }

@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "runnel/wire/byte_order.hpp"
+
 #include "seed.hpp"
 
 namespace runnel::tcp {
@@ -15,32 +17,34 @@ namespace {
 using Verdict = FastOpenCookies::Verdict;
 
 constexpr Ipv4Address client{192, 0, 2, 1};
+constexpr Ipv4Address service{192, 168, 0, 1};
 
 TEST(FastOpenCookies, IsGoodInItsHourOldInTheNextAndWrongAfterIt) {
     const FastOpenCookies cookies{HashKey{1, 2}};
     const Instant made{30min};
-    const wire::FastOpenCookie cookie = cookies.make(client, made);
+    const wire::FastOpenCookie cookie = cookies.make(client, service, made);
     EXPECT_EQ(cookie.size, 8);
-    EXPECT_EQ(cookies.check(cookie, client, made), Verdict::good);
-    EXPECT_EQ(cookies.check(cookie, client, Instant{1h - 1ns}), Verdict::good);
-    EXPECT_EQ(cookies.check(cookie, client, Instant{1h}), Verdict::old);
-    EXPECT_EQ(cookies.check(cookie, client, Instant{2h - 1ns}), Verdict::old);
-    EXPECT_EQ(cookies.check(cookie, client, Instant{2h}), Verdict::wrong);
-    EXPECT_EQ(cookies.check(cookies.make(client, Instant{1h}), client, made), Verdict::wrong);
+    EXPECT_EQ(cookies.check(cookie, client, service, made), Verdict::good);
+    EXPECT_EQ(cookies.check(cookie, client, service, Instant{1h - 1ns}), Verdict::good);
+    EXPECT_EQ(cookies.check(cookie, client, service, Instant{1h}), Verdict::old);
+    EXPECT_EQ(cookies.check(cookie, client, service, Instant{2h - 1ns}), Verdict::old);
+    EXPECT_EQ(cookies.check(cookie, client, service, Instant{2h}), Verdict::wrong);
+    EXPECT_EQ(cookies.check(cookies.make(client, service, Instant{1h}), client, service, made), Verdict::wrong);
 }
 
 TEST(FastOpenCookies, AnyChangedBitOrLengthIsWrong) {
     const FastOpenCookies cookies{HashKey{test::seed(), 2}};
-    const wire::FastOpenCookie cookie = cookies.make(client, Instant{1s});
+    const wire::FastOpenCookie cookie = cookies.make(client, service, Instant{1s});
     for (std::size_t bit = 0; bit < 128; ++bit) {
         wire::FastOpenCookie changed = cookie;
         changed.octets[bit / 8] ^= static_cast<std::byte>(1U << bit % 8);
-        EXPECT_EQ(cookies.check(changed, client, Instant{1s}), Verdict::wrong) << bit;
+        EXPECT_EQ(cookies.check(changed, client, service, Instant{1s}), Verdict::wrong) << bit;
     }
     for (std::uint8_t size = 0; size <= 16; ++size) {
         wire::FastOpenCookie changed = cookie;
         changed.size = size;
-        EXPECT_EQ(cookies.check(changed, client, Instant{1s}), size == 8 ? Verdict::good : Verdict::wrong);
+        EXPECT_EQ(cookies.check(changed, client, service, Instant{1s}),
+                  size == 8 ? Verdict::good : Verdict::wrong);
     }
 }
 
@@ -48,8 +52,26 @@ TEST(FastOpenCookies, AddressesAndKeysHaveTheirOwn) {
     std::set<std::array<std::byte, 16>> seen;
     for (std::uint64_t key = 1; key <= 10; ++key)
         for (std::uint32_t address = 1; address <= 100; ++address)
-            seen.insert(FastOpenCookies{HashKey{key, 2}}.make(Ipv4Address{address}, Instant{1s}).octets);
+            seen.insert(
+                FastOpenCookies{HashKey{key, 2}}.make(Ipv4Address{address}, service, Instant{1s}).octets);
     EXPECT_EQ(seen.size(), 1000U);
+}
+
+// The cookies were made by Linux 6 under net.ipv4.tcp_fastopen_key.
+TEST(FastOpenCookies, UnderASharedKeyAreThoseThatLinuxMakesAndNeverGrowOld) {
+    // a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4
+    const FastOpenCookies cookies{HashKey{1, 2}, HashKey{0xb2b2b2b2'a1a1a1a1U, 0xd4d4d4d4'c3c3c3c3U}};
+    const wire::FastOpenCookie cookie = cookies.make(client, service, Instant{1s});
+    EXPECT_EQ(cookie.size, 8);
+    EXPECT_EQ(wire::load_be64(cookie.octets.data()), 0x3021'b9d8'8901'7eebU);
+    EXPECT_EQ(cookies.check(cookie, client, service, Instant{24h * 365}), Verdict::good);
+    EXPECT_EQ(cookies.check(cookie, service, client, Instant{1s}), Verdict::wrong);
+    // a0bf63f7-ed803d81-cd641d30-cebc4a90
+    const FastOpenCookies others{HashKey{1, 2}, HashKey{0xed803d81'a0bf63f7U, 0xcebc4a90'cd641d30U}};
+    EXPECT_EQ(
+        wire::load_be64(
+            others.make(Ipv4Address{10, 248, 0, 2}, Ipv4Address{192, 168, 0, 2}, Instant{1s}).octets.data()),
+        0x00ab'aaab'e8e9'54c2U);
 }
 
 TEST(PendingFastOpens, CountsLikeAListOfWhatIsPendingAndWhatWasReset) {

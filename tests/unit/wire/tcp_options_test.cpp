@@ -172,8 +172,8 @@ TEST(Linux, SynOptionsStandWhereLinuxPutsThemWhateverIsAbsent) {
           .ts_echo = 2,
           .window_scale = 7},
          "020405b4 0402080a 00000001 00000002 01030307"},
-        {{.fast_open = FastOpenCookie{}}, "0101 2202"},
-        {{.mss = 1460, .fast_open = cookie_of("a1a2a3a4a5a6a7a8")}, "020405b4 0101 220a a1a2a3a4a5a6a7a8"},
+        {{.fast_open = FastOpenCookie{}}, "2202 0101"},
+        {{.mss = 1460, .fast_open = cookie_of("a1a2a3a4a5a6a7a8")}, "020405b4 220a a1a2a3a4a5a6a7a8 0101"},
         {{.fast_open = cookie_of("a1a2a3a4a5a6")}, "2208 a1a2a3a4a5a6"},
         {{.mss = 1460,
           .sack_permitted = true,
@@ -182,7 +182,7 @@ TEST(Linux, SynOptionsStandWhereLinuxPutsThemWhateverIsAbsent) {
           .ts_echo = 2,
           .window_scale = 7,
           .fast_open = cookie_of("00112233445566778899aabbccddeeff")},
-         "020405b4 0402080a 00000001 00000002 01030307 0101 2212 00112233445566778899aabbccddeeff"},
+         "020405b4 0402080a 00000001 00000002 01030307 2212 00112233445566778899aabbccddeeff 0101"},
     };
     for (const Case& each : cases) {
         test::Bytes octets(tcp_max_syn_options_size);
