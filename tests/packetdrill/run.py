@@ -25,8 +25,26 @@ ADDRESSES = [
     f"--gateway_ip={LOCAL}",
     "--netmask_ip=255.255.0.0",
 ]
-# Scripts made for Linux begin with commands about the device that packetdrill makes when it tests a kernel.
-NAMESPACE = ["unshare", "--net", "sh", "-c", 'ip tuntap add dev tun0 mode tun 2>/dev/null; exec "$@"', "sh"]
+# Scripts made for Linux begin with commands about the device that packetdrill makes when it tests a kernel, and count on
+# the buffers that a kernel has of itself, whatever this machine is tuned for.
+NAMESPACE = [
+    "unshare",
+    "--net",
+    "sh",
+    "-c",
+    """ip tuntap add dev tun0 mode tun 2>/dev/null
+    sysctl -q net.ipv4.tcp_rmem="4096 131072 6291456" net.ipv4.tcp_wmem="4096 16384 4194304"
+    exec "$@\"""",
+    "sh",
+]
+# Names that the runners of google's scripts and of Linux's define.
+NAMES = [
+    "-DTFO_COOKIE=3021b9d889017eeb",
+    "-DTFO_COOKIE_ZERO=b7c12350a90dc8f5",
+    "-DCODE=host_unreachable",
+    "-DCMSG_LEVEL_IP=SOL_IP",
+    "-DCMSG_TYPE_RECVERR=IP_RECVERR",
+]
 # A block of Python about what Linux's TCP_INFO says, with its time.
 CODE = re.compile(r"^[ \t]*(?:[+*~.\d]+[ \t]*)?%\{.*?\}%", re.DOTALL | re.MULTILINE)
 
@@ -72,6 +90,7 @@ def run(script, options):
             f"--so_filename={options.library}",
             f"--so_flags={','.join([LOCAL, *options.settings])}",
             *ADDRESSES,
+            *NAMES,
             *options.option,
             str(path),
         ]

@@ -39,19 +39,38 @@ tcp::CongestionAlgorithm congestion(std::string_view name, std::string_view text
 }
 
 tcp::SynCookieUse syn_cookies(std::string_view name, std::string_view text) {
-    if (text == "always") return tcp::SynCookieUse::always;
-    if (text == "never") return tcp::SynCookieUse::never;
-    if (text == "when_full") return tcp::SynCookieUse::when_full;
+    if (text == "always" || text == "2") return tcp::SynCookieUse::always;  // the numbers: as above
+    if (text == "never" || text == "0") return tcp::SynCookieUse::never;
+    if (text == "when_full" || text == "1") return tcp::SynCookieUse::when_full;
     throw std::invalid_argument(
         fmt::format("so_flags: {} = \"{}\": give always, never or when_full", name, text));
 }
 
 tcp::Ecn ecn(std::string_view name, std::string_view text) {
-    if (text == "off" || text == "0") return tcp::Ecn::off;  // the numbers are those of Linux's sysctl
-    if (text == "request" || text == "1") return tcp::Ecn::request;
-    if (text == "accept" || text == "2") return tcp::Ecn::accept;
+    // The numbers are those of Linux's sysctl; those from 3 on mean AccECN, of which this much is left.
+    if (text == "off" || text == "0") return tcp::Ecn::off;
+    if (text == "request" || text == "1" || text == "3" || text == "4") return tcp::Ecn::request;
+    if (text == "accept" || text == "2" || text == "5") return tcp::Ecn::accept;
     throw std::invalid_argument(
         fmt::format("so_flags: {} = \"{}\": give off, accept or request", name, text));
+}
+
+// Four groups of eight hexadecimal digits; none where all are 0, as Linux shows a key that nobody has set.
+std::optional<HashKey> key(std::string_view name, std::string_view text) {
+    std::uint32_t words[4] = {};
+    std::string_view rest = text;
+    for (std::uint32_t& word : words) {
+        const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), word, 16);
+        const bool last = &word == &words[3];
+        const auto read = static_cast<std::size_t>(end - rest.data());
+        if (error != std::errc{} || (last ? read != rest.size() : read == rest.size() || *end != '-'))
+            throw std::invalid_argument(fmt::format(
+                "so_flags: {} = \"{}\": give a key as 01234567-89abcdef-01234567-89abcdef", name, text));
+        rest.remove_prefix(last ? read : read + 1);
+    }
+    const HashKey key{words[0] | std::uint64_t{words[1]} << 32, words[2] | std::uint64_t{words[3]} << 32};
+    if (key.k0 == 0 && key.k1 == 0) return std::nullopt;
+    return key;
 }
 
 using Name = std::string_view;
@@ -66,11 +85,14 @@ constexpr Setting settings[] = {
     {"congestion", [](auto& c, Name n, auto v) { c.tcp.congestion = congestion(n, v); }},
     {"delayed_ack", [](auto& c, Name n, auto v) { c.tcp.delayed_ack = milliseconds(n, v); }},
     {"ecn", [](auto& c, Name n, auto v) { c.tcp.ecn = ecn(n, v); }},
+    {"fast_open", [](auto&, Name n, auto v) { (void)number<std::uint32_t>(n, v); }},  // Settings::fast_open
+    {"fast_open_key", [](auto& c, Name n, auto v) { c.tcp.fast_open_key = key(n, v); }},
     {"fin_wait_2_timeout", [](auto& c, Name n, auto v) { c.tcp.fin_wait_2_timeout = milliseconds(n, v); }},
     {"fixed_window", [](auto& c, Name n, auto v) { c.tcp.fixed_window = number<std::uint32_t>(n, v); }},
     {"half_open", [](auto& c, Name n, auto v) { c.tcp.half_open = number<std::uint32_t>(n, v); }},
     {"initial_window", [](auto& c, Name n, auto v) { c.tcp.initial_window = number<std::uint16_t>(n, v); }},
     {"max_rto", [](auto& c, Name n, auto v) { c.tcp.max_rto = milliseconds(n, v); }},
+    {"min_burst", [](auto& c, Name n, auto v) { c.tcp.min_burst = number<std::uint8_t>(n, v); }},
     {"min_peer_mss", [](auto& c, Name n, auto v) { c.tcp.min_peer_mss = number<std::uint16_t>(n, v); }},
     {"min_rto", [](auto& c, Name n, auto v) { c.tcp.min_rto = milliseconds(n, v); }},
     {"mtu", [](auto& c, Name n, auto v) { c.ip.interfaces[0].mtu = number<std::uint16_t>(n, v); }},
@@ -78,6 +100,7 @@ constexpr Setting settings[] = {
     {"quick_acks", [](auto& c, Name n, auto v) { c.tcp.quick_acks = number<std::uint8_t>(n, v); }},
     {"r2", [](auto& c, Name n, auto v) { c.tcp.r2 = milliseconds(n, v); }},
     {"receive_buffer", [](auto& c, Name n, auto v) { c.tcp.receive_buffer = number<std::uint32_t>(n, v); }},
+    {"restart_after_idle", [](auto& c, Name n, auto v) { c.tcp.restart_after_idle = truth(n, v); }},
     {"sack", [](auto& c, Name n, auto v) { c.tcp.sack = truth(n, v); }},
     {"send_buffer", [](auto& c, Name n, auto v) { c.tcp.send_buffer = number<std::uint32_t>(n, v); }},
     {"syn_cookies", [](auto& c, Name n, auto v) { c.tcp.syn_cookies = syn_cookies(n, v); }},
@@ -94,15 +117,23 @@ constexpr Setting settings[] = {
 struct Sysctl {
     const char* name;  // below net.ipv4
     std::string_view setting;
-    int word = 0;  // which of its numbers
+    int word = 0;          // which of its numbers
+    int milliseconds = 0;  // in one of its units, where it is a time in others
 };
 
 constexpr Sysctl sysctls[] = {
     {"tcp_ecn", "ecn"},
+    {"tcp_fastopen", "fast_open"},
+    {"tcp_fastopen_key", "fast_open_key"},
+    {"tcp_fin_timeout", "fin_wait_2_timeout", 0, 1000},
+    {"tcp_min_tso_segs", "min_burst"},
     {"tcp_rmem", "receive_buffer", 2},
+    {"tcp_rto_max_ms", "max_rto"},
     {"tcp_sack", "sack"},
+    {"tcp_slow_start_after_idle", "restart_after_idle"},
     {"tcp_syn_retries", "syn_retries"},
     {"tcp_synack_retries", "synack_retries"},
+    {"tcp_syncookies", "syn_cookies"},
     {"tcp_timestamps", "timestamps"},
     {"tcp_window_scaling", "window_scaling"},
     {"tcp_wmem", "send_buffer", 2},
@@ -113,7 +144,8 @@ std::string read_sysctl(const Sysctl& sysctl) {
     std::string word;
     for (int i = 0; i <= sysctl.word && file >> word; ++i) {
     }
-    return file ? word : std::string{};
+    if (!file) return {};
+    return sysctl.milliseconds == 0 ? word : std::to_string(std::stoll(word) * sysctl.milliseconds);
 }
 
 }  // namespace
@@ -139,7 +171,6 @@ Settings::Settings(std::string_view so_flags) {
             throw std::invalid_argument(fmt::format("so_flags: \"{}\": give name=value", part));
         given_.insert_or_assign(std::string{part.substr(0, equals)}, std::string{part.substr(equals + 1)});
     }
-    for (const Sysctl& sysctl : sysctls) sysctls_[sysctl.name] = read_sysctl(sysctl);
     (void)config();  // complains now, not at the first socket
 }
 
@@ -170,12 +201,26 @@ StackConfig Settings::config() const {
     config.mbuf_stash = 128;
     config.mbuf_reserve = 16;
 
+    // A host like Linux beside it, but for what the sysctls and the flags say.
+    config.tcp.receive_buffer = 6 * 1024 * 1024;
+    config.tcp.min_probe_timeout = 4ms;
+    config.tcp.fast_open_pending = 64;  // listeners ask for it one by one
     for (const Sysctl& sysctl : sysctls)
-        if (const std::string value = read_sysctl(sysctl);
-            !value.empty() && value != sysctls_.at(sysctl.name))
+        if (const std::string value = read_sysctl(sysctl); !value.empty())
             apply(config, sysctl.setting, value);
     for (const auto& [name, value] : given_) apply(config, name, value);
     return config;
+}
+
+bool Settings::fast_open_for_all() const {
+    constexpr std::uint32_t servers = 2, without_asking = 0x400;
+    std::string value;
+    for (const Sysctl& sysctl : sysctls)
+        if (sysctl.setting == "fast_open") value = read_sysctl(sysctl);
+    if (const auto given = given_.find("fast_open"); given != given_.end()) value = given->second;
+    if (value.empty()) return false;
+    const auto bits = number<std::uint32_t>("fast_open", value);
+    return (bits & servers) != 0 && (bits & without_asking) != 0;
 }
 
 }  // namespace runnel::packetdrill

@@ -20,16 +20,17 @@ class Settings {
     /// what it does not understand, and names it and the mend.
     explicit Settings(std::string_view so_flags);
 
-    /// The configuration, with those sysctls of this network namespace that were changed since construction:
+    /// The configuration, with those sysctls of this network namespace that the stack has something for:
     /// scripts made for Linux begin by setting some. What `so_flags` says comes before them.
     [[nodiscard]] StackConfig config() const;
+    /// Whether every listener gives and takes Fast Open cookies, as Linux's tcp_fastopen may say.
+    [[nodiscard]] bool fast_open_for_all() const;
 
   private:
     void apply(StackConfig& config, std::string_view name, std::string_view value) const;
 
     Ipv4Address address_;
     std::map<std::string, std::string> given_;
-    std::map<std::string, std::string> sysctls_;  // at construction
 };
 
 }  // namespace runnel::packetdrill

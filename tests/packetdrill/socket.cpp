@@ -105,20 +105,26 @@ Outcome Socket::listen() {
     if (role_ == Role::listening) return {};
     if (role_ != Role::fresh || local_port_ == 0) return failure(EINVAL);
     start_stack();
+    if (!begin_to_listen()) return failure(EADDRINUSE);
+    role_ = Role::listening;
+    return {};
+}
+
+bool Socket::begin_to_listen() {
     const bool nagle = option_set(IPPROTO_TCP, TCP_NODELAY).value_or(0) == 0;
     const tcp::ListenOptions options{.address = local_address_,
                                      .port = local_port_,
                                      .handler = this,
                                      .nagle = nagle,
                                      .settings = settings(),
-                                     .fast_open = option_set(IPPROTO_TCP, TCP_FASTOPEN).value_or(0) > 0};
+                                     .fast_open = configuration_.fast_open_for_all() ||
+                                                  option_set(IPPROTO_TCP, TCP_FASTOPEN).value_or(0) > 0};
     try {
         machine_.stack().listen(options);
     } catch (const std::invalid_argument&) {
-        return failure(EADDRINUSE);
+        return false;
     }
-    role_ = Role::listening;
-    return {};
+    return true;
 }
 
 std::optional<Outcome> Socket::accept(Socket*& accepted) {
@@ -248,6 +254,12 @@ Outcome Socket::set_option(int level, int name, std::span<const std::byte> value
                 return failure(errno_of(error));
             }
         }
+        const bool of_listener = option.setting != nullptr ||
+                                 (level == IPPROTO_TCP && (name == TCP_FASTOPEN || name == TCP_NODELAY));
+        if (role_ == Role::listening && of_listener) {
+            machine_.stack().unlisten(local_address_, local_port_);
+            begin_to_listen();
+        }
         if (option.on_connection != nullptr && connection_.alive())
             if (const tcp::Error error = option.on_connection(connection_, given); error != tcp::Error::none)
                 return failure(errno_of(error));
@@ -361,9 +373,10 @@ std::optional<Outcome> Socket::send(std::span<const iovec> from, int flags, std:
         const std::span<const std::byte> octets{static_cast<const std::byte*>(part.iov_base) + before,
                                                 part.iov_len - before};
         const auto now = octets.first(std::min(octets.size(), room));
-        const tcp::SendResult result = now.empty()              ? tcp::SendResult{0, tcp::Error::buffer_full}
-                                       : (flags & MSG_OOB) != 0 ? connection_.send_urgent(now)
-                                                                : connection_.send(now);
+        const tcp::SendResult result = now.empty()               ? tcp::SendResult{0, tcp::Error::buffer_full}
+                                       : (flags & MSG_OOB) != 0  ? connection_.send_urgent(now)
+                                       : (flags & MSG_MORE) != 0 ? connection_.send_more(now)
+                                                                 : connection_.send(now);
         done += result.accepted;
         room -= result.accepted;
         if (result.accepted == octets.size()) continue;
@@ -409,7 +422,10 @@ void Socket::established(tcp::Connection connection) noexcept {
         child.congestion_ = congestion_;
         child.told_connected_ = true;
         connection.set_context(reinterpret_cast<std::uintptr_t>(&child));
-        queue_.push_back(&child);
+        if (option_set(IPPROTO_TCP, TCP_DEFER_ACCEPT).value_or(0) > 0)
+            child.deferred_by_ = this;
+        else
+            queue_.push_back(&child);
     }
     Socket& socket = of(connection);
     socket.role_ = Role::connected;
@@ -420,6 +436,10 @@ void Socket::established(tcp::Connection connection) noexcept {
 
 tcp::Ownership Socket::data(tcp::Connection connection, rte_mbuf& payload) noexcept {
     Socket& socket = of(connection);
+    if (Socket* const listener = std::exchange(socket.deferred_by_, nullptr)) {
+        listener->queue_.push_back(&socket);
+        ++listener->activity_;
+    }
     for (const rte_mbuf* part = &payload; part != nullptr; part = part->next) {
         const auto* const begin = rte_pktmbuf_mtod(part, const std::byte*);
         socket.received_.insert(socket.received_.end(), begin, begin + part->data_len);

@@ -71,6 +71,7 @@ class Socket : private tcp::Handler {
 
     Socket& of(tcp::Connection connection) noexcept;
     void start_stack();
+    bool begin_to_listen();
     [[nodiscard]] tcp::Settings settings() const;
     void apply_options();
     int take_error() { return std::exchange(error_, 0); }
@@ -88,6 +89,7 @@ class Socket : private tcp::Handler {
     std::optional<tcp::CongestionAlgorithm> congestion_;
     std::deque<std::unique_ptr<Socket>> children_;  // of a listener, accepted or not
     std::deque<Socket*> queue_;                     // of these, to be accepted
+    Socket* deferred_by_ = nullptr;                 // the listener that offers it when data has come
     std::deque<std::byte> received_;
     int error_ = 0;             // as SO_ERROR tells it
     bool over_ = false;         // the connection, once it has been one

@@ -32,6 +32,8 @@ constexpr SocketOption table[] = {
     {SOL_SOCKET, SO_REUSEADDR, 0},  // an address in TIME-WAIT can always be listened on
     {SOL_SOCKET, SO_REUSEPORT, 0},
     {SOL_SOCKET, SO_MARK, 0},  // of the sender's routing, which has one way
+    {SOL_SOCKET, SO_PRIORITY, 0},
+    {SOL_SOCKET, SO_ZEROCOPY, 0},  // every octet is copied, which MSG_ZEROCOPY allows
     {.level = SOL_SOCKET,
      .name = SO_RCVBUF,
      .initial = 128 * 1024,
@@ -44,22 +46,26 @@ constexpr SocketOption table[] = {
 
     {.level = IPPROTO_TCP,
      .name = TCP_MAXSEG,
-     .initial = 536,
-     .before_start =
-         [](StackConfig& c, int value) {  // the stack has no other bound on the MSS than the link's
-             const auto mtu = static_cast<std::uint32_t>(std::clamp(value, 536, 1460)) + 40;
-             c.ip.interfaces[0].mtu = static_cast<std::uint16_t>(mtu);
-         },
-     .read = [](const tcp::ConnectionInfo& info,
-                int value) { return info.mss != 0 ? static_cast<int>(info.mss) : value; }},
+     .initial = 0,
+     .setting = [](tcp::Settings& s,
+                   int value) { s.mss = static_cast<std::uint16_t>(std::clamp(value, 0, 65535)); },
+     .read =
+         [](const tcp::ConnectionInfo& info, int value) {
+             if (info.mss != 0) return static_cast<int>(info.mss);
+             return value != 0 ? value : 536;
+         }},
     {.level = IPPROTO_TCP,
      .name = TCP_NODELAY,
      .initial = 0,
      .on_connection = [](tcp::Connection& c, int value) { return c.set_nagle(value == 0); }},
     {.level = IPPROTO_TCP,
-     .name = TCP_FASTOPEN,
+     .name = TCP_CORK,
      .initial = 0,
-     .before_start = [](StackConfig& c, int value) { c.tcp.fast_open_pending = octets(value); }},
+     .on_connection = [](tcp::Connection& c, int value) { return c.set_cork(value != 0); }},
+    {IPPROTO_TCP, TCP_FASTOPEN, 0},      // Socket::listen
+    {IPPROTO_TCP, TCP_DEFER_ACCEPT, 0},  // Socket::established
+    {IPPROTO_TCP, TCP_QUICKACK, 1},      // no effect: the stack has one way
+    {IPPROTO_TCP, TCP_WINDOW_CLAMP, 0},
     {IPPROTO_TCP, TCP_NOTSENT_LOWAT, 0},  // Socket::send_room
     {.level = IPPROTO_TCP,
      .name = TCP_USER_TIMEOUT,
