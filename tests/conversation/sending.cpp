@@ -150,10 +150,8 @@ TEST(Cork, IsRefusedAfterTheEnd) {
 
 // As hosts do that leave the cutting to the device (Linux): a receiver that joins segments passes on what it
 // has.
-TEST(Sending, ABurstMayBePushedOnInPieces) {
-    StackConfig config = small_stack();
-    config.tcp.min_burst = 2;
-    Conversation c{config};
+TEST(Sending, ABurstIsPushedOnInPieces) {
+    Conversation c;
     c.listen();
     c.inject(syn().mss(1460).sack_permitted());
     c.expect(syn_ack());
@@ -168,11 +166,22 @@ TEST(Sending, ABurstMayBePushedOnInPieces) {
     c.expect(data(stream(11 * 1460, 1460)).flags("P."));
 }
 
-TEST(Sending, ABurstIsPushedWhereItEnds) {
+TEST(Sending, ABurstToANearPeerIsPushedOnInHalvesOfTheWindow) {
     Conversation c;
     c.open_passive(syn().mss(1460).sack_permitted());
     c.send(stream(0, 20 * 1460));
-    for (int i = 0; i < 10; ++i) c.expect(data(stream(i * 1460U, 1460)).flags(i == 9 ? "P." : "."));
+    for (int i = 0; i < 10; ++i) c.expect(data(stream(i * 1460U, 1460)).flags(i % 5 == 4 ? "P." : "."));
+}
+
+TEST(Rfc9293, Must61PushMayBeKeptForTheEndOfWhatIsQueued) {
+    StackConfig config = small_stack();
+    config.tcp.min_burst = 0;
+    Conversation c{config};
+    c.open_passive(syn().mss(1460).sack_permitted());
+    c.send(stream(0, 11 * 1460));
+    for (int i = 0; i < 10; ++i) c.expect(data(stream(i * 1460U, 1460)).flags("."));
+    c.inject(ack().ack(1461));
+    c.expect(data(stream(10 * 1460, 1460)).flags("P."));
 }
 
 TEST(Rfc9293, Must17NagleCanBeSwitchedOff) {

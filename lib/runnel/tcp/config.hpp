@@ -79,13 +79,13 @@ struct Config {
     Duration peer_ack_delay = 200ms;    ///< how long a peer may delay an ACK (RFC 8985 section 7.2)
     std::uint16_t initial_window = 10;  ///< segments (RFC 6928)
     bool restart_after_idle = true;     ///< the initial window after an idle time (RFC 5681 section 4.1)
-    std::uint8_t min_burst = 0;         ///< 0: PSH where a burst ends. Else also within, after as many full
-                                        ///< segments at least, as hosts have it that leave cutting to the
-                                        ///< device
-    std::uint16_t min_peer_mss = 64;    ///< a smaller MSS offered by the peer is taken as this
-    bool sack = true;                   ///< offer and accept SACK (RFC 2018), and with it RACK-TLP (RFC 8985)
-    bool timestamps = true;             ///< offer and accept RFC 7323 timestamps
-    bool window_scaling = true;         ///< offer and accept RFC 7323 window scaling
+    std::uint8_t min_burst = 2;       ///< PSH where a burst of full segments ends, and within, after as many
+                                      ///< at least, as hosts have it that leave cutting to the device; 0:
+                                      ///< only where no more is queued (RFC 9293 MUST-61)
+    std::uint16_t min_peer_mss = 64;  ///< a smaller MSS offered by the peer is taken as this
+    bool sack = true;                 ///< offer and accept SACK (RFC 2018), and with it RACK-TLP (RFC 8985)
+    bool timestamps = true;           ///< offer and accept RFC 7323 timestamps
+    bool window_scaling = true;       ///< offer and accept RFC 7323 window scaling
     Ecn ecn = Ecn::accept;
     CongestionAlgorithm congestion = CongestionAlgorithm::cubic;
     std::uint32_t fixed_window = 64 * 1024;  ///< octets; the congestion window where `congestion` is `none`

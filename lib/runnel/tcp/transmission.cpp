@@ -36,7 +36,6 @@ bool Transmission::may_send_short(const Tcb& tcb, const Cold& cold, std::uint32_
 // has: as many as leave in a millisecond at the pace of the window, as hosts give them to the device in one
 // piece. More where the peer is near; never more than half the window.
 std::uint32_t Transmission::burst_of(const Tcb& tcb, const Cold& cold) const noexcept {
-    if (core_.config.min_burst == 0) return UINT32_MAX;
     constexpr std::uint64_t most = 65536;
     const std::uint32_t srtt_us = std::max(tcb.round_trip.srtt_8 / 8, 1U);
     const std::uint64_t pace = std::uint64_t{tcb.cwnd} * (tcb.cwnd < tcb.ssthresh / 2 ? 2000 : 1200);
@@ -184,12 +183,13 @@ bool Transmission::send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept {
         if (paced && wait_for_pace(slot, tcb, *cold)) break;
         if (!core_.transmit_queue.room()) [[unlikely]]
             return false;
-        // PSH where the queue is empty, and at the end of a burst: the receiver need not wait for more.
+        // PSH where the queue is empty (RFC 9293 MUST-61), and at the end of a burst: the receiver need not
+        // wait for more.
         bool last = octets == waiting;
         if (last) {
             if (cold != nullptr && cold->more && !tcb.timer_cancels_silly) [[unlikely]]
                 last = with_fin;
-        } else if (++burst > 1) {
+        } else if (++burst > 1 && core_.config.min_burst != 0) {
             if (most_of_burst == 0) most_of_burst = burst_of(tcb, *cold);
             last = most_of_burst > 1 && (burst == most_of_burst ||
                                          !may_follow(tcb, *cold, waiting - octets, usable - octets, full));

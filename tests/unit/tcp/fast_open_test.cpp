@@ -29,7 +29,8 @@ TEST(FastOpenCookies, IsGoodInItsHourOldInTheNextAndWrongAfterIt) {
     EXPECT_EQ(cookies.check(cookie, client, service, Instant{1h}), Verdict::old);
     EXPECT_EQ(cookies.check(cookie, client, service, Instant{2h - 1ns}), Verdict::old);
     EXPECT_EQ(cookies.check(cookie, client, service, Instant{2h}), Verdict::wrong);
-    EXPECT_EQ(cookies.check(cookies.make(client, service, Instant{1h}), client, service, made), Verdict::wrong);
+    EXPECT_EQ(cookies.check(cookies.make(client, service, Instant{1h}), client, service, made),
+              Verdict::wrong);
 }
 
 TEST(FastOpenCookies, AnyChangedBitOrLengthIsWrong) {
