@@ -67,6 +67,24 @@ TEST(Rfc9293Close, FinThatAcknowledgesOurFinLeadsStraightToTimeWait) {
     EXPECT_EQ(c.count(Counter::tcp_time_wait_entered), 1U);
 }
 
+TEST(FinWait2, MayBeShorterForOneConnection) {
+    Conversation c;
+    c.open_passive();
+    tcp::Settings settings;
+    settings.fin_wait_2_timeout = 1s;
+    EXPECT_EQ(c.connection().set(settings), Error::none);
+    c.close();
+    c.expect(fin().seq(1));
+    c.inject(ack().ack(2));
+    c.expect_state(State::fin_wait_2);
+    c.elapse(990ms);
+    c.expect_state(State::fin_wait_2);
+    c.elapse(20ms);
+    c.expect_closed(tcp::CloseReason::orderly);
+    c.inject(ack().ack(2));
+    c.expect(rst());
+}
+
 TEST(Rfc9293Close, SimultaneousCloseGoesThroughClosing) {
     Conversation c;
     c.open_passive();

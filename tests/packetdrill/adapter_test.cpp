@@ -53,11 +53,13 @@ struct Segment {
     std::uint8_t flags = 0;
     std::uint32_t seq = 0, ack = 0;
     std::string data;
+    std::string options;
     long long time_usecs = 0;
 };
 
 Packet encode(const Segment& segment) {
-    Packet packet(header_size + segment.data.size());
+    const std::size_t options = segment.options.size();  // a multiple of 4
+    Packet packet(header_size + options + segment.data.size());
     put(packet, 0, 0x4500, 2);
     put(packet, 2, static_cast<std::uint32_t>(packet.size()), 2);
     put(packet, 8, 64 << 8 | IPPROTO_TCP, 2);
@@ -68,9 +70,11 @@ Packet encode(const Segment& segment) {
     put(packet, 22, our_port, 2);
     put(packet, 24, segment.seq, 4);
     put(packet, 28, segment.ack, 4);
-    put(packet, 32, 0x5000U | segment.flags, 2);
+    put(packet, 32, (0x5000U + (static_cast<std::uint32_t>(options) << 10)) | segment.flags, 2);
     put(packet, 34, 65535, 2);
-    std::copy(segment.data.begin(), segment.data.end(), packet.begin() + header_size);
+    std::copy(segment.options.begin(), segment.options.end(), packet.begin() + header_size);
+    std::copy(segment.data.begin(), segment.data.end(),
+              packet.begin() + static_cast<std::ptrdiff_t>(header_size + options));
     const auto pseudo = (us >> 16) + (us & 0xffff) + (peer >> 16) + (peer & 0xffff) + IPPROTO_TCP +
                         static_cast<std::uint32_t>(packet.size() - 20);
     put(packet, 36, checksum(packet, 20, packet.size(), pseudo), 2);
@@ -104,7 +108,7 @@ class Waiting {
 /// packetdrill's part: a fresh stack for each test, and the segments of one connection.
 class PacketdrillAdapter : public testing::Test {
   protected:
-    void SetUp() override { load("192.168.0.1"); }
+    void SetUp() override { load("192.168.0.1,sysctls=0"); }  // whatever this machine is tuned for
     void TearDown() override { table.free(table.userdata); }
 
     void load(const char* so_flags) {
@@ -139,6 +143,8 @@ class PacketdrillAdapter : public testing::Test {
         segment.seq = get(packet, 24, 4);
         segment.ack = get(packet, 28, 4);
         const std::size_t begin = 20 + (packet[32] >> 4) * 4U;
+        segment.options.assign(packet.begin() + header_size,
+                               packet.begin() + static_cast<std::ptrdiff_t>(begin));
         segment.data.assign(packet.begin() + static_cast<std::ptrdiff_t>(begin), packet.end());
         return segment;
     }
@@ -301,7 +307,7 @@ TEST_F(PacketdrillAdapter, ABlockingWriteWaitsForTheWindow) {
 }
 
 TEST_F(PacketdrillAdapter, TheReceiveWindowFollowsReads) {
-    load("192.168.0.1,receive_buffer=4000,window_scaling=0");
+    load("192.168.0.1,sysctls=0,receive_buffer=4000,window_scaling=0");
     const int fd = accepted(true);
     const std::string octets(1000, 'x');
     for (std::uint32_t i = 0; i < 4; ++i)
@@ -413,9 +419,80 @@ TEST_F(PacketdrillAdapter, AnOptionOfTheListenerHoldsForWhatItAccepts) {
     EXPECT_NEAR(static_cast<double>(probe.time_usecs - before), 5e6, 1e4);
 }
 
+TEST_F(PacketdrillAdapter, CorkAndMoreHoldWhatIsSmall) {
+    const int fd = accepted(true);
+    const int on = 1, off = 0;
+    EXPECT_EQ(table.setsockopt(u, fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on), 0);
+    EXPECT_EQ(table.write(u, fd, "a", 1), 1);
+    EXPECT_EQ(table.write(u, fd, "b", 1), 1);
+    EXPECT_EQ(table.setsockopt(u, fd, IPPROTO_TCP, TCP_CORK, &off, sizeof off), 0);
+    EXPECT_EQ(next().data, "ab");
+    inject({.flags = ack, .seq = 1001, .ack = isn + 3});
+    EXPECT_EQ(table.send(u, fd, "c", 1, MSG_MORE), 1);
+    EXPECT_EQ(table.send(u, fd, "d", 1, 0), 1);
+    EXPECT_EQ(next().data, "cd");
+}
+
+TEST_F(PacketdrillAdapter, AnOptionSetWhileListeningHoldsFromThenOn) {
+    const int listening = listener(true);
+    const int mss = 1100, on = 1;
+    EXPECT_EQ(table.setsockopt(u, listening, IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof mss), 0);
+    inject({.flags = syn, .seq = 1000});
+    EXPECT_EQ(next().options, (std::string{"\x02\x04\x04\x4c", 4}));
+    inject({.flags = rst, .seq = 1001});
+    const int small = 10;
+    EXPECT_EQ(table.setsockopt(u, listening, IPPROTO_TCP, TCP_MAXSEG, &small, sizeof small), -1);
+    EXPECT_EQ(errno, EINVAL);
+
+    EXPECT_EQ(table.setsockopt(u, listening, IPPROTO_TCP, TCP_FASTOPEN, &on, sizeof on), 0);
+    inject({.flags = syn, .seq = 2000, .options = {"\x22\x02\x01\x01", 4}});
+    EXPECT_EQ(next().options.substr(4, 2), "\x22\x0a");
+}
+
+TEST_F(PacketdrillAdapter, UnderLinuxsKeyAFastOpenCookieIsLinuxs) {
+    load("192.168.0.1,sysctls=0,fast_open=1027,fast_open_key=a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4");
+    const int listening = listener(true);
+    const std::string cookie = "\x22\x0a\x30\x21\xb9\xd8\x89\x01\x7e\xeb\x01\x01";
+    inject({.flags = syn, .seq = 1000, .options = {"\x22\x02\x01\x01", 4}});
+    EXPECT_EQ(next().options, (std::string{"\x02\x04\x05\xb4", 4} + cookie));
+    inject({.flags = rst, .seq = 1001});
+    inject({.flags = syn, .seq = 2000, .data = "early", .options = cookie});
+    EXPECT_EQ(next().ack, 2006U);
+    const int fd = table.accept(u, listening, nullptr, nullptr);
+    ASSERT_GE(fd, 0);
+    std::array<char, 10> buffer{};
+    EXPECT_EQ(table.read(u, fd, buffer.data(), buffer.size()), 5);
+}
+
+TEST_F(PacketdrillAdapter, ADeferredAcceptWaitsForData) {
+    const int listening = listener(true);
+    const int seconds = 5;
+    EXPECT_EQ(table.setsockopt(u, listening, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds), 0);
+    handshake();
+    EXPECT_EQ(table.accept(u, listening, nullptr, nullptr), -1);
+    EXPECT_EQ(errno, EAGAIN);
+    inject({.flags = psh | ack, .seq = 1001, .ack = isn + 1, .data = "hello"});
+    EXPECT_GE(table.accept(u, listening, nullptr, nullptr), 0);
+}
+
+TEST_F(PacketdrillAdapter, LingerInFinWait2IsTheSockets) {
+    const int fd = accepted(true);
+    const int second = 1;
+    EXPECT_EQ(table.setsockopt(u, fd, IPPROTO_TCP, TCP_LINGER2, &second, sizeof second), 0);
+    EXPECT_EQ(table.close(u, fd), 0);
+    EXPECT_EQ(next().flags, fin | ack);
+    inject({.flags = ack, .seq = 1001, .ack = isn + 2});
+    EXPECT_EQ(table.usleep(u, 900'000), 0);
+    inject({.flags = ack, .seq = 1001, .ack = isn + 2});  // still there
+    EXPECT_EQ(table.usleep(u, 300'000), 0);
+    inject({.flags = ack, .seq = 1001, .ack = isn + 2});
+    EXPECT_EQ(next().flags, rst);
+}
+
 TEST_F(PacketdrillAdapter, SaysWhatIsWrongWithItsSettings) {
     testing::GTEST_FLAG(death_test_style) = "threadsafe";
     EXPECT_EXIT(load("192.168.0.1,colour=blue"), testing::ExitedWithCode(1), "no setting \"colour\"");
+    EXPECT_EXIT(load("192.168.0.1,fast_open_key=1-2-3"), testing::ExitedWithCode(1), "give a key as");
     EXPECT_EXIT(load("localhost"), testing::ExitedWithCode(1), "give the stack's IPv4 address first");
 }
 

@@ -109,6 +109,7 @@ constexpr Setting settings[] = {
     {"synack_retries", [](auto& c, Name n, auto v) { c.tcp.synack_retries = number<std::uint8_t>(n, v); }},
     {"synack_timeout", [](auto& c, Name n, auto v) { c.tcp.synack_timeout = milliseconds(n, v); }},
     {"time_wait", [](auto& c, Name n, auto v) { c.tcp.time_wait_duration = milliseconds(n, v); }},
+    {"sysctls", [](auto&, Name n, auto v) { (void)truth(n, v); }},  // Settings::value_of
     {"timestamps", [](auto& c, Name n, auto v) { c.tcp.timestamps = truth(n, v); }},
     {"ttl", [](auto& c, Name n, auto v) { c.ip.ttl = number<std::uint8_t>(n, v); }},
     {"window_scaling", [](auto& c, Name n, auto v) { c.tcp.window_scaling = truth(n, v); }},
@@ -206,18 +207,24 @@ StackConfig Settings::config() const {
     config.tcp.min_probe_timeout = 4ms;
     config.tcp.fast_open_pending = 64;  // listeners ask for it one by one
     for (const Sysctl& sysctl : sysctls)
-        if (const std::string value = read_sysctl(sysctl); !value.empty())
+        if (const std::string value = value_of(sysctl.setting); !value.empty())
             apply(config, sysctl.setting, value);
     for (const auto& [name, value] : given_) apply(config, name, value);
     return config;
 }
 
+std::string Settings::value_of(std::string_view setting) const {
+    if (const auto given = given_.find(std::string{setting}); given != given_.end()) return given->second;
+    if (const auto use = given_.find("sysctls"); use != given_.end() && !truth("sysctls", use->second))
+        return {};
+    for (const Sysctl& sysctl : sysctls)
+        if (sysctl.setting == setting) return read_sysctl(sysctl);
+    return {};
+}
+
 bool Settings::fast_open_for_all() const {
     constexpr std::uint32_t servers = 2, without_asking = 0x400;
-    std::string value;
-    for (const Sysctl& sysctl : sysctls)
-        if (sysctl.setting == "fast_open") value = read_sysctl(sysctl);
-    if (const auto given = given_.find("fast_open"); given != given_.end()) value = given->second;
+    const std::string value = value_of("fast_open");
     if (value.empty()) return false;
     const auto bits = number<std::uint32_t>("fast_open", value);
     return (bits & servers) != 0 && (bits & without_asking) != 0;

@@ -28,6 +28,8 @@ class Settings {
 
   private:
     void apply(StackConfig& config, std::string_view name, std::string_view value) const;
+    /// What `so_flags`, else a sysctl, says of a setting; empty where neither does.
+    [[nodiscard]] std::string value_of(std::string_view setting) const;
 
     Ipv4Address address_;
     std::map<std::string, std::string> given_;

@@ -62,7 +62,12 @@ constexpr SocketOption table[] = {
      .name = TCP_CORK,
      .initial = 0,
      .on_connection = [](tcp::Connection& c, int value) { return c.set_cork(value != 0); }},
-    {IPPROTO_TCP, TCP_FASTOPEN, 0},      // Socket::listen
+    {IPPROTO_TCP, TCP_FASTOPEN, 0},  // Socket::listen
+    {.level = IPPROTO_TCP,
+     .name = TCP_LINGER2,
+     .initial = 0,
+     .setting = [](tcp::Settings& s,
+                   int value) { s.fin_wait_2_timeout = std::chrono::seconds{std::max(value, 0)}; }},
     {IPPROTO_TCP, TCP_DEFER_ACCEPT, 0},  // Socket::established
     {IPPROTO_TCP, TCP_QUICKACK, 1},      // no effect: the stack has one way
     {IPPROTO_TCP, TCP_WINDOW_CLAMP, 0},

@@ -156,7 +156,7 @@ Error Connection::close() noexcept {
     } else if (!tcb->fin_queued) {
         queue_fin(core, slot_, *tcb);
     } else if (tcb->state == State::fin_wait_2) {
-        core.start_timer(slot_, *tcb, TimerKind::fin_wait_2, core.config.fin_wait_2_timeout);
+        core.start_timer(slot_, *tcb, TimerKind::fin_wait_2, core.fin_wait_2_timeout(*tcb));
     }
     return Error::none;
 }

@@ -138,6 +138,12 @@ struct Core {
         return retransmission_timeout(config, tcb.round_trip, tcb.backoff, tcb.handshake_retransmitted);
     }
 
+    /// How long an application that has closed waits in FIN-WAIT-2.
+    [[nodiscard]] Duration fin_wait_2_timeout(const Tcb& tcb) const noexcept {
+        const Duration wanted = settings[tcb.settings].fin_wait_2_timeout;
+        return wanted != Duration{} ? wanted : config.fin_wait_2_timeout;
+    }
+
     /// The MSS that a connection with these settings announces (RFC 9293 section 3.7.1), and most that it
     /// sends.
     [[nodiscard]] std::uint16_t own_mss(std::uint8_t index, std::uint16_t mtu) const noexcept {

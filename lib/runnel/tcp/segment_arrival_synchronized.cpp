@@ -220,7 +220,7 @@ bool SegmentArrival::our_fin_acknowledged(std::uint32_t slot, Tcb& tcb) noexcept
         case State::fin_wait_1:
             tcb.state = State::fin_wait_2;
             if (tcb.closed_by_application)
-                core_.start_timer(slot, tcb, TimerKind::fin_wait_2, core_.config.fin_wait_2_timeout);
+                core_.start_timer(slot, tcb, TimerKind::fin_wait_2, core_.fin_wait_2_timeout(tcb));
             return true;
         case State::closing:
             core_.enter_time_wait(slot);

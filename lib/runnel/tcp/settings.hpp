@@ -25,10 +25,11 @@ struct Settings {
     std::optional<KeepAlive> keep_alive{};            ///< nothing: none
     Duration user_timeout{};  ///< how long sent data may stay unacknowledged (R2; RFC 9293 MUST-21); 0: the
                               ///< configuration's
-    std::uint8_t dscp = 0;    ///< differentiated services code point of every packet, 0 to 63 (RFC 2474)
-    std::uint8_t ttl = 0;     ///< 0: the configuration's
-    std::uint16_t mss = 0;    ///< most octets a segment carries, options counted, either way: announced with
-                              ///< the SYN, so to be set before; 64 at least, 0: what the link takes
+    Duration fin_wait_2_timeout{};  ///< as the configuration's; 0: that
+    std::uint8_t dscp = 0;  ///< differentiated services code point of every packet, 0 to 63 (RFC 2474)
+    std::uint8_t ttl = 0;   ///< 0: the configuration's
+    std::uint16_t mss = 0;  ///< most octets a segment carries, options counted, either way: announced with
+                            ///< the SYN, so to be set before; 64 at least, 0: what the link takes
     friend bool operator==(const Settings&, const Settings&) noexcept = default;
 };
 
@@ -37,7 +38,8 @@ struct Settings {
     const bool keep_alive =
         !settings.keep_alive || (settings.keep_alive->idle >= 1s && settings.keep_alive->interval >= 1s &&
                                  settings.keep_alive->probes >= 1);
-    return keep_alive && (settings.mss == 0 || settings.mss >= 64) && settings.dscp < 64 &&
+    return keep_alive && (settings.mss == 0 || settings.mss >= 64) &&
+           settings.fin_wait_2_timeout >= Duration{} && settings.dscp < 64 &&
            settings.user_timeout >= Duration{};
 }
 
