@@ -18,25 +18,22 @@ import tempfile
 import threading
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
-LOCAL = "192.168.0.1"
-ADDRESSES = [
-    f"--local_ip={LOCAL}",
-    "--remote_ip=192.0.2.1",
-    f"--gateway_ip={LOCAL}",
-    "--netmask_ip=255.255.0.0",
-]
+ADDRESSES = {
+    "local": "192.168.0.1",
+    "remote": "192.0.2.1",
+    "gateway": "192.168.0.1",
+    "netmask": "255.255.0.0",
+}
+# A script's own line about one of them, which the interpreter would heed less than its command line.
+ADDRESS = re.compile(r"^--(local|remote|gateway|netmask)_ip=([\d.]+)[ \t]*$", re.MULTILINE)
 # Scripts made for Linux begin with commands about the device that packetdrill makes when it tests a kernel, and count on
 # the buffers that a kernel has of itself, whatever this machine is tuned for.
-NAMESPACE = [
-    "unshare",
-    "--net",
-    "sh",
-    "-c",
-    """ip tuntap add dev tun0 mode tun 2>/dev/null
-    sysctl -q net.ipv4.tcp_rmem="4096 131072 6291456" net.ipv4.tcp_wmem="4096 16384 4194304"
-    exec "$@\"""",
-    "sh",
-]
+PREPARE = '''
+ip tuntap add dev tun0 mode tun 2>/dev/null
+sysctl -q net.ipv4.tcp_rmem="4096 131072 6291456" net.ipv4.tcp_wmem="4096 16384 4194304"
+exec "$@"
+'''
+NAMESPACE = ["unshare", "--net", "sh", "-c", PREPARE, "sh"]
 # Names that the runners of google's scripts and of Linux's define.
 NAMES = [
     "-DTFO_COOKIE=3021b9d889017eeb",
@@ -80,16 +77,17 @@ def run(script, options):
     """Returns what went wrong with one script, or nothing."""
     with tempfile.TemporaryDirectory(prefix="runnel-packetdrill-") as folder:
         path = script.resolve()
+        text = script.read_text(encoding="utf-8", errors="replace")
+        addresses = {**ADDRESSES, **dict(ADDRESS.findall(text))}
         if options.skip_code:
-            text = script.read_text(encoding="utf-8", errors="replace")
             path = pathlib.Path(folder) / script.name
             path.write_text(CODE.sub("", text), encoding="utf-8")
         command = [
             *prefix(),
             options.packetdrill,
             f"--so_filename={options.library}",
-            f"--so_flags={','.join([LOCAL, *options.settings])}",
-            *ADDRESSES,
+            f"--so_flags={','.join([addresses['local'], *options.settings])}",
+            *[f"--{name}_ip={address}" for name, address in addresses.items()],
             *NAMES,
             *options.option,
             str(path),
