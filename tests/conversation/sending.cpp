@@ -159,7 +159,7 @@ TEST(Sending, ABurstIsPushedOnInPieces) {
     c.inject(ack());
     c.expect_established();
     c.send(stream(0, 20 * 1460));
-    for (int i = 0; i < 10; ++i) c.expect(data(stream(i * 1460U, 1460)).flags(i % 2 == 1 ? "P." : "."));
+    for (unsigned i = 0; i < 10; ++i) c.expect(data(stream(i * 1460, 1460)).flags(i % 2 == 1 ? "P." : "."));
     c.elapse(100ms);
     c.inject(ack().ack(1461));
     c.expect(data(stream(10 * 1460, 1460)).flags("."));
@@ -170,7 +170,7 @@ TEST(Sending, ABurstToANearPeerIsPushedOnInHalvesOfTheWindow) {
     Conversation c;
     c.open_passive(syn().mss(1460).sack_permitted());
     c.send(stream(0, 20 * 1460));
-    for (int i = 0; i < 10; ++i) c.expect(data(stream(i * 1460U, 1460)).flags(i % 5 == 4 ? "P." : "."));
+    for (unsigned i = 0; i < 10; ++i) c.expect(data(stream(i * 1460, 1460)).flags(i % 5 == 4 ? "P." : "."));
 }
 
 TEST(Rfc9293, Must61PushMayBeKeptForTheEndOfWhatIsQueued) {
@@ -179,7 +179,7 @@ TEST(Rfc9293, Must61PushMayBeKeptForTheEndOfWhatIsQueued) {
     Conversation c{config};
     c.open_passive(syn().mss(1460).sack_permitted());
     c.send(stream(0, 11 * 1460));
-    for (int i = 0; i < 10; ++i) c.expect(data(stream(i * 1460U, 1460)).flags("."));
+    for (unsigned i = 0; i < 10; ++i) c.expect(data(stream(i * 1460, 1460)).flags("."));
     c.inject(ack().ack(1461));
     c.expect(data(stream(10 * 1460, 1460)).flags("P."));
 }
