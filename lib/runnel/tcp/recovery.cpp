@@ -167,7 +167,10 @@ void Recovery::set_window(Tcb& tcb, Cold& cold, const News& news) noexcept {
     // The ACK that ends a fast recovery has been counted by PRR.
     if (sample.delivered == 0 || (news.ended_recovery && !owns)) return;
     // What SACK had reported before has released new segments then (RFC 6675 section 5), and counts no more.
-    sample.acknowledged = std::min(sample.acknowledged, sample.delivered);
+    // On a path that is known to reorder it has counted when it was reported: else what comes late would keep
+    // the window from growing.
+    sample.acknowledged =
+        tcb.reordering_seen ? sample.delivered : std::min(sample.acknowledged, sample.delivered);
     core_.with_control(tcb, cold, [&](auto control, auto& state) noexcept {
         control.acknowledged(state, core_.window_of(tcb), sample);
     });
