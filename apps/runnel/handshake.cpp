@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include "runnel/port/mbuf_pool.hpp"
-#include "runnel/port/ring_wire.hpp"
 #include "runnel/runtime/runtime.hpp"
 
 #include "attack_log.hpp"
@@ -16,6 +15,7 @@
 #include "engine/http.hpp"
 #include "engine/measurement.hpp"
 #include "engine/plan.hpp"
+#include "joined_wire.hpp"
 #include "options.hpp"
 #include "report.hpp"
 #include "signals.hpp"
@@ -31,14 +31,14 @@ constexpr std::uint8_t prefix_length = 16;
 constexpr std::uint32_t most_addresses = 65'000;
 constexpr std::uint32_t router_host = 0xfffe;
 constexpr std::uint16_t server_port = 80;
-constexpr std::uint32_t ring_frames = 4096;
+// Octets of the block that a stream repeats: within a core's second-level cache.
+constexpr std::size_t block_octets = std::size_t{64} << 10;
 
 struct Settings {
-    std::string wire = "ring";
+    WireSettings wire;
     std::uint32_t cores = 0;  // 0: 2 where the machine has them
     std::uint32_t client_addresses = 0;
     std::uint32_t size = 64;
-    bool offload = false;
     std::optional<std::uint64_t> seed;
     load::Traffic traffic;
     runtime::Choice huge = runtime::Choice::automatic;
@@ -52,7 +52,7 @@ MacAddress mac_of(bool server, unsigned pair) {
 }
 
 ip::Config side(bool server, unsigned pair, std::uint32_t first_host, std::uint32_t addresses,
-                const ip::Offloads& offloads) {
+                std::uint16_t mtu) {
     const Ipv4Address here = server ? server_network : client_network;
     const Ipv4Address there = server ? client_network : server_network;
     const Ipv4Address router{here.value + router_host};
@@ -61,7 +61,7 @@ ip::Config side(bool server, unsigned pair, std::uint32_t first_host, std::uint3
                                  .address = Ipv4Address{here.value + first_host},
                                  .address_count = addresses,
                                  .prefix_length = prefix_length,
-                                 .offloads = offloads});
+                                 .mtu = mtu});
     config.routes.push_back(
         {.network = there, .prefix_length = prefix_length, .gateway = router, .interface = 0});
     config.neighbours.push_back({.address = router, .mac = mac_of(!server, pair), .interface = 0});
@@ -72,16 +72,8 @@ ip::Config side(bool server, unsigned pair, std::uint32_t first_host, std::uint3
 struct Pair {
     load::CorePlan plan;
     StackConfig client, server;
-    std::unique_ptr<port::RingWire> wire;
+    std::unique_ptr<JoinedWire> wire;
 };
-
-ip::Offloads all_checksums() {
-    return {.rx_ip_checksum = true,
-            .rx_l4_checksum = true,
-            .tx_ip_checksum = true,
-            .tx_tcp_checksum = true,
-            .tx_udp_checksum = true};
-}
 
 // A seed makes addresses, ports and sequence numbers the same again; without one the keys are the kernel's
 // entropy.
@@ -98,7 +90,7 @@ std::optional<std::array<std::uint64_t, 2>> secret_from(const std::optional<std:
 }
 
 std::vector<Pair> make_pairs(const Settings& settings, unsigned count) {
-    const ip::Offloads offloads = settings.offload ? all_checksums() : ip::Offloads{};
+    const auto mtu = static_cast<std::uint16_t>(settings.wire.mtu);
     std::vector<Pair> pairs(count);
     std::uint32_t next_host = 1;
     for (unsigned i = 0; i < count; ++i) {
@@ -114,10 +106,10 @@ std::vector<Pair> make_pairs(const Settings& settings, unsigned count) {
                             addresses, most_addresses - next_host, to_string(client_network), prefix_length));
         load::check_addresses(settings.traffic, pair.plan, addresses);
         pair.plan.client_addresses = addresses;
-        pair.client.ip = side(false, i, next_host, addresses, offloads);
+        pair.client.ip = side(false, i, next_host, addresses, mtu);
         pair.client.tcp = pair.plan.client_tcp;
         pair.client.secret = secret_from(settings.seed, 2 * i);
-        pair.server.ip = side(true, i, 1 + i, 1, offloads);
+        pair.server.ip = side(true, i, 1 + i, 1, mtu);
         pair.server.tcp = pair.plan.server_tcp;
         pair.server.secret = secret_from(settings.seed, 2 * i + 1);
         pair.plan.client.first_local_address = pair.client.ip.interfaces[0].address;
@@ -132,9 +124,11 @@ std::vector<Pair> make_pairs(const Settings& settings, unsigned count) {
 nlohmann::ordered_json describe(const Settings& settings, const std::vector<Pair>& pairs,
                                 const port::MbufPoolOptions& pool, std::size_t memory_mb) {
     nlohmann::ordered_json config;
-    config["wire"] = settings.wire;
-    config["ring_frames"] = ring_frames;
-    config["checksum"] = settings.offload ? "offload" : "software";
+    config["wire"] = to_string(settings.wire.kind);
+    config["wire_frames"] = frames_of(settings.wire);
+    config["zero_copy"] = settings.wire.zero_copy;
+    config["mtu"] = settings.wire.mtu;
+    config["checksum"] = settings.wire.offload ? "offload" : "software";
     config["cores"] = settings.cores;
     describe_traffic(settings.traffic, pairs[0].plan, config);
     config["server_time_wait_table"] = pairs[0].plan.server_tcp.time_wait;
@@ -146,12 +140,16 @@ nlohmann::ordered_json describe(const Settings& settings, const std::vector<Pair
     return config;
 }
 
+std::string what_is_asked(const load::Traffic& traffic, unsigned cores) {
+    if (load::transfers(traffic.recipe))
+        return fmt::format("{} connections kept", *load::kept_connections(traffic, cores));
+    return "rate " + (traffic.rate ? human_count(static_cast<double>(*traffic.rate)) + "/s" : "max");
+}
+
 ExitStatus run(Settings& settings) {
     const Signals signals;
     const runtime::HostFacts machine = runtime::host_facts();
-    if (settings.wire != "ring")
-        throw std::invalid_argument(
-            fmt::format("--wire: \"{}\" is no wire of this command; write ring", settings.wire));
+    validate(settings.wire);
     if (settings.cores == 0) settings.cores = machine.cpus.size() >= 2 ? 2 : 1;
     if (settings.cores > 1 && settings.cores % 2 != 0)
         throw std::invalid_argument(
@@ -163,11 +161,14 @@ ExitStatus run(Settings& settings) {
     AttackLog attacks(stderr);
     for (Pair& pair : pairs) pair.client.tcp.observer = pair.server.tcp.observer = &attacks;
 
-    port::MbufPoolOptions pool{.mbufs = 0, .lcores = settings.cores + 1};
+    port::MbufPoolOptions pool{
+        .mbufs = 0, .data_room = data_room_of(settings.wire), .lcores = settings.cores + 1};
+    // Of its rings, whoever makes them.
+    const std::size_t wire_octets = 4 * frames_of(settings.wire) * sizeof(void*) + (std::size_t{1} << 20);
     std::size_t octets = 0, records = 0;
     for (const Pair& pair : pairs) {
-        pool.mbufs += pair.plan.mbufs;
-        octets += memory_needed(pair.client) + memory_needed(pair.server) + 2 * ring_frames * sizeof(void*);
+        pool.mbufs += pair.plan.mbufs + mbufs_of(settings.wire);
+        octets += memory_needed(pair.client) + memory_needed(pair.server) + wire_octets;
         records += std::size_t{pair.plan.client.slots} * 32;
     }
     octets += port::memory_needed(pool);
@@ -176,15 +177,25 @@ ExitStatus run(Settings& settings) {
     const std::size_t memory_mb = load::eal_memory_mb(octets, available, settings.traffic);
 
     // What is sent without a copy lives until the end of the process.
-    static const load::HttpResponse response(settings.size, false);
+    const bool transfers = load::transfers(settings.traffic.recipe);
+    static const load::HttpResponse response(settings.size, transfers);
     static const std::string request = load::http_request(pairs[0].plan.client.remote_address);
+    static const std::vector<std::byte> block(block_octets, std::byte{0x55});
 
-    runtime::Eal eal({.memory_mb = memory_mb, .hugepages = settings.huge, .workers = settings.cores});
+    prepare(settings.wire, count);
+    runtime::Eal eal({.memory_mb = memory_mb,
+                      .hugepages = settings.huge,
+                      .workers = settings.cores,
+                      .extra = eal_arguments_of(settings.wire)});
     const port::MbufPool mbufs = port::make_mbuf_pool(pool);
-    for (Pair& pair : pairs) {
+    for (unsigned i = 0; i < count; ++i) {
+        Pair& pair = pairs[i];
         pair.plan.client.request = std::as_bytes(std::span{request});
-        pair.wire = std::make_unique<port::RingWire>(port::RingWire::Options{
-            .frames = ring_frames, .offloads = settings.offload ? all_checksums() : ip::Offloads{}});
+        pair.plan.client.response_octets = response.all().size();
+        pair.plan.client.block = block;
+        pair.wire = make_wire(settings.wire, i, mbufs.get());
+        pair.client.ip.interfaces[0].offloads = pair.wire->client_offloads();
+        pair.server.ip.interfaces[0].offloads = pair.wire->server_offloads();
     }
 
     std::FILE* const text = settings.output.text();
@@ -199,19 +210,19 @@ ExitStatus run(Settings& settings) {
     result.config = describe(settings, pairs, pool, memory_mb);
     result.seed = settings.seed;
     result.recipe = settings.traffic.recipe;
-    result.wire = settings.offload ? "ring, checksums declared as offloaded" : "ring, checksums in software";
+    result.wire = describe(settings.wire);
     result.client_cores = result.server_cores = count;
     if (settings.traffic.rate) result.asked_cps = static_cast<double>(*settings.traffic.rate);
     if (settings.cores == 1) result.notes.emplace_back("client and server share one core");
     if (settings.cores > machine.cpus.size())
         result.notes.push_back(fmt::format("{} loops share {} CPUs", settings.cores, machine.cpus.size()));
-    if (!settings.traffic.rate)
+    if (!settings.traffic.rate && !transfers)
         result.notes.push_back(fmt::format("rate max: {} connections on their way for each client core",
                                            pairs[0].plan.client.window));
 
-    fmt::print(text, "runnel handshake: recipe {}, rate {}, wire {}, {} core{}\n", to_string(result.recipe),
-               settings.traffic.rate ? human_count(*result.asked_cps) + "/s" : "max", result.wire,
-               settings.cores, settings.cores == 1 ? "" : "s");
+    fmt::print(text, "runnel handshake: recipe {}, {}, wire {}, {} core{}\n", to_string(result.recipe),
+               what_is_asked(settings.traffic, count), result.wire, settings.cores,
+               settings.cores == 1 ? "" : "s");
 
     runtime::PollLoopOptions loop;
     if (settings.cores > machine.cpus.size()) loop.idle = runtime::Idle::yield;
@@ -221,19 +232,20 @@ ExitStatus run(Settings& settings) {
         Pair& pair = pairs[shared ? 0 : core.index / 2];
         auto instance = std::make_unique<load::TrafficCore>();
         if (shared || core.index % 2 == 1) {
-            instance->server =
-                std::make_unique<load::ServerSide>(pair.server, server_port, response.all(),
-                                                   static_cast<std::uint32_t>(request.size()), mbufs.get());
-            core.loop.add(instance->server->stack, pair.wire->b());
+            instance->server = std::make_unique<load::ServerSide>(
+                pair.server, server_port,
+                load::make_responder(pair.plan.client, response.all(), pair.server.tcp.connections),
+                mbufs.get());
+            instance->server->attach(core.loop, pair.wire->server());
         }
         if (shared || core.index % 2 == 0) {
             instance->client = std::make_unique<load::ClientSide>(
-                pair.client, pair.plan.client, pair.wire->a(), mbufs.get(), runtime.clock(), trace);
+                pair.client, pair.plan.client, pair.wire->client(), mbufs.get(), runtime.clock(), trace);
             instance->client->attach(core.loop);
         }
         return instance;
     };
-    const auto progress = [&, print = make_progress(text)](const load::Interval& interval) {
+    const auto progress = [&, print = make_progress(text, result.recipe)](const load::Interval& interval) {
         attacks.print();
         print(interval);
     };
@@ -244,33 +256,54 @@ ExitStatus run(Settings& settings) {
     return result.judgement.exit_status();
 }
 
+void add_wire_options(CLI::App& command, WireSettings& wire) {
+    command
+        .add_option_function<std::string>(
+            "--wire",
+            [&wire](const std::string& text) {
+                const auto kind = parse_wire(text);
+                if (!kind)
+                    throw CLI::ValidationError("--wire", "\"" + text +
+                                                             "\" is no wire of this command; choose ring, "
+                                                             "memif, vhost or af_packet");
+                wire.kind = *kind;
+            },
+            "What joins the two endpoints:\n"
+            "ring       two rings of mbufs\n"
+            "memif      two memif ports: shared memory, packets copied\n"
+            "vhost      a vhost and a virtio-user port: virtio rings, packets copied\n"
+            "af_packet  the Linux kernel: a veth pair in a network namespace of its own (needs root)")
+        ->type_name("WIRE")
+        ->default_str("ring");
+    add_count(command, "--mtu", wire.mtu, 576, 9216, "Octets of an IP packet");
+    command.add_flag("--zero-copy", wire.zero_copy,
+                     "The client's memif port sends and receives in place: one copy less each way");
+    command
+        .add_option_function<std::string>(
+            "--checksum",
+            [&wire](const std::string& choice) {
+                if (choice != "software" && choice != "offload")
+                    throw CLI::ValidationError("--checksum",
+                                               "\"" + choice + "\" is no choice; write software or offload");
+                wire.offload = choice == "offload";
+            },
+            "software: every checksum made and checked; offload: left to the wire, as to a NIC (ring is "
+            "declared to do it, vhost vouches for what never left the machine)")
+        ->type_name("WHERE")
+        ->default_str("software");
+}
+
 }  // namespace
 
 Action add_handshake(CLI::App& command) {
     const auto settings = std::make_shared<Settings>();
-    command
-        .add_option("--wire", settings->wire,
-                    "What joins the two endpoints: ring, two rings of mbufs in this process")
-        ->type_name("WIRE")
-        ->default_str("ring");
+    add_wire_options(command, settings->wire);
     add_traffic_options(command, settings->traffic);
+    add_transfer_options(command, settings->traffic);
     add_count(command, "--cores", settings->cores, 0, 128,
               "Cores: 1 carries both endpoints, 2 one each, 2n n of each; 0: 2 where the machine has them");
     add_count(command, "--size", settings->size, 0, static_cast<std::uint32_t>(load::HttpResponse::max_size),
-              "Octets of the body of a response (crr)");
-    command
-        .add_option_function<std::string>(
-            "--checksum",
-            [settings](const std::string& choice) {
-                if (choice != "software" && choice != "offload")
-                    throw CLI::ValidationError("--checksum",
-                                               "\"" + choice + "\" is no choice; write software or offload");
-                settings->offload = choice == "offload";
-            },
-            "software: every checksum made and checked; offload: the wire is declared to do it, as a NIC "
-            "would")
-        ->type_name("WHERE")
-        ->default_str("software");
+              "Octets of the body of a response (crr, rr)");
     add_count(command, "--client-addresses", settings->client_addresses, 0, most_addresses,
               "Client addresses a client core, from 198.18.0.1 on; 0: as many as the ports need");
     add_tcp_options(command, settings->traffic.tcp);
@@ -290,6 +323,11 @@ Action add_handshake(CLI::App& command) {
         "  runnel handshake --rate 200k --json result.json        an even 200,000 a second, and its "
         "latencies\n"
         "  runnel handshake --recipe hold --connections 1M        one million connections at once\n"
+        "  runnel handshake --recipe rr --connections 2k          requests and responses on 2,000 "
+        "connections\n"
+        "  runnel handshake --recipe stream --mtu 9000            one connection, as much data as it "
+        "carries\n"
+        "  runnel handshake --wire memif                          the same over two memif ports\n"
         "  runnel handshake --connections 1 --trace               see one connection, segment by segment\n"
         "With --rate max the window of open connections is the limit by intention, and the result valid; "
         "with a rate that\n"

@@ -41,6 +41,11 @@ ExitStatus run(Settings& settings) {
             fmt::format("--target: {} is not a private, benchmark, documentation or link-local address; "
                         "if you may load it, add --allow-target",
                         to_string(target.address)));
+    if (load::transfers(settings.traffic.recipe))
+        throw std::invalid_argument(fmt::format(
+            "--recipe {}: its server is the one of runnel handshake; here choose hold, rst, fin or "
+            "crr",
+            to_string(settings.traffic.recipe)));
     load::CorePlan plan = load::plan_core(settings.traffic, 1, 0);
     load::check_addresses(settings.traffic, plan, settings.port.addresses);
 
@@ -116,7 +121,7 @@ ExitStatus run(Settings& settings) {
         instance->client->attach(core.loop);
         return instance;
     };
-    const auto progress = [&, print = make_progress(text)](const load::Interval& interval) {
+    const auto progress = [&, print = make_progress(text, result.recipe)](const load::Interval& interval) {
         attacks.print();
         print(interval);
     };

@@ -71,14 +71,17 @@ void add_traffic_options(CLI::App& app, load::Traffic& traffic) {
     add_read(
         app, "--recipe", "RECIPE", std::string{to_string(traffic.recipe)},
         "What each connection does:\n"
-        "hold  SYN, SYN-ACK, ACK; stays open until the end (needs --connections)\n"
-        "rst   SYN, SYN-ACK, ACK, RST\n"
-        "fin   SYN, SYN-ACK, ACK, FIN, FIN-ACK, ACK\n"
-        "crr   SYN, SYN-ACK, ACK with request, response with FIN, FIN-ACK, ACK",
+        "hold   SYN, SYN-ACK, ACK; stays open until the end (needs --connections)\n"
+        "rst    SYN, SYN-ACK, ACK, RST\n"
+        "fin    SYN, SYN-ACK, ACK, FIN, FIN-ACK, ACK\n"
+        "crr    SYN, SYN-ACK, ACK with request, response with FIN, FIN-ACK, ACK\n"
+        "rr     request and response again and again, one under way on each of --connections that are kept\n"
+        "stream bulk data on --connections that are kept",
         [&traffic](const std::string& text) {
             const auto recipe = load::parse_recipe(text);
             if (!recipe)
-                throw BadQuantity(fmt::format("\"{}\" is no recipe; choose hold, rst, fin or crr", text));
+                throw BadQuantity(
+                    fmt::format("\"{}\" is no recipe; choose hold, rst, fin, crr, rr or stream", text));
             traffic.recipe = *recipe;
         });
     add_read(app, "--rate", "RATE", "max",
@@ -86,7 +89,8 @@ void add_traffic_options(CLI::App& app, load::Traffic& traffic) {
              "ones have ended; "
              "or max: as fast as they end",
              [&traffic](const std::string& text) { traffic.rate = parse_rate(text); });
-    add_read(app, "--connections", "N", "", "Connections in all; the run ends when they have ended",
+    add_read(app, "--connections", "N", "",
+             "Connections in all; the run ends when they have ended. rr keeps 2000 if not told, stream 1",
              [&traffic](const std::string& text) {
                  traffic.connections = parse_count(text);
                  if (*traffic.connections == 0)
@@ -104,6 +108,31 @@ void add_traffic_options(CLI::App& app, load::Traffic& traffic) {
         "A connection that is later than this on the schedule of --rate is given up and counted as unsent");
     add_count(app, "--time-wait-table", traffic.time_wait_table, 1024, 1U << 28,
               "Connections in TIME-WAIT kept for each core; beyond it the oldest is recycled, and counted");
+}
+
+void add_transfer_options(CLI::App& app, load::Traffic& traffic) {
+    add_read(app, "--direction", "WAY", std::string{to_string(traffic.direction)},
+             "Which way the data of stream goes: to-server, to-client or both",
+             [&traffic](const std::string& text) {
+                 const auto direction = load::parse_direction(text);
+                 if (!direction)
+                     throw BadQuantity(
+                         fmt::format("\"{}\" is no direction; choose to-server, to-client or both", text));
+                 traffic.direction = *direction;
+             });
+    app.add_flag(
+        "--copy", traffic.copies,
+        "stream copies each octet into the send buffer; without it TCP refers to one block of memory, "
+        "and copies into the segments alone");
+    add_read(app, "--buffer", "OCTETS", fmt::format("{}", traffic.tcp.send_buffer),
+             "Send buffer of a connection, and as much to receive", [&traffic](const std::string& text) {
+                 const std::uint64_t octets = parse_count(text);
+                 if (octets < 16'384 || octets > 1U << 30)
+                     throw BadQuantity(fmt::format(
+                         "\"{}\" is out of range; write a number from 16384 to 1073741824", text));
+                 traffic.tcp.send_buffer = traffic.tcp.receive_buffer = traffic.tcp.out_of_order_limit =
+                     static_cast<std::uint32_t>(octets);
+             });
 }
 
 std::string_view to_string(tcp::SynCookieUse use) noexcept {

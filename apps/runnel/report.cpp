@@ -26,7 +26,7 @@ class TracePrinter {
     void show(const rte_mbuf& frame, Instant when) {
         const std::lock_guard lock(mutex_);
         if (left_ == 0) return;
-        std::array<std::byte, 2048> copy;
+        std::array<std::byte, 9728> copy;  // the largest --mtu, and what is around it
         const std::uint32_t size = std::min<std::uint32_t>(rte_pktmbuf_pkt_len(&frame), copy.size());
         const void* octets = rte_pktmbuf_read(&frame, 0, size, copy.data());
         if (octets == nullptr) return;
@@ -49,12 +49,14 @@ port::TracedWire::Observer make_trace(std::FILE* out, std::uint32_t limit) {
     return [printer](port::Direction, const rte_mbuf& frame, Instant when) { printer->show(frame, when); };
 }
 
-load::Progress make_progress(std::FILE* out) {
-    return [out](const load::Interval& i) {
+load::Progress make_progress(std::FILE* out, load::Recipe recipe) {
+    return [out, recipe](const load::Interval& i) {
+        const std::string rate = recipe == load::Recipe::rr       ? human_count(i.tps) + " transactions/s"
+                                 : recipe == load::Recipe::stream ? human_count(i.goodput_bps) + "bit/s"
+                                                                  : human_count(i.cps) + " connections/s";
         fmt::print(out,
-                   "{:6.1f} s  {:>8} connections/s  {:>8} in flight  handshake p99 {:>8}  {} retransmissions "
-                   " {} drops\n",
-                   i.t_s, human_count(i.cps), human_count(static_cast<double>(i.in_flight)),
+                   "{:6.1f} s  {:>22}  {:>8} in flight  handshake p99 {:>8}  {} retransmissions  {} drops\n",
+                   i.t_s, rate, human_count(static_cast<double>(i.in_flight)),
                    load::human_time(static_cast<std::uint64_t>(i.handshake_p99_us * 1000)), i.retransmissions,
                    i.drops);
         std::fflush(out);
@@ -75,7 +77,12 @@ void describe_traffic(const load::Traffic& traffic, const load::CorePlan& plan,
     using Json = nlohmann::ordered_json;
     config["recipe"] = to_string(traffic.recipe);
     config["rate"] = traffic.rate ? Json(*traffic.rate) : Json("max");
-    config["connections"] = traffic.connections ? Json(*traffic.connections) : Json(nullptr);
+    const std::optional<std::uint64_t> connections = load::kept_connections(traffic, 1);
+    config["connections"] = connections ? Json(*connections) : Json(nullptr);
+    if (traffic.recipe == load::Recipe::stream) {
+        config["direction"] = to_string(traffic.direction);
+        config["send"] = traffic.copies ? "copied" : "referred to";
+    }
     config["window"] = plan.client.window;
     config["batch"] = plan.client.batch;
     config["duration"] = human_duration(traffic.duration);

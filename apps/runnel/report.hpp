@@ -21,8 +21,8 @@ namespace runnel::app {
 /// thread.
 [[nodiscard]] port::TracedWire::Observer make_trace(std::FILE* out, std::uint32_t limit);
 
-/// Prints a line for each interval.
-[[nodiscard]] load::Progress make_progress(std::FILE* out);
+/// Prints a line for each interval, with the rate that the recipe is about.
+[[nodiscard]] load::Progress make_progress(std::FILE* out, load::Recipe recipe);
 
 /// "2026-01-31T12:00:00Z".
 [[nodiscard]] std::string utc_now();

@@ -43,4 +43,43 @@ struct Accounting {
     friend constexpr bool operator==(const Accounting&, const Accounting&) noexcept = default;
 };
 
+/// The transactions of `rr`, each a request that was handed to TCP:
+///
+///     asked = answered + lost + in_flight
+///
+/// As above, the terms are counted in different places.
+struct TransactionAccounting {
+    std::uint64_t asked = 0;
+    std::uint64_t answered = 0;   ///< the last octet of the response has come
+    std::uint64_t lost = 0;       ///< the connection ended first
+    std::uint64_t in_flight = 0;  ///< neither when the run ended
+
+    [[nodiscard]] constexpr std::int64_t residual() const noexcept {
+        return static_cast<std::int64_t>(asked) - static_cast<std::int64_t>(answered + lost + in_flight);
+    }
+    constexpr TransactionAccounting& operator+=(const TransactionAccounting& other) noexcept {
+        asked += other.asked;
+        answered += other.answered;
+        lost += other.lost;
+        in_flight += other.in_flight;
+        return *this;
+    }
+    friend constexpr bool operator==(const TransactionAccounting&,
+                                     const TransactionAccounting&) noexcept = default;
+};
+
+/// The payload of `stream`, in octets: what either side handed to TCP, and what has come out at the other.
+struct OctetAccounting {
+    std::uint64_t client_sent = 0, server_received = 0;
+    std::uint64_t server_sent = 0, client_received = 0;
+
+    /// Octets that got lost in each direction: 0 once every connection has ended in order.
+    [[nodiscard]] constexpr std::int64_t residual_to_server() const noexcept {
+        return static_cast<std::int64_t>(client_sent) - static_cast<std::int64_t>(server_received);
+    }
+    [[nodiscard]] constexpr std::int64_t residual_to_client() const noexcept {
+        return static_cast<std::int64_t>(server_sent) - static_cast<std::int64_t>(client_received);
+    }
+};
+
 }  // namespace runnel::load

@@ -22,7 +22,7 @@ bool Client::poll(Instant now) noexcept {
     now_ = now;
     bool worked = step_phase(now);
     worked |= end_connections() > 0;
-    switch (phase_.load(std::memory_order_relaxed)) {
+    switch (present_phase()) {
         case Phase::ramp:
         case Phase::measured:
             return (begin_connections(now) > 0) | worked;
@@ -42,7 +42,7 @@ bool Client::step_phase(Instant now) noexcept {
         at_window_begin_ = measurement_.all;
         enter(Phase::measured);
     };
-    switch (phase_.load(std::memory_order_relaxed)) {
+    switch (present_phase()) {
         case Phase::waiting:
             if (options_.ramp == 0s) {
                 measure_from(now);
@@ -53,7 +53,7 @@ bool Client::step_phase(Instant now) noexcept {
             }
             return true;
         case Phase::ramp:
-            if (now < phase_end_ && !stopped_.load(std::memory_order_relaxed)) [[likely]]
+            if (now < phase_end_ && !told_to_stop()) [[likely]]
                 return false;
             // From now, not from the planned end: what the window's length says and what was counted in it
             // agree.
@@ -61,7 +61,7 @@ bool Client::step_phase(Instant now) noexcept {
             return true;
         case Phase::measured: {
             const bool done = arrivals_.exhausted() && options_.recipe != Recipe::hold && open_ == 0;
-            if (now < phase_end_ && !done && !stopped_.load(std::memory_order_relaxed)) [[likely]]
+            if (now < phase_end_ && !done && !told_to_stop()) [[likely]]
                 return false;
             end_window(now);
             enter(Phase::draining);
@@ -76,7 +76,7 @@ bool Client::step_phase(Instant now) noexcept {
             }
             return true;
         case Phase::held:
-            if (!released_.load(std::memory_order_acquire)) return false;
+            if (!released()) return false;
             phase_end_ = now + options_.drain;
             enter(Phase::closing);
             return true;
@@ -124,7 +124,7 @@ void Client::finish() noexcept {
 std::uint32_t Client::begin_connections(Instant now) noexcept {
     arrivals_.give_up(now);
     std::uint32_t begun = 0;
-    const bool measured = phase_.load(std::memory_order_relaxed) == Phase::measured;
+    const bool measured = present_phase() == Phase::measured;
     const std::uint32_t window = options_.first_alone && !answered_ ? 1 : options_.window;
     while (begun < options_.batch && busy() < window && arrivals_.due(now)) {
         connect_.local_address = Ipv4Address{options_.first_local_address.value + next_local_};
@@ -241,6 +241,9 @@ void Client::established(tcp::Connection connection) noexcept {
         case Recipe::crr:
             if (!connect_.fast_open) ask(connection);
             break;
+        case Recipe::rr:
+        case Recipe::stream:
+            break;  // TransferClient's
     }
 }
 
@@ -302,12 +305,6 @@ void Client::closed(tcp::Connection connection, tcp::CloseReason reason) noexcep
     count(record, outcome);
     if (!was_counted && record.measured && outcome == &Accounting::completed)
         note_latency(&LatencyHistograms::close, record, now_);
-}
-
-Histogram Client::take_interval_handshakes() noexcept {
-    const Histogram taken = interval_handshakes_;
-    interval_handshakes_.clear();
-    return taken;
 }
 
 }  // namespace runnel::load

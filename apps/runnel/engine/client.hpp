@@ -2,7 +2,6 @@
 // it.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -12,13 +11,11 @@
 
 #include "runnel/base/ip_address.hpp"
 #include "runnel/base/time.hpp"
-#include "runnel/runtime/task.hpp"
 #include "runnel/stack/stack.hpp"
 #include "runnel/tcp/connection.hpp"
 
-#include "engine/accounting.hpp"
 #include "engine/arrivals.hpp"
-#include "engine/latency.hpp"
+#include "engine/generator.hpp"
 #include "engine/recipe.hpp"
 
 namespace runnel::load {
@@ -29,11 +26,15 @@ struct ClientOptions {
     std::uint32_t local_addresses = 1;
     Ipv4Address remote_address{};
     std::uint16_t remote_port = 80;
-    std::span<const std::byte> request{};    ///< of `crr`; valid until the process ends
-    std::optional<double> rate;              ///< connections a second of this core; nothing: max
-    Duration max_lag = 100ms;                ///< see Arrivals
-    std::uint64_t connections = UINT64_MAX;  ///< connections in all; `hold` needs it
-    std::uint32_t window = 512;   ///< connections open at once, at most; those that `hold` keeps do not count
+    std::span<const std::byte> request{};        ///< of `crr` and `rr`; valid until the process ends
+    std::uint64_t response_octets = 0;           ///< of `rr`: so many answer a request
+    Direction direction = Direction::to_server;  ///< of `stream`
+    std::span<const std::byte> block{};  ///< of `stream`: sent again and again; valid until the process ends
+    bool copies = false;                 ///< of `stream`: each octet is copied when it is sent
+    std::optional<double> rate;          ///< connections a second of this core; nothing: max
+    Duration max_lag = 100ms;            ///< see Arrivals
+    std::uint64_t connections = UINT64_MAX;  ///< connections in all; those that are kept need it
+    std::uint32_t window = 512;   ///< connections open at once, at most; those that are kept do not count
     std::uint32_t slots = 65536;  ///< tcp::Config::connections of the stack: handles are numbered below this
     std::uint32_t batch = 32;     ///< connections begun in one poll, at most
     bool fast_open = false;       ///< the request of `crr` goes with the SYN where it can (RFC 7413)
@@ -44,44 +45,13 @@ struct ClientOptions {
     Duration drain = 3s;          ///< how long connections in flight at the end of the window may take to end
 };
 
-/// Begins with its first poll. All calls on the stack's thread, but `phase()` and `release()`.
-class Client final : public tcp::Handler, public runtime::Task {
+/// The client of recipes whose connections come and go, and of `hold`, which keeps them without traffic.
+class Client final : public Generator {
   public:
-    enum class Phase : std::uint8_t {
-        waiting,  ///< before the first poll
-        ramp,
-        measured,
-        draining,  ///< no new connections; those in flight come to their end
-        held,      ///< `hold` only: the window is over, the connections stay until `release()`
-        closing,   ///< `hold` only
-        finished,
-    };
-
-    /// Sums since the start, the ramp included.
-    struct Totals {
-        std::uint64_t started = 0, established = 0, completed = 0, octets_received = 0;
-    };
-
-    /// What one core measured.
-    struct Measurement {
-        Accounting accounting;           ///< of the arrivals of the window
-        Totals all;                      ///< over the whole run
-        Totals window;                   ///< of these, what happened within the window
-        Duration window_length{};        ///< shorter than asked for where all connections were done before
-        Duration opening_length{};       ///< from the start of the window to the last handshake
-        Latency latency;                 ///< of the arrivals of the window
-        Histogram lag;                   ///< actual less intended time of sending, in nanoseconds
-        std::uint64_t local_errors = 0;  ///< times that `connect` could not begin one: retried until given up
-        tcp::Error last_local_error = tcp::Error::none;
-    };
-
     /// `stack` is not owned and outlives the client; the connections must have ended, or the stack be gone,
     /// before the client goes.
     Client(Stack& stack, const ClientOptions& options);
     ~Client() override;
-
-    /// The time at which the burst that comes next was received: what the handler's calls take as now.
-    void arrived(Instant now) noexcept { now_ = now; }
 
     bool poll(Instant now) noexcept override;
 
@@ -89,20 +59,6 @@ class Client final : public tcp::Handler, public runtime::Task {
     tcp::Ownership data(tcp::Connection connection, rte_mbuf& payload) noexcept override;
     void peer_closed(tcp::Connection connection) noexcept override;
     void closed(tcp::Connection connection, tcp::CloseReason reason) noexcept override;
-
-    /// From any thread.
-    [[nodiscard]] Phase phase() const noexcept { return phase_.load(std::memory_order_acquire); }
-    /// Ends `Phase::held`. From any thread.
-    void release() noexcept { released_.store(true, std::memory_order_release); }
-    /// Ends the window at the next poll, as if its time were over. From any thread.
-    void stop_early() noexcept { stopped_.store(true, std::memory_order_release); }
-
-    /// What happened so far; final once `finished`.
-    [[nodiscard]] const Measurement& measurement() const noexcept { return measurement_; }
-    /// Handshake latencies, from the actual time of sending, since this was last called.
-    [[nodiscard]] Histogram take_interval_handshakes() noexcept;
-    /// Connections begun and not ended.
-    [[nodiscard]] std::uint64_t open() const noexcept { return open_; }
 
   private:
     struct Record {
@@ -118,7 +74,6 @@ class Client final : public tcp::Handler, public runtime::Task {
     static_assert(sizeof(Record) == 32);
 
     bool step_phase(Instant now) noexcept;
-    void enter(Phase phase) noexcept { phase_.store(phase, std::memory_order_release); }
     void end_window(Instant now) noexcept;
     void finish() noexcept;
     std::uint32_t begin_connections(Instant now) noexcept;
@@ -140,19 +95,13 @@ class Client final : public tcp::Handler, public runtime::Task {
         fresh_;  // `rst`, `fin`: established since the last poll, their ACK not yet sent
     std::vector<tcp::Connection> to_end_;  // established before: their ACK has left
     Arrivals arrivals_;
-    Instant now_{};
     Instant phase_end_{};
     Instant window_begin_{};
     std::uint32_t next_local_ = 0;
     std::size_t next_to_close_ = 0;  // records below have been closed, after `hold`
-    std::uint64_t open_ = 0;         // begun and not ended
-    std::uint64_t holding_ = 0;      // of these, held
+    std::uint64_t holding_ = 0;      // of those open, held
     bool answered_ = false;          // some connection has been established, or has ended
     Totals at_window_begin_;
-    Measurement measurement_;
-    Histogram interval_handshakes_;
-    std::atomic<Phase> phase_{Phase::waiting};
-    std::atomic<bool> released_{false}, stopped_{false};
 };
 
 /// The share of `limit` that part `index` of `parts` takes, so that the parts add up to it.

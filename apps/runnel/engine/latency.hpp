@@ -6,18 +6,20 @@
 
 namespace runnel::load {
 
-/// All from the SYN on (RFC 9411, RFC 2647), in nanoseconds.
+/// In nanoseconds; all but that of a transaction from the SYN on (RFC 9411, RFC 2647).
 struct LatencyHistograms {
-    Histogram handshake;  ///< to the SYN-ACK
-    Histogram ttfb;       ///< to the first octet of the response
-    Histogram ttlb;       ///< to the last octet of the response
-    Histogram close;      ///< to the end of the connection
+    Histogram handshake;    ///< to the SYN-ACK
+    Histogram ttfb;         ///< to the first octet of the response
+    Histogram ttlb;         ///< to the last octet of the response
+    Histogram close;        ///< to the end of the connection
+    Histogram transaction;  ///< of `rr`, from the request to the last octet of its response
 
     void merge(const LatencyHistograms& other) noexcept {
         handshake.merge(other.handshake);
         ttfb.merge(other.ttfb);
         ttlb.merge(other.ttlb);
         close.merge(other.close);
+        transaction.merge(other.transaction);
     }
 };
 

@@ -5,36 +5,79 @@
 #include <algorithm>
 #include <chrono>
 #include <thread>
+#include <tuple>
+#include <utility>
 
 #include <fmt/format.h>
 
+#include "engine/transfer_client.hpp"
+#include "engine/transfer_responders.hpp"
+
 namespace runnel::load {
+
+namespace {
+
+std::unique_ptr<Generator> make_client(Stack& stack, const ClientOptions& options) {
+    if (transfers(options.recipe)) return std::make_unique<TransferClient>(stack, options);
+    return std::make_unique<Client>(stack, options);
+}
+
+}  // namespace
 
 ClientSide::ClientSide(const StackConfig& config, const ClientOptions& options, port::Wire& wire,
                        rte_mempool* mbufs, const runtime::Clock& clock,
                        const port::TracedWire::Observer& trace)
     : stack(config, mbufs),
-      client(stack, options),
+      client(make_client(stack, options)),
       traced(trace ? std::make_unique<port::TracedWire>(
                          wire, [clock] { return clock.now(); }, trace)
                    : nullptr),
-      stamped(traced ? static_cast<port::Wire&>(*traced) : wire, clock, client) {}
+      stamped(traced ? static_cast<port::Wire&>(*traced) : wire, clock, *client) {}
 
-ServerSide::ServerSide(const StackConfig& config, std::uint16_t port, std::span<const std::byte> response,
-                       std::uint32_t request_octets, rte_mempool* mbufs)
-    : stack(config, mbufs), responder(response, request_octets) {
-    stack.listen({.port = port, .handler = &responder});
+ServerSide::ServerSide(const StackConfig& config, std::uint16_t port, std::unique_ptr<Responder> answers,
+                       rte_mempool* mbufs)
+    : stack(config, mbufs), responder(std::move(answers)) {
+    stack.listen({.port = port, .handler = responder.get()});
+}
+
+void ServerSide::attach(runtime::PollLoop& loop, port::Wire& wire) {
+    loop.add(stack, wire);
+    if (auto* const task = dynamic_cast<runtime::Task*>(responder.get())) loop.add(*task);
+}
+
+std::unique_ptr<Responder> make_responder(const ClientOptions& options, std::span<const std::byte> response,
+                                          std::uint32_t slots) {
+    const auto request_octets = static_cast<std::uint32_t>(options.request.size());
+    switch (options.recipe) {
+        case Recipe::rr:
+            return std::make_unique<RequestResponder>(response, request_octets, slots);
+        case Recipe::stream:
+            return std::make_unique<StreamResponder>(StreamSource(options.block, options.copies),
+                                                     options.direction, slots);
+        case Recipe::hold:
+        case Recipe::rst:
+        case Recipe::fin:
+        case Recipe::crr:
+            break;
+    }
+    return std::make_unique<OneShotResponder>(response, request_octets);
 }
 
 namespace {
 
-using Phase = Client::Phase;
+using Phase = Generator::Phase;
 
 // What the control thread knows of all cores at a moment.
 struct Picture {
-    Client::Totals totals;
+    // A core's own figures, and when that core looked.
+    struct Look {
+        Instant time{};
+        std::uint64_t octets_received = 0, transactions = 0;
+    };
+    Generator::Totals totals;
     std::uint64_t open = 0;
     Histogram handshakes;
+    std::vector<Look> client_looks, server_looks;
     runtime::Snapshot clients, servers;
 
     [[nodiscard]] runtime::Snapshot all() const noexcept {
@@ -50,7 +93,7 @@ class Watch {
         for (unsigned i = 0; i < runtime.core_count(); ++i) {
             auto& core = static_cast<TrafficCore&>(*runtime.instance(i));
             if (core.client) clients_.push_back({i, core.client.get()});
-            if (core.server) servers_.push_back(core.server.get());
+            if (core.server) servers_.push_back({i, core.server.get()});
         }
     }
 
@@ -58,34 +101,54 @@ class Watch {
         unsigned core;
         ClientSide* side;
     };
+    struct Serving {
+        unsigned core;
+        ServerSide* side;
+    };
     [[nodiscard]] const std::vector<Running>& clients() const noexcept { return clients_; }
-    [[nodiscard]] unsigned server_count() const noexcept { return static_cast<unsigned>(servers_.size()); }
 
     [[nodiscard]] bool all_past(Phase phase) const noexcept {
         return std::ranges::all_of(clients_,
-                                   [&](const Running& r) { return r.side->client.phase() >= phase; });
+                                   [&](const Running& r) { return r.side->client->phase() >= phase; });
     }
 
     [[nodiscard]] Picture look() {
         Picture picture;
         for (const Running& running : clients_) {
             runtime_.call(running.core, [&] {
-                Client& client = running.side->client;
-                const Client::Totals& totals = client.measurement().all;
+                Generator& client = *running.side->client;
+                const Generator::Totals& totals = client.measurement().all;
                 picture.totals.started += totals.started;
                 picture.totals.established += totals.established;
                 picture.totals.completed += totals.completed;
                 picture.totals.octets_received += totals.octets_received;
+                picture.totals.transactions += totals.transactions;
                 picture.open += client.open();
                 picture.handshakes.merge(client.take_interval_handshakes());
+                picture.client_looks.push_back(
+                    {runtime_.clock().now(), totals.octets_received, totals.transactions});
+                picture.clients += running.side->stack.counters();
             });
         }
-        count(picture);
+        for (const Serving& serving : servers_) {
+            runtime_.call(serving.core, [&] {
+                picture.server_looks.push_back(
+                    {runtime_.clock().now(), serving.side->responder->totals().octets_in, 0});
+                picture.servers += serving.side->stack.counters();
+            });
+        }
         return picture;
     }
     void count(Picture& picture) const noexcept {
         for (const Running& running : clients_) picture.clients += running.side->stack.counters();
-        for (const ServerSide* side : servers_) picture.servers += side->stack.counters();
+        for (const Serving& serving : servers_) picture.servers += serving.side->stack.counters();
+    }
+    /// What the servers have received and handed to TCP.
+    void count(OctetAccounting& octets) const noexcept {
+        for (const Serving& serving : servers_) {
+            octets.server_received += serving.side->responder->totals().octets_in;
+            octets.server_sent += serving.side->responder->totals().octets_out;
+        }
     }
     [[nodiscard]] std::vector<runtime::LoopStatistics::Values> loops() {
         std::vector<runtime::LoopStatistics::Values> values;
@@ -96,11 +159,22 @@ class Watch {
   private:
     runtime::Runtime& runtime_;
     std::vector<Running> clients_;
-    std::vector<ServerSide*> servers_;
+    std::vector<Serving> servers_;
 };
 
 double seconds(Duration duration) {
     return static_cast<double>(duration.count()) / 1e9;
+}
+
+// What a second brings between two looks, each core by its own clock.
+double rate_between(const std::vector<Picture::Look>& before, const std::vector<Picture::Look>& after,
+                    std::uint64_t Picture::Look::*what) {
+    double rate = 0;
+    for (std::size_t i = 0; i < before.size(); ++i) {
+        const double length = seconds(after[i].time - before[i].time);
+        if (length > 0) rate += static_cast<double>(after[i].*what - before[i].*what) / length;
+    }
+    return rate;
 }
 
 Interval interval_between(const Picture& before, const Picture& after, double length_s, double t_s,
@@ -115,6 +189,14 @@ Interval interval_between(const Picture& before, const Picture& after, double le
     interval.in_flight = after.open;
     interval.retransmissions = retransmissions(counted);
     interval.drops = counted.dropped();
+    interval.tps = recipe == Recipe::crr
+                       ? interval.cps
+                       : rate_between(before.client_looks, after.client_looks, &Picture::Look::transactions);
+    interval.goodput_bps =
+        8 * rate_between(before.client_looks, after.client_looks, &Picture::Look::octets_received);
+    if (recipe == Recipe::stream)
+        interval.goodput_bps +=
+            8 * rate_between(before.server_looks, after.server_looks, &Picture::Look::octets_received);
     interval.handshake_p99_us = static_cast<double>(after.handshakes.percentile(99)) / 1000;
     return interval;
 }
@@ -122,24 +204,47 @@ Interval interval_between(const Picture& before, const Picture& after, double le
 void gather(const Watch& watch, Result& result) {
     double window_s = 0;
     for (const Watch::Running& running : watch.clients()) {
-        const Client::Measurement& m = running.side->client.measurement();
+        const Generator::Measurement& m = running.side->client->measurement();
         result.connections += m.accounting;
         result.latency.merge(m.latency);
         result.lag.merge(m.lag);
-        // `hold`: the rate is that of the opening; the rest of the window nothing is opened.
-        const bool hold = result.recipe == Recipe::hold;
-        const double length = seconds(hold ? m.opening_length : m.window_length);
-        const std::uint64_t done = hold ? m.accounting.established : m.window.completed;
+        // Where they are kept the rate is that of the opening; in the rest of the window none is opened.
+        const bool kept = keeps_connections(result.recipe);
+        const double length = seconds(kept ? m.opening_length : m.window_length);
+        const std::uint64_t done = kept ? m.accounting.established : m.window.completed;
         if (length > 0) result.cps += static_cast<double>(done) / length;
-        if (m.window_length > 0s)
-            result.goodput_bps +=
-                8 * static_cast<double>(m.window.octets_received) / seconds(m.window_length);
+        if (m.window_length > 0s) {
+            const double window = seconds(m.window_length);
+            result.goodput_to_client_bps += 8 * static_cast<double>(m.window.octets_received) / window;
+            result.tps += static_cast<double>(m.window.transactions) / window;
+        }
+        result.transactions += m.transactions;
+        result.octets.client_sent += m.all.octets_sent;
+        result.octets.client_received += m.all.octets_received;
         window_s = std::max(window_s, seconds(m.window_length));
         if (m.local_errors > 0)
             result.notes.push_back(fmt::format("{} times a connection could not be begun: {}", m.local_errors,
                                                to_string(m.last_local_error)));
     }
+    if (result.recipe == Recipe::crr) result.tps = result.cps;
     result.duration_s = window_s;
+}
+
+// What went over the wire between two looks at traffic that goes on.
+void count_window(const Picture& before, const Picture& after, Result& result) {
+    const auto frames = [](const runtime::Snapshot& s) {
+        return std::pair{FrameCount{s.get(Counter::frames_out), s.get(Counter::bytes_out)},
+                         FrameCount{s.get(Counter::frames_in), s.get(Counter::bytes_in)}};
+    };
+    std::tie(result.client_tx, result.client_rx) = frames(after.clients.since(before.clients));
+    std::tie(result.server_tx, result.server_rx) = frames(after.servers.since(before.servers));
+    for (std::size_t i = 0; i < before.client_looks.size(); ++i)
+        result.counted_s =
+            std::max(result.counted_s, seconds(after.client_looks[i].time - before.client_looks[i].time));
+    result.transactions_counted = after.totals.transactions - before.totals.transactions;
+    if (result.recipe == Recipe::stream)
+        result.goodput_to_server_bps =
+            8 * rate_between(before.server_looks, after.server_looks, &Picture::Look::octets_received);
 }
 
 }  // namespace
@@ -154,7 +259,8 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
     while (!watch.all_past(Phase::measured)) std::this_thread::sleep_for(glance);
     const Instant begin = clock.now();
     const auto loops_before = watch.loops();
-    Picture last = watch.look();
+    const Picture first = watch.look();
+    Picture last = first;
     Instant last_time = begin;
     const auto end_interval = [&] {
         Picture now = watch.look();
@@ -170,47 +276,57 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
         std::this_thread::sleep_for(glance);
         if (clock.now() - last_time >= 1s && !watch.all_past(Phase::draining)) end_interval();
         if (!stopped && interrupted && interrupted()) {
-            for (const Watch::Running& running : watch.clients()) running.side->client.stop_early();
+            for (const Watch::Running& running : watch.clients()) running.side->client->stop_early();
             stopped = true;
         }
     }
     if (clock.now() - last_time >= 100ms) end_interval();
     const auto loops_after = watch.loops();
 
-    // What `hold` has opened is counted before it is closed again: the recipe has no packets for that.
+    // What is kept is counted before it is closed again: the recipes have no packets for that.
     Picture counted;
-    if (result.recipe == Recipe::hold) {
+    const bool kept = keeps_connections(result.recipe);
+    if (kept) {
         while (!watch.all_past(Phase::held)) std::this_thread::sleep_for(glance);
-        std::this_thread::sleep_for(4 * glance);  // the last frames reach the server
-        watch.count(counted);
-        for (const Watch::Running& running : watch.clients()) running.side->client.release();
+        if (result.recipe == Recipe::hold) {
+            std::this_thread::sleep_for(4 * glance);  // the last frames reach the server
+            watch.count(counted);
+        } else {
+            count_window(first, watch.look(), result);
+        }
+        for (const Watch::Running& running : watch.clients()) running.side->client->release();
     }
     while (!watch.all_past(Phase::finished)) std::this_thread::sleep_for(glance);
     std::this_thread::sleep_for(4 * glance);
     Picture at_end;
     watch.count(at_end);
-    if (result.recipe != Recipe::hold) counted = at_end;
+    if (!kept) counted = at_end;
     runtime.stop();
 
     gather(watch, result);
     for (const Watch::Running& running : watch.clients()) {
-        const Client::Totals& all = running.side->client.measurement().all;
+        const Generator::Totals& all = running.side->client->measurement().all;
         result.connections_counted += result.recipe == Recipe::hold ? all.established : all.started;
     }
-    const auto frames = [](const runtime::Snapshot& s, Counter frame_counter, Counter octet_counter) {
-        return FrameCount{s.get(frame_counter), s.get(octet_counter)};
-    };
-    result.client_tx = frames(counted.clients, Counter::frames_out, Counter::bytes_out);
-    result.client_rx = frames(counted.clients, Counter::frames_in, Counter::bytes_in);
-    result.server_tx = frames(counted.servers, Counter::frames_out, Counter::bytes_out);
-    result.server_rx = frames(counted.servers, Counter::frames_in, Counter::bytes_in);
+    if (!transfers(result.recipe)) {
+        const auto frames = [](const runtime::Snapshot& s, Counter frame_counter, Counter octet_counter) {
+            return FrameCount{s.get(frame_counter), s.get(octet_counter)};
+        };
+        result.client_tx = frames(counted.clients, Counter::frames_out, Counter::bytes_out);
+        result.client_rx = frames(counted.clients, Counter::frames_in, Counter::bytes_in);
+        result.server_tx = frames(counted.servers, Counter::frames_out, Counter::bytes_out);
+        result.server_rx = frames(counted.servers, Counter::frames_in, Counter::bytes_in);
+    }
+    watch.count(result.octets);
+    result.goodput_bps = result.goodput_to_client_bps + result.goodput_to_server_bps;
     result.counters = at_end.all();
     for (std::size_t i = 0; i < loops_after.size(); ++i) {
         const auto values = loops_after[i].since(loops_before[i]);
         result.busy_percent.push_back(100 * values.busy_share());
         result.tx_full += values.transmit_full;
     }
-    result.judgement = judge(result.connections, result.asked_cps);
+    result.judgement =
+        transfers(result.recipe) ? judge_transfer(result) : judge(result.connections, result.asked_cps);
 }
 
 }  // namespace runnel::load

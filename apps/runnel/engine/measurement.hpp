@@ -22,7 +22,7 @@ namespace runnel::load {
 class StampedWire final : public port::Wire {
   public:
     /// Nothing is owned.
-    StampedWire(port::Wire& wire, const runtime::Clock& clock, Client& client) noexcept
+    StampedWire(port::Wire& wire, const runtime::Clock& clock, Generator& client) noexcept
         : wire_(wire), clock_(clock), client_(client) {}
 
     [[nodiscard]] std::size_t receive(std::span<rte_mbuf*> out) noexcept override {
@@ -37,7 +37,7 @@ class StampedWire final : public port::Wire {
   private:
     port::Wire& wire_;
     runtime::Clock clock_;
-    Client& client_;
+    Generator& client_;
 };
 
 /// The client side of a core: stack, client, and the wires in front. Made on its core; added to the loop by
@@ -48,24 +48,32 @@ struct ClientSide {
                const runtime::Clock& clock, const port::TracedWire::Observer& trace);
     void attach(runtime::PollLoop& loop) {
         loop.add(stack, stamped);
-        loop.add(client);
+        loop.add(*client);
     }
 
     Stack stack;
-    Client client;
+    std::unique_ptr<Generator> client;         // as the recipe wants it
     std::unique_ptr<port::TracedWire> traced;  // between the wire and `stamped`
     StampedWire stamped;
 };
 
 /// The server side of a core.
 struct ServerSide {
-    /// Listens with the responder on all addresses and `port`.
-    ServerSide(const StackConfig& config, std::uint16_t port, std::span<const std::byte> response,
-               std::uint32_t request_octets, rte_mempool* mbufs);
+    /// Listens with `answers` on all addresses and `port`. `mbufs` is not owned.
+    ServerSide(const StackConfig& config, std::uint16_t port, std::unique_ptr<Responder> answers,
+               rte_mempool* mbufs);
+    /// `wire` is not owned and outlives the loop's last turn.
+    void attach(runtime::PollLoop& loop, port::Wire& wire);
 
     Stack stack;
-    OneShotResponder responder;
+    std::unique_ptr<Responder> responder;
 };
+
+/// The responder of a recipe's server, for the client that `options` make. `response` stays valid until the
+/// process ends; `slots`: tcp::Config::connections of the server's stack.
+[[nodiscard]] std::unique_ptr<Responder> make_responder(const ClientOptions& options,
+                                                        std::span<const std::byte> response,
+                                                        std::uint32_t slots);
 
 /// What a core of a measurement holds: a client, a server, or both. Destroyed stacks first hand back their
 /// mbufs, so the wires and pools outlive it.

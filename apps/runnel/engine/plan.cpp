@@ -23,6 +23,10 @@ std::uint64_t divided_up(std::uint64_t a, std::uint64_t b) noexcept {
     return (a + b - 1) / b;
 }
 
+// Connections that are carried on, where nobody says how many.
+constexpr std::uint64_t default_transactions = 2000;
+constexpr std::uint64_t default_streams = 1;
+
 double seconds(Duration duration) {
     return static_cast<double>(duration.count()) / 1e9;
 }
@@ -35,7 +39,7 @@ std::uint32_t ports_per_address(const tcp::Config& tcp) noexcept {
 
 std::uint64_t pairs_needed(const Traffic& traffic, const ClientOptions& client,
                            std::uint64_t time_wait_table) noexcept {
-    if (traffic.recipe == Recipe::hold) return client.connections + client.window;
+    if (keeps_connections(traffic.recipe)) return client.connections + client.window;
     const double most = seconds(traffic.ramp + traffic.duration) * client.rate.value_or(most_cps);
     const auto all = std::min(client.connections, static_cast<std::uint64_t>(most));
     if (!client_keeps_time_wait(traffic.recipe)) return std::min<std::uint64_t>(all, client.window);
@@ -43,11 +47,23 @@ std::uint64_t pairs_needed(const Traffic& traffic, const ClientOptions& client,
     return client.window + std::min({all, static_cast<std::uint64_t>(waiting), time_wait_table});
 }
 
+std::optional<std::uint64_t> kept_connections(const Traffic& traffic, unsigned cores) noexcept {
+    if (traffic.connections || !transfers(traffic.recipe)) return traffic.connections;
+    return std::max<std::uint64_t>(cores,
+                                   traffic.recipe == Recipe::rr ? default_transactions : default_streams);
+}
+
 CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index) {
     if (traffic.recipe == Recipe::hold && !traffic.connections)
         throw BadPlan(
             "--recipe hold keeps connections open: say how many with --connections, such as --connections "
             "100k");
+    if (transfers(traffic.recipe) && traffic.rate)
+        throw BadPlan(fmt::format(
+            "--rate {}: recipe {} opens its connections once, and then carries as much as goes; leave --rate "
+            "out",
+            *traffic.rate, to_string(traffic.recipe)));
+    const std::optional<std::uint64_t> connections = kept_connections(traffic, cores);
     if (traffic.connections && *traffic.connections < cores)
         throw BadPlan(fmt::format(
             "--connections {} is fewer than one for each of the {} client cores; take fewer --cores",
@@ -64,16 +80,19 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index) {
     ClientOptions& client = plan.client;
     client.recipe = traffic.recipe;
     if (traffic.rate) client.rate = static_cast<double>(*traffic.rate) / cores;
-    if (traffic.connections) client.connections = share_of(*traffic.connections, cores, index);
+    if (connections) client.connections = share_of(*connections, cores, index);
+    client.direction = traffic.direction;
+    client.copies = traffic.copies;
     client.window = traffic.window != 0 ? traffic.window : traffic.rate ? 8192U : 512U;
     client.duration = traffic.duration;
     // A set number of connections is measured from the first to the last.
-    client.ramp = traffic.connections ? Duration{0} : traffic.ramp;
+    client.ramp = traffic.connections && !transfers(traffic.recipe) ? Duration{0} : traffic.ramp;
     client.drain = traffic.drain;
     client.max_lag = traffic.max_lag;
 
-    const bool hold = traffic.recipe == Recipe::hold;
-    const std::uint64_t kept = hold ? client.connections : 0;
+    const std::uint64_t kept = keeps_connections(traffic.recipe) ? client.connections : 0;
+    // Of those kept, how many may have data in flight or queued at once.
+    const auto carried = static_cast<std::uint32_t>(transfers(traffic.recipe) ? kept : 0);
     if (kept + client.window + on_the_wire > most_connections)
         throw BadPlan(fmt::format(
             "{} connections on one core are more than {}; take more --cores or fewer --connections", kept,
@@ -85,12 +104,12 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index) {
     plan.client_tcp = traffic.tcp;
     plan.client_tcp.connections = client_slots;
     plan.client_tcp.half_open = 64;  // nobody connects to the client
-    plan.client_tcp.cold_blocks = client.window + 64;
+    plan.client_tcp.cold_blocks = carried + client.window + 64;
 
     plan.server_tcp = traffic.tcp;
     plan.server_tcp.connections = server_slots;
     plan.server_tcp.half_open = client.window + on_the_wire;
-    plan.server_tcp.cold_blocks = client.window + on_the_wire;
+    plan.server_tcp.cold_blocks = carried + client.window + on_the_wire;
 
     const std::uint64_t pairs = pairs_needed(traffic, client, traffic.time_wait_table);
     const std::uint32_t ports = ports_per_address(traffic.tcp);
@@ -109,20 +128,26 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index) {
 
     // Rings, queues and stashes of both sides, and what may wait for its acknowledgment.
     plan.mbufs = 4 * 4096 + 4 * 512 + std::min<std::uint32_t>(2 * client.window, 1U << 17);
+    // A request and a response a connection; or send buffers, filled again by two segments at a time.
+    if (traffic.recipe == Recipe::rr) plan.mbufs += 2 * carried;
+    if (traffic.recipe == Recipe::stream) {
+        const std::uint32_t senders = traffic.direction == Direction::both ? 2 * carried : carried;
+        plan.mbufs += senders * (traffic.tcp.send_buffer / 1448 + 2);
+    }
     return plan;
 }
 
 void check_addresses(const Traffic& traffic, const CorePlan& plan, std::uint32_t given) {
     // At "max" the rate is not known before: what the ports do not carry is seen as unsent or as a lower
     // figure.
-    if (!traffic.rate && traffic.recipe != Recipe::hold && !traffic.connections) return;
+    if (!traffic.rate && !keeps_connections(traffic.recipe) && !traffic.connections) return;
     const std::uint64_t pairs = pairs_needed(traffic, plan.client, traffic.time_wait_table);
     const std::uint32_t ports = ports_per_address(traffic.tcp);
     if (pairs <= std::uint64_t{given} * ports) return;
     const std::uint64_t addresses = divided_up(pairs, ports);
-    if (traffic.recipe == Recipe::hold) {
+    if (keeps_connections(traffic.recipe)) {
         throw BadPlan(
-            fmt::format("{} held connections need {} client addresses, as each has {} ports to one server; "
+            fmt::format("{} kept connections need {} client addresses, as each has {} ports to one server; "
                         "there {} {}",
                         plan.client.connections, addresses, ports, given == 1 ? "is" : "are", given));
     }

@@ -24,7 +24,9 @@ struct BadPlan : std::invalid_argument {
 struct Traffic {
     Recipe recipe = Recipe::crr;
     std::optional<std::uint64_t> rate;         ///< connections a second over all cores; nothing: max
-    std::optional<std::uint64_t> connections;  ///< in all; `hold` needs it
+    std::optional<std::uint64_t> connections;  ///< in all; `hold` needs it; `rr` keeps 2000 else, `stream` 1
+    Direction direction = Direction::to_server;  ///< of `stream`
+    bool copies = false;                         ///< of `stream`: each octet is copied when it is sent
     std::uint32_t window = 0;  ///< open at once a client core; 0: 512 at max, 8192 with a rate
     Duration duration = 5s;
     Duration ramp = 500ms;
@@ -50,6 +52,9 @@ struct CorePlan {
 /// max). Where the client keeps TIME-WAIT a pair is out of use for that time, or until the table recycles it.
 [[nodiscard]] std::uint64_t pairs_needed(const Traffic& traffic, const ClientOptions& client,
                                          std::uint64_t time_wait_table) noexcept;
+
+/// Connections in all: those asked for, or what `rr` and `stream` take by themselves. Nothing: no end.
+[[nodiscard]] std::optional<std::uint64_t> kept_connections(const Traffic& traffic, unsigned cores) noexcept;
 
 /// The plan of core `index` of `cores` client cores. Throws `BadPlan`.
 [[nodiscard]] CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index);

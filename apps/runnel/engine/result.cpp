@@ -116,19 +116,63 @@ Judgement judge(const Accounting& c, std::optional<double> asked_cps) {
                                       : "offered as fast as connections end, and none failed"};
 }
 
+Judgement judge_transfer(const Result& r) {
+    const Judgement connections = judge(r.connections, std::nullopt);
+    if (connections.verdict == Verdict::failed) return connections;
+    const auto failed = [](std::string reason) { return Judgement{Verdict::failed, std::move(reason)}; };
+    if (r.connections.unsent > 0)
+        return failed(fmt::format("{} of {} connections were not opened", r.connections.unsent,
+                                  r.connections.attempted));
+    const TransactionAccounting& t = r.transactions;
+    if (r.recipe == Recipe::rr) {
+        if (t.residual() != 0)
+            return failed(
+                fmt::format("the accounting of transactions does not close: residual {}", t.residual()));
+        if (t.lost + t.in_flight > 0)
+            return failed(fmt::format("{} of {} transactions had no answer", t.lost + t.in_flight, t.asked));
+        if (r.tps <= 0) return failed("no transaction was answered in the window");
+        return {Verdict::valid, "a transaction in flight on each connection all the while, and none failed"};
+    }
+    const OctetAccounting& o = r.octets;
+    // The server's part is known where the server is ours.
+    if (r.server_cores > 0 && (o.residual_to_server() != 0 || o.residual_to_client() != 0))
+        return failed(
+            fmt::format("the accounting of octets does not close: {} to the server and {} to the "
+                        "client are missing",
+                        o.residual_to_server(), o.residual_to_client()));
+    if (r.goodput_bps <= 0) return failed("nothing was received in the window");
+    return {Verdict::valid, "more to send all the while, and what was sent has arrived"};
+}
+
 double Result::packets_per_connection() const noexcept {
+    if (transfers(recipe)) return 0;  // the frames counted are those of the window
     const std::uint64_t frames = client_tx.frames + client_rx.frames;
     return connections_counted == 0 ? 0
                                     : static_cast<double>(frames) / static_cast<double>(connections_counted);
 }
 
 double Result::bytes_per_connection() const noexcept {
-    const std::uint64_t octets = client_tx.octets + client_rx.octets;
+    if (transfers(recipe)) return 0;
+    const std::uint64_t bytes = client_tx.octets + client_rx.octets;
     return connections_counted == 0 ? 0
-                                    : static_cast<double>(octets) / static_cast<double>(connections_counted);
+                                    : static_cast<double>(bytes) / static_cast<double>(connections_counted);
+}
+
+double Result::packets_per_transaction() const noexcept {
+    const std::uint64_t frames = client_tx.frames + client_rx.frames;
+    return transactions_counted == 0
+               ? 0
+               : static_cast<double>(frames) / static_cast<double>(transactions_counted);
+}
+
+double Result::bytes_per_transaction() const noexcept {
+    const std::uint64_t bytes = client_tx.octets + client_rx.octets;
+    return transactions_counted == 0 ? 0
+                                     : static_cast<double>(bytes) / static_cast<double>(transactions_counted);
 }
 
 double Result::percent_of(double link_bps) const noexcept {
+    if (transfers(recipe)) return percent_of_line_rate(client_tx, client_rx, counted_s, link_bps);
     if (cps <= 0) return 0;
     // The frames of all connections counted, at the rate of the window.
     return percent_of_line_rate(client_tx, client_rx, static_cast<double>(connections_counted) / cps,
@@ -150,6 +194,8 @@ nlohmann::ordered_json to_json(const Result& r) {
     for (const Interval& i : r.intervals) {
         intervals.push_back({{"t_s", rounded(i.t_s)},
                              {"cps", rounded(i.cps)},
+                             {"tps", rounded(i.tps)},
+                             {"goodput_bps", rounded(i.goodput_bps)},
                              {"established", i.established},
                              {"in_flight", i.in_flight},
                              {"retransmissions", i.retransmissions},
@@ -158,8 +204,7 @@ nlohmann::ordered_json to_json(const Result& r) {
     }
     Json busy = Json::array();
     for (const double percent : r.busy_percent) busy.push_back(rounded(percent));
-    const bool transacts = r.recipe == Recipe::crr;
-    return {
+    Json document = {
         {"schema", "runnel.result/1"},
         {"command", r.command},
         {"version", RUNNEL_VERSION},
@@ -192,7 +237,7 @@ nlohmann::ordered_json to_json(const Result& r) {
          {{"offered_cps", r.duration_s > 0 ? rounded(static_cast<double>(c.attempted) / r.duration_s) : 0.0},
           {"cps", rounded(r.cps)},
           {"cps_per_core", rounded(r.cps / cores)},
-          {"tps", transacts ? rounded(r.cps) : 0.0},
+          {"tps", rounded(r.tps)},
           {"goodput_bps", rounded(r.goodput_bps)},
           {"percent_of_line_rate",
            {{"10G", rounded(r.percent_of(10e9))},
@@ -210,7 +255,8 @@ nlohmann::ordered_json to_json(const Result& r) {
          {{"handshake", to_json(r.latency, &LatencyHistograms::handshake)},
           {"ttfb", to_json(r.latency, &LatencyHistograms::ttfb)},
           {"ttlb", to_json(r.latency, &LatencyHistograms::ttlb)},
-          {"close", to_json(r.latency, &LatencyHistograms::close)}}},
+          {"close", to_json(r.latency, &LatencyHistograms::close)},
+          {"transaction", to_json(r.latency, &LatencyHistograms::transaction)}}},
         {"retransmissions",
          {{"syn", r.counters.get(Counter::tcp_syn_retransmits)},
           {"synack", r.counters.get(Counter::tcp_synack_retransmits)},
@@ -231,6 +277,28 @@ nlohmann::ordered_json to_json(const Result& r) {
         {"reason", r.judgement.reason},
         {"intervals", intervals},
     };
+    const TransactionAccounting& t = r.transactions;
+    if (r.recipe == Recipe::rr) {
+        document["transactions"] = {{"asked", t.asked},
+                                    {"answered", t.answered},
+                                    {"lost", t.lost},
+                                    {"in_flight", t.in_flight},
+                                    {"residual", t.residual()}};
+        document["packets"]["per_transaction"] = rounded(r.packets_per_transaction());
+        document["packets"]["bytes_per_transaction"] = rounded(r.bytes_per_transaction());
+    }
+    const OctetAccounting& o = r.octets;
+    if (r.recipe == Recipe::stream) {
+        document["octets"] = {{"client_sent", o.client_sent},
+                              {"server_received", o.server_received},
+                              {"server_sent", o.server_sent},
+                              {"client_received", o.client_received},
+                              {"residual_to_server", o.residual_to_server()},
+                              {"residual_to_client", o.residual_to_client()}};
+        document["rate"]["goodput_to_server_bps"] = rounded(r.goodput_to_server_bps);
+        document["rate"]["goodput_to_client_bps"] = rounded(r.goodput_to_client_bps);
+    }
+    return document;
 }
 
 std::string to_text(const Result& r) {
@@ -239,8 +307,10 @@ std::string to_text(const Result& r) {
     const auto line = [&](std::string_view name, const std::string& text) {
         out += fmt::format("  {:<17} {}\n", name, text);
     };
-    out += fmt::format("\n{} connections/s   recipe {}, wire {}\n\n", human_count(r.cps), to_string(r.recipe),
-                       r.wire);
+    const std::string headline = r.recipe == Recipe::rr       ? human_count(r.tps) + " transactions/s"
+                                 : r.recipe == Recipe::stream ? human_count(r.goodput_bps) + "bit/s"
+                                                              : human_count(r.cps) + " connections/s";
+    out += fmt::format("\n{}   recipe {}, wire {}\n\n", headline, to_string(r.recipe), r.wire);
     line("cores", r.server_cores == 0 ? fmt::format("{} client", r.client_cores)
                                       : fmt::format("{} client, {} server", r.client_cores, r.server_cores));
     line("window", fmt::format("{:.2f} s", r.duration_s));
@@ -249,8 +319,24 @@ std::string to_text(const Result& r) {
     line("", fmt::format("{} unsent, {} failed ({} refused, {} reset, {} timed out), {} in flight", c.unsent,
                          c.failed(), c.refused, c.reset, c.timed_out, c.in_flight));
     line("residual", fmt::format("{}", c.residual()));
-    line("packets", fmt::format("{:.3f} a connection, {:.1f} bytes, counted at the port",
-                                r.packets_per_connection(), r.bytes_per_connection()));
+    if (r.recipe == Recipe::rr) {
+        const TransactionAccounting& t = r.transactions;
+        line("transactions", fmt::format("{} asked, {} answered, {} lost, {} in flight, residual {}", t.asked,
+                                         t.answered, t.lost, t.in_flight, t.residual()));
+        line("packets", fmt::format("{:.3f} a transaction, {:.1f} bytes, counted at the port in the window",
+                                    r.packets_per_transaction(), r.bytes_per_transaction()));
+    } else if (r.recipe == Recipe::stream) {
+        const OctetAccounting& o = r.octets;
+        line("octets",
+             fmt::format("{} to the server, {} to the client, residual {} and {}", o.server_received,
+                         o.client_received, o.residual_to_server(), o.residual_to_client()));
+        line("packets",
+             fmt::format("{} sent and {} received by the client, counted at the port in the window",
+                         r.client_tx.frames, r.client_rx.frames));
+    } else {
+        line("packets", fmt::format("{:.3f} a connection, {:.1f} bytes, counted at the port",
+                                    r.packets_per_connection(), r.bytes_per_connection()));
+    }
     line("line rate", fmt::format("{:.1f} % of 10G, {:.1f} % of 25G, {:.1f} % of 100G", r.percent_of(10e9),
                                   r.percent_of(25e9), r.percent_of(100e9)));
     const auto latency = [&](std::string_view name, Histogram LatencyHistograms::*which) {
@@ -264,6 +350,7 @@ std::string to_text(const Result& r) {
     latency("first byte", &LatencyHistograms::ttfb);
     latency("last byte", &LatencyHistograms::ttlb);
     latency("end", &LatencyHistograms::close);
+    latency("transaction", &LatencyHistograms::transaction);
     if (r.goodput_bps > 0) line("goodput", fmt::format("{}bit/s", human_count(r.goodput_bps)));
     line("retransmissions", fmt::format("{}", retransmissions(r.counters)));
     if (const auto drops = nonzero_drops(r.counters); drops.empty()) {

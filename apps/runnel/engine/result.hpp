@@ -39,9 +39,9 @@ struct Host {
 /// A second of the run.
 struct Interval {
     double t_s = 0;  ///< its end, from the start of the window
-    double cps = 0;
+    double cps = 0, tps = 0, goodput_bps = 0;
     std::uint64_t established = 0;  ///< in it
-    std::uint64_t in_flight = 0;    ///< at its end; with `hold`, held ones included
+    std::uint64_t in_flight = 0;    ///< at its end; those that are kept included
     std::uint64_t retransmissions = 0, drops = 0;
     double handshake_p99_us = 0;
 };
@@ -60,6 +60,11 @@ struct Judgement {
 /// limit by intention, and the result valid.
 [[nodiscard]] Judgement judge(const Accounting& connections, std::optional<double> asked_cps);
 
+struct Result;
+/// Of `rr` and `stream`: besides, a transaction that was lost, and an octet that one side sent and the other
+/// did not receive, is a failure.
+[[nodiscard]] Judgement judge_transfer(const Result& result);
+
 struct Result {
     std::string command;
     std::string started;  ///< ISO 8601, UTC
@@ -73,12 +78,19 @@ struct Result {
 
     Accounting connections;
     std::optional<double> asked_cps;  ///< nothing: max
-    double cps = 0;                   ///< connections completed in the window (`hold`: established), a second
-    double goodput_bps = 0;           ///< payload received by the client
+    double cps = 0;  ///< connections completed in the window (where they are kept: established), a second
+    double tps = 0;  ///< transactions answered in the window, a second
+    double goodput_bps = 0;  ///< payload received in the window by the client, and of `stream` by the server
+    double goodput_to_client_bps = 0, goodput_to_server_bps = 0;
+    TransactionAccounting transactions;  ///< of `rr`, over the whole run
+    OctetAccounting octets;              ///< of `stream`, over the whole run
 
     FrameCount client_tx, client_rx, server_tx,
-        server_rx;                          ///< from the first SYN to the end, ramp and drain included
-    std::uint64_t connections_counted = 0;  ///< connections to which these belong
+        server_rx;  ///< from the first SYN to the end, ramp and drain included; of `rr` and `stream` in the
+                    ///< window
+    std::uint64_t connections_counted = 0;   ///< connections to which these belong
+    std::uint64_t transactions_counted = 0;  ///< of `rr`: transactions to which these belong
+    double counted_s = 0;                    ///< of `rr` and `stream`: in so many seconds
 
     Latency latency;
     runtime::Snapshot counters;  ///< of all our stacks, from the first SYN to the end
@@ -93,6 +105,8 @@ struct Result {
 
     [[nodiscard]] double packets_per_connection() const noexcept;
     [[nodiscard]] double bytes_per_connection() const noexcept;
+    [[nodiscard]] double packets_per_transaction() const noexcept;
+    [[nodiscard]] double bytes_per_transaction() const noexcept;
     /// Of a link of so many bit/s, the fuller direction, at the rate of the window.
     [[nodiscard]] double percent_of(double link_bps) const noexcept;
 };

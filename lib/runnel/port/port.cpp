@@ -168,7 +168,7 @@ void Port::configure(const PortConfig& config, rte_mempool* mbufs, CapturedLog& 
                            config.mtu + frame_overhead, room));
 
     rte_eth_conf conf{};
-    conf.rxmode.mtu = config.mtu;
+    conf.rxmode.mtu = config.any_mtu ? std::min<std::uint16_t>(config.mtu, RTE_ETHER_MTU) : config.mtu;
     const auto offer = [](std::uint64_t capabilities, std::uint64_t wanted, std::uint64_t& chosen) {
         const bool has = (capabilities & wanted) == wanted;
         if (has) chosen |= wanted;
@@ -244,8 +244,8 @@ void Port::start(const PortConfig& config, CapturedLog& log) {
     lease_.started = true;
 
     // Not every driver knows these two; a link that is what was asked for already needs neither.
-    rte_eth_dev_set_mtu(id_, config.mtu);
-    if (rte_eth_dev_get_mtu(id_, &mtu_) != 0) mtu_ = config.mtu;
+    if (!config.any_mtu) rte_eth_dev_set_mtu(id_, config.mtu);
+    if (config.any_mtu || rte_eth_dev_get_mtu(id_, &mtu_) != 0) mtu_ = config.mtu;
     if (mtu_ < config.mtu)
         refuse(config, "mtu", config.mtu,
                fmt::format("the device stays at {}: ask for that, or raise it on the device", mtu_));

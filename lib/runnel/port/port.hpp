@@ -26,6 +26,9 @@ struct PortConfig {
     std::uint16_t receive_frames = 1024;   ///< descriptors of a receive queue; the driver may round
     std::uint16_t transmit_frames = 1024;  ///< descriptors of a transmit queue; the driver may round
     std::uint16_t mtu = 1500;              ///< octets of an IP packet
+    /// The driver's word for the largest frame does not count: memif and af_packet name Ethernet's classic
+    /// 1518 octets, however large the buffers that they were given.
+    bool any_mtu = false;
     bool promiscuous = false;
     bool checksum_offloads = true;  ///< false: leave every checksum to software
 };

@@ -59,6 +59,35 @@ TEST(Plan, WhereTheClientWaitsThereAreAddressesForTheTimeOfTimeWait) {
     EXPECT_NO_THROW(check_addresses(traffic, plan, 2));
 }
 
+TEST(Plan, ConnectionsThatCarryTrafficAreManyForTransactionsAndOneForAStream) {
+    EXPECT_EQ(kept_connections({.recipe = Recipe::rr}, 1), 2000U);
+    EXPECT_EQ(kept_connections({.recipe = Recipe::stream}, 1), 1U);
+    EXPECT_EQ(kept_connections({.recipe = Recipe::stream}, 4), 4U) << "one for each core";
+    EXPECT_EQ(kept_connections({.recipe = Recipe::stream, .connections = 7}, 4), 7U);
+    EXPECT_EQ(kept_connections({.recipe = Recipe::crr}, 4), std::nullopt) << "they come and go";
+}
+
+TEST(Plan, EachConnectionThatCarriesTrafficHasAColdBlockAndMbufsForWhatItHasInHand) {
+    const Traffic rr{.recipe = Recipe::rr, .connections = 100'000};
+    const CorePlan transactions = plan_core(rr, 1, 0);
+    EXPECT_GE(transactions.client_tcp.cold_blocks, 100'000U);
+    EXPECT_GE(transactions.server_tcp.cold_blocks, 100'000U);
+    EXPECT_GE(transactions.mbufs, 200'000U) << "a request and a response each";
+    EXPECT_GE(std::uint64_t{transactions.client_addresses} * ports_per_address(rr.tcp), 100'000U);
+
+    Traffic stream{.recipe = Recipe::stream, .connections = 1000};
+    const std::uint32_t one_way = plan_core(stream, 1, 0).mbufs;
+    EXPECT_GE(one_way, 1000 * (stream.tcp.send_buffer / 1448));
+    stream.direction = Direction::both;
+    EXPECT_GE(plan_core(stream, 1, 0).mbufs, one_way + 1000 * (stream.tcp.send_buffer / 1448));
+}
+
+TEST(Plan, TrafficOnKeptConnectionsHasARampAndNoRate) {
+    EXPECT_EQ(plan_core({.recipe = Recipe::rr, .connections = 10, .ramp = 500ms}, 1, 0).client.ramp, 500ms);
+    EXPECT_THAT([] { (void)plan_core({.recipe = Recipe::stream, .rate = 1000}, 1, 0); },
+                ThrowsMessage<BadPlan>(AllOf(HasSubstr("--rate 1000"), HasSubstr("recipe stream"))));
+}
+
 TEST(Plan, TooLittleMemoryIsSaidWithTheFigureNeeded) {
     const Traffic traffic{.recipe = Recipe::hold, .connections = 50'000'000};
     EXPECT_THAT([&] { (void)eal_memory_mb(std::size_t{20} << 30, 4096, traffic); },

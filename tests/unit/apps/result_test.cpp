@@ -185,7 +185,7 @@ TEST(ResultDocument, HasEveryFieldOfTheSchema) {
                                             "/intervals/0/handshake_p99_us"};
     for (const std::string& pointer : pointers)
         EXPECT_TRUE(json.contains(nlohmann::ordered_json::json_pointer(pointer))) << pointer;
-    for (const char* latency : {"handshake", "ttfb", "ttlb", "close"})
+    for (const char* latency : {"handshake", "ttfb", "ttlb", "close", "transaction"})
         for (const char* from : {"intended", "actual"})
             for (const char* figure : {"count", "min", "p50", "p90", "p99", "p999", "p9999", "max", "mean"})
                 EXPECT_TRUE(json.at("latency_us").at(latency).at(from).contains(figure))
@@ -207,6 +207,97 @@ TEST(ResultDocument, CarriesWhatWasMeasured) {
     EXPECT_EQ(json["drops"]["tcp_paws"], 3);
     EXPECT_EQ(json["verdict"], "valid");
     EXPECT_TRUE(json["seed"].is_null());
+}
+
+Result transactions() {
+    Result result = example();
+    result.recipe = Recipe::rr;
+    result.connections = {.attempted = 10, .established = 10, .completed = 10};
+    result.transactions = {.asked = 2000, .answered = 2000};
+    result.tps = 1000;
+    result.transactions_counted = 2000;
+    result.client_tx = {.frames = 2000, .octets = 320'000};
+    result.client_rx = {.frames = 2000, .octets = 400'000};
+    result.counted_s = 2;
+    return result;
+}
+
+Result streams() {
+    Result result = example();
+    result.recipe = Recipe::stream;
+    result.connections = {.attempted = 2, .established = 2, .completed = 2};
+    result.octets = {.client_sent = 5000, .server_received = 5000, .server_sent = 70, .client_received = 70};
+    result.goodput_to_server_bps = 3e9;
+    result.goodput_bps = 4e9;
+    result.goodput_to_client_bps = 1e9;
+    // 10 Gbit/s for a second.
+    result.client_tx = {.frames = 812'743, .octets = 812'743ULL * 1514};
+    result.client_rx = {.frames = 1, .octets = 66};
+    result.counted_s = 1;
+    return result;
+}
+
+TEST(Verdict, TransactionWithoutAnAnswerIsAFailure) {
+    EXPECT_EQ(judge_transfer(transactions()).exit_status(), ExitStatus::good);
+    Result lost = transactions();
+    lost.transactions = {.asked = 2000, .answered = 1999, .lost = 1};
+    EXPECT_THAT(judge_transfer(lost).reason, HasSubstr("1 of 2000 transactions"));
+    EXPECT_EQ(judge_transfer(lost).exit_status(), ExitStatus::goal_missed);
+    Result forgotten = transactions();
+    forgotten.transactions = {.asked = 2000, .answered = 1999};
+    EXPECT_THAT(judge_transfer(forgotten).reason, HasSubstr("residual 1"));
+    Result none = transactions();
+    none.tps = 0;
+    EXPECT_EQ(judge_transfer(none).verdict, Verdict::failed);
+}
+
+TEST(Verdict, OctetThatDidNotArriveIsAFailureWhereBothSidesAreOurs) {
+    EXPECT_EQ(judge_transfer(streams()).exit_status(), ExitStatus::good);
+    Result missing = streams();
+    missing.octets.server_received -= 1;
+    EXPECT_THAT(judge_transfer(missing).reason, HasSubstr("1 to the server and 0 to the client are missing"));
+    Result back = streams();
+    back.octets.client_received += 2;
+    EXPECT_THAT(judge_transfer(back).reason, HasSubstr("0 to the server and -2 to the client"));
+    back.server_cores = 0;
+    EXPECT_EQ(judge_transfer(back).verdict, Verdict::valid);
+    Result silent = streams();
+    silent.goodput_bps = 0;
+    EXPECT_EQ(judge_transfer(silent).verdict, Verdict::failed);
+}
+
+TEST(Verdict, KeptConnectionThatFailedOrWasNotOpenedIsAFailure) {
+    Result reset = streams();
+    reset.connections = {.attempted = 2, .established = 2, .completed = 1, .reset = 1};
+    EXPECT_EQ(judge_transfer(reset).verdict, Verdict::failed);
+    Result few = streams();
+    few.connections = {.attempted = 2, .unsent = 1, .established = 1, .completed = 1};
+    EXPECT_THAT(judge_transfer(few).reason, HasSubstr("1 of 2 connections were not opened"));
+}
+
+TEST(ResultDocument, CarriesTransactionsAndTheirPackets) {
+    const auto json = to_json(transactions());
+    EXPECT_EQ(json["rate"]["tps"], 1000.0);
+    EXPECT_EQ(json["transactions"]["answered"], 2000);
+    EXPECT_EQ(json["transactions"]["residual"], 0);
+    EXPECT_EQ(json["packets"]["per_transaction"], 2.0);
+    EXPECT_EQ(json["packets"]["bytes_per_transaction"], 360.0);
+    EXPECT_EQ(json["packets"]["per_connection"], 0.0) << "only the frames of the window are counted";
+    EXPECT_THAT(to_text(transactions()),
+                testing::AllOf(HasSubstr("1.00 k transactions/s"), HasSubstr("2.000 a transaction")));
+    EXPECT_FALSE(to_json(example()).contains("transactions"));
+}
+
+TEST(ResultDocument, CarriesOctetsAndGoodputOfEachDirection) {
+    const auto json = to_json(streams());
+    EXPECT_EQ(json["rate"]["goodput_bps"], 4e9);
+    EXPECT_EQ(json["rate"]["goodput_to_server_bps"], 3e9);
+    EXPECT_EQ(json["rate"]["goodput_to_client_bps"], 1e9);
+    EXPECT_EQ(json["octets"]["server_received"], 5000);
+    EXPECT_EQ(json["octets"]["residual_to_client"], 0);
+    EXPECT_NEAR(json["rate"]["percent_of_line_rate"]["10G"].get<double>(), 100, 0.1);
+    EXPECT_THAT(to_text(streams()), HasSubstr("4.00 Gbit/s"));
+    EXPECT_FALSE(to_json(example()).contains("octets"));
 }
 
 TEST(ResultText, ShowsResidualPacketsAndDropsWithTheirReason) {

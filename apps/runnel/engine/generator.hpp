@@ -1,0 +1,91 @@
+// What runs a measurement sees of the client side of a core, whatever its recipe: its phase, what it has
+// measured, and how it is told to go on.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "runnel/base/histogram.hpp"
+#include "runnel/base/time.hpp"
+#include "runnel/runtime/task.hpp"
+#include "runnel/tcp/connection.hpp"
+
+#include "engine/accounting.hpp"
+#include "engine/latency.hpp"
+
+namespace runnel::load {
+
+/// A task that opens connections and hears of them. Begins with its first poll. All calls on the stack's
+/// thread, but `phase()`, `release()` and `stop_early()`.
+class Generator : public tcp::Handler, public runtime::Task {
+  public:
+    enum class Phase : std::uint8_t {
+        waiting,  ///< before the first poll
+        ramp,
+        measured,
+        draining,  ///< no new connections; those in flight come to their end
+        held,  ///< where connections are kept: the window is over, they stay (and carry on) until `release()`
+        closing,  ///< where connections were kept
+        finished,
+    };
+
+    /// Sums since the start, the ramp included.
+    struct Totals {
+        std::uint64_t started = 0, established = 0, completed = 0;
+        std::uint64_t octets_received = 0;
+        std::uint64_t octets_sent = 0;   ///< of `stream`: handed to TCP
+        std::uint64_t transactions = 0;  ///< of `rr`: answered
+    };
+
+    /// What one core measured.
+    struct Measurement {
+        Accounting accounting;               ///< of the arrivals of the window; of all that are kept
+        TransactionAccounting transactions;  ///< of `rr`, over the whole run
+        Totals all;                          ///< over the whole run
+        Totals window;                       ///< of these, what happened within the window
+        Duration window_length{};        ///< shorter than asked for where all connections were done before
+        Duration opening_length{};       ///< from the start of the window to the last handshake
+        Latency latency;                 ///< of the arrivals of the window
+        Histogram lag;                   ///< actual less intended time of sending, in nanoseconds
+        std::uint64_t local_errors = 0;  ///< times that `connect` could not begin one: retried until given up
+        tcp::Error last_local_error = tcp::Error::none;
+    };
+
+    /// The time at which the burst that comes next was received: what the handler's calls take as now.
+    void arrived(Instant now) noexcept { now_ = now; }
+
+    /// From any thread.
+    [[nodiscard]] Phase phase() const noexcept { return phase_.load(std::memory_order_acquire); }
+    /// Ends `Phase::held`. From any thread.
+    void release() noexcept { released_.store(true, std::memory_order_release); }
+    /// Ends the window at the next poll, as if its time were over. From any thread.
+    void stop_early() noexcept { stopped_.store(true, std::memory_order_release); }
+
+    /// What happened so far; final once `finished`.
+    [[nodiscard]] const Measurement& measurement() const noexcept { return measurement_; }
+    /// Handshake latencies, from the actual time of sending, since this was last called.
+    [[nodiscard]] Histogram take_interval_handshakes() noexcept {
+        const Histogram taken = interval_handshakes_;
+        interval_handshakes_.clear();
+        return taken;
+    }
+    /// Connections begun and not ended.
+    [[nodiscard]] std::uint64_t open() const noexcept { return open_; }
+
+  protected:
+    void enter(Phase phase) noexcept { phase_.store(phase, std::memory_order_release); }
+    [[nodiscard]] Phase present_phase() const noexcept { return phase_.load(std::memory_order_relaxed); }
+    [[nodiscard]] bool told_to_stop() const noexcept { return stopped_.load(std::memory_order_relaxed); }
+    [[nodiscard]] bool released() const noexcept { return released_.load(std::memory_order_acquire); }
+
+    Instant now_{};
+    std::uint64_t open_ = 0;  // begun and not ended
+    Measurement measurement_;
+    Histogram interval_handshakes_;
+
+  private:
+    std::atomic<Phase> phase_{Phase::waiting};
+    std::atomic<bool> released_{false}, stopped_{false};
+};
+
+}  // namespace runnel::load

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Runs `runnel handshake` for a moment over each wire and with each recipe that keeps its connections, and checks that
+the result adds up: no rates, which are the machine's. Prints verdicts in GoogleTest's form.
+
+    tests/wires/run.py build/apps/runnel/runnel [PATTERN]
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import traceback
+
+CASES = {}
+SECONDS = 30  # the limit of one run
+
+
+def case(function):
+    words = function.__name__.split("_")
+    CASES["Wires." + "".join(word[:1].upper() + word[1:] for word in words)] = function
+    return function
+
+
+class Skip(Exception):
+    pass
+
+
+class Runnel:
+    def __init__(self, program, folder):
+        self.program, self.folder = program, folder
+
+    def run(self, *options):
+        # Sockets go to a folder of ours, so that what is left behind shows.
+        environment = dict(os.environ, TMPDIR=str(self.folder))
+        return subprocess.run(
+            [self.program, "handshake", "--ramp", "50ms", "--duration", "200ms", *options],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+
+    def measure(self, *options):
+        """The result document of a run that must be valid and closed."""
+        done = self.run("--drain", "10s", "--json", "-", *options)
+        check(done.returncode == 0, f"status {done.returncode}:\n{done.stderr}")
+        document = json.loads(done.stdout)
+        connections = document["connections"]
+        check(document["verdict"] == "valid", document["reason"])
+        check(connections["residual"] == 0, connections)
+        check(connections["completed"] > 0, connections)
+        check(list(self.folder.iterdir()) == [], "a socket was left behind")
+        return document
+
+
+def check(holds, said):
+    if not holds:
+        raise AssertionError(said)
+
+
+def check_transactions(document):
+    transactions = document["transactions"]
+    check(document["rate"]["tps"] > 0, document["rate"])
+    check(transactions["asked"] == transactions["answered"] > 0, transactions)
+    # The two looks at a core do not fall on the edges of transactions.
+    check(abs(document["packets"]["per_transaction"] - 2) < 0.2, document["packets"])
+    check(document["latency_us"]["transaction"]["actual"]["count"] > 0, "no latency")
+
+
+def check_stream(document, *directions):
+    octets, rate = document["octets"], document["rate"]
+    check(octets["residual_to_server"] == octets["residual_to_client"] == 0, octets)
+    for direction in ("server", "client"):
+        check((rate[f"goodput_to_{direction}_bps"] > 0) == (direction in directions), rate)
+        check((octets[f"{direction}_received"] > 0) == (direction in directions), octets)
+
+
+def check_wire(runnel, *options):
+    """All that a wire carries."""
+    document = runnel.measure("--recipe", "crr", *options)
+    check(document["packets"]["per_connection"] >= 6, document["packets"])
+    check_transactions(runnel.measure("--recipe", "rr", "--connections", "64", *options))
+    check_stream(runnel.measure("--recipe", "stream", "--direction", "both", *options), "server", "client")
+    document = runnel.measure("--recipe", "stream", "--mtu", "9000", *options)
+    check_stream(document, "server")
+    packets = document["packets"]
+    check(document["config"]["mtu"] == 9000, document["config"])
+    payload = document["rate"]["goodput_to_server_bps"] / 8 * document["duration_s"] / packets["client_tx"]
+    check(payload > 3000, f"{payload} octets a frame: no large frames went")
+
+
+@case
+def ring(runnel):
+    check_wire(runnel)
+
+
+@case
+def ring_with_both_ends_on_one_core(runnel):
+    check_transactions(runnel.measure("--recipe", "rr", "--connections", "64", "--cores", "1"))
+    check_stream(runnel.measure("--recipe", "stream", "--connections", "8", "--cores", "1", "--copy"), "server")
+
+
+@case
+def memif(runnel):
+    check_wire(runnel, "--wire", "memif")
+
+
+@case
+def memif_zero_copy(runnel):
+    check_wire(runnel, "--wire", "memif", "--zero-copy")
+
+
+@case
+def vhost(runnel):
+    check_wire(runnel, "--wire", "vhost")
+
+
+@case
+def vhost_with_checksums_offloaded(runnel):
+    check_wire(runnel, "--wire", "vhost", "--checksum", "offload")
+
+
+@case
+def af_packet(runnel):
+    if os.geteuid() != 0:
+        raise Skip("af_packet needs root, for a network namespace")
+    check_wire(runnel, "--wire", "af_packet")
+
+
+@case
+def two_memif_wires_at_once(runnel):
+    check_transactions(runnel.measure("--recipe", "rr", "--connections", "64", "--wire", "memif", "--cores", "4"))
+
+
+@case
+def socket_that_cannot_be_made_is_one_sentence(runnel):
+    environment = dict(os.environ, TMPDIR="/proc")
+    done = subprocess.run(
+        [runnel.program, "handshake", "--wire", "vhost"], env=environment, capture_output=True, text=True, timeout=SECONDS
+    )
+    check(done.returncode == 1, done.returncode)
+    check("TMPDIR" in done.stderr and done.stderr.count("\n") == 1, done.stderr)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runnel", type=pathlib.Path, help="the command")
+    parser.add_argument("pattern", nargs="?", default="", help="only cases whose name contains it")
+    options, _ = parser.parse_known_args()  # meson adds what GoogleTest would take
+    failed = 0
+    for name, function in CASES.items():
+        if options.pattern not in name:
+            continue
+        print(f"[ RUN      ] {name}", flush=True)
+        verdict = "      OK"
+        with tempfile.TemporaryDirectory(prefix="runnel_wires_") as folder:
+            try:
+                function(Runnel(options.runnel.resolve(), pathlib.Path(folder)))
+            except Skip as reason:
+                print(reason)
+                verdict = " SKIPPED"
+            except Exception:
+                traceback.print_exc(file=sys.stdout)
+                verdict = "  FAILED"
+                failed += 1
+        print(f"[ {verdict} ] {name}", flush=True)
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()
