@@ -41,6 +41,17 @@ TEST(MbufPool, NeedsNoMoreMemoryThanItSays) {
     EXPECT_GE(taken, memory_needed(options) / 10 * 8);
 }
 
+TEST(MbufPool, GivesTheMbufFirstThatWasFreedLast) {
+    const MbufPool pool = make_mbuf_pool({.mbufs = 1000, .lcore_cache = 0});
+    std::vector<rte_mbuf*> taken(3);
+    for (rte_mbuf*& mbuf : taken) mbuf = rte_pktmbuf_alloc(pool.get());
+    for (rte_mbuf* mbuf : taken) rte_pktmbuf_free(mbuf);
+    std::vector<rte_mbuf*> again(3);
+    for (rte_mbuf*& mbuf : again) mbuf = rte_pktmbuf_alloc(pool.get());
+    EXPECT_THAT(again, testing::ElementsAre(taken[2], taken[1], taken[0]));
+    for (rte_mbuf* mbuf : again) rte_pktmbuf_free(mbuf);
+}
+
 TEST(MbufPool, TellsTheMegabytesThatAreMissing) {
     EXPECT_THAT([] { (void)make_mbuf_pool({.mbufs = 1'000'000}); },
                 ThrowsMessage<std::runtime_error>(AllOf(HasSubstr("MB"), HasSubstr("more memory"))));
