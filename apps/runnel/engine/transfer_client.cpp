@@ -231,8 +231,6 @@ void TransferClient::closed(tcp::Connection connection, tcp::CloseReason reason)
     if (!record.in_use) return;
     record.in_use = false;
     --open_;
-    // As long as connections end, those left have the time again: they share one wire.
-    if (stopping_) phase_end_ = now_ + options_.drain;
     if (!record.established) --opening_;
     if (record.counted) return;
     record.counted = true;
