@@ -1,5 +1,6 @@
 // The hash of RSS over a four-tuple beside DPDK's. rte_thash_gfni is measured where the compiler may use GFNI
 // (-Dcpp_args=-march=native on a processor that has it): without, DPDK compiles a stub in its place.
+#define ALLOW_EXPERIMENTAL_API  // rte_thash_gfni
 #include <array>
 #include <cstdint>
 #include <random>
