@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <random>
 #include <stdexcept>
@@ -269,7 +270,10 @@ void Port::read_rss() {
     rte_eth_rss_conf conf{};
     conf.rss_key = key.empty() ? nullptr : key.data();
     conf.rss_key_len = static_cast<std::uint8_t>(key.size());
-    if (!key.empty() && rte_eth_dev_rss_hash_conf_get(id_, &conf) == 0) rss_->key = std::move(key);
+    if (!key.empty() && rte_eth_dev_rss_hash_conf_get(id_, &conf) == 0) {
+        rss_->key = std::move(key);
+        rss_->hashed = conf.rss_hf;
+    }
 
     if (info.reta_size == 0) return;
     std::vector<rte_eth_rss_reta_entry64> groups((info.reta_size + RTE_ETH_RETA_GROUP_SIZE - 1u) /
@@ -289,6 +293,28 @@ rte_eth_stats Port::device_statistics() const noexcept {
     rte_eth_stats statistics{};
     if (rte_eth_stats_get(id_, &statistics) != 0) return {};
     return statistics;
+}
+
+RssRule rss_rule(const Port& port) {
+    const std::optional<Rss>& rss = port.rss();
+    if (!rss) return {nullptr, "the port has no RSS"};
+    if (rss->key.size() < wire::Toeplitz::least_key)
+        return {nullptr, "the driver does not tell the port's RSS key"};
+    if ((rss->hashed & RTE_ETH_RSS_NONFRAG_IPV4_TCP) == 0)
+        return {nullptr, "the port's RSS does not hash TCP ports"};
+    const std::vector<std::uint16_t>& table = rss->redirection;
+    if (table.empty()) return {nullptr, "the driver does not tell the port's RSS table"};
+    if (!std::has_single_bit(table.size()) || table.size() > ip::FlowOwners::most_entries)
+        return {nullptr, fmt::format("the port's RSS table has {} entries, which is no power of two up to {}",
+                                     table.size(), ip::FlowOwners::most_entries)};
+    for (std::uint16_t queue = 0; queue < port.queue_count(); ++queue)
+        if (std::ranges::find(table, queue) == table.end())
+            return {nullptr, fmt::format("the port's RSS table leads nothing to queue {}", queue)};
+    const auto foreign =
+        std::ranges::find_if(table, [&](std::uint16_t queue) { return queue >= port.queue_count(); });
+    if (foreign != table.end())
+        return {nullptr, fmt::format("the port's RSS table leads to queue {}, which is not ours", *foreign)};
+    return {std::make_shared<const ip::FlowOwners>(rss->key, table), {}};
 }
 
 }  // namespace runnel::port
