@@ -35,11 +35,12 @@ struct Picture {
     Client::Totals totals;
     std::uint64_t open = 0;
     Histogram handshakes;
-    runtime::Snapshot clients, servers;
+    runtime::Snapshot clients, servers, between_cores;
 
     [[nodiscard]] runtime::Snapshot all() const noexcept {
         runtime::Snapshot sum = clients;
         sum += servers;
+        sum += between_cores;
         return sum;
     }
 };
@@ -51,6 +52,7 @@ class Watch {
             auto& core = static_cast<TrafficCore&>(*runtime.instance(i));
             if (core.client) clients_.push_back({i, core.client.get()});
             if (core.server) servers_.push_back(core.server.get());
+            shared_.insert(shared_.end(), core.shared.begin(), core.shared.end());
         }
     }
 
@@ -86,6 +88,7 @@ class Watch {
     void count(Picture& picture) const noexcept {
         for (const Running& running : clients_) picture.clients += running.side->stack.counters();
         for (const ServerSide* side : servers_) picture.servers += side->stack.counters();
+        for (const runtime::SharedPort* port : shared_) picture.between_cores += port->counters();
     }
     [[nodiscard]] std::vector<runtime::LoopStatistics::Values> loops() {
         std::vector<runtime::LoopStatistics::Values> values;
@@ -97,6 +100,7 @@ class Watch {
     runtime::Runtime& runtime_;
     std::vector<Running> clients_;
     std::vector<ServerSide*> servers_;
+    std::vector<const runtime::SharedPort*> shared_;
 };
 
 double seconds(Duration duration) {

@@ -124,8 +124,6 @@ Port::Port(const PortConfig& config, rte_mempool* mbufs) {
     find_or_make(config, log);
     configure(config, mbufs, log);
     start(config, log);
-    for (std::uint16_t i = 0; i < config.queues; ++i)
-        queues_.push_back(std::make_unique<Queue>(id_, i, any_tx_offload_));
 }
 
 Port::~Port() = default;
@@ -155,7 +153,8 @@ void Port::configure(const PortConfig& config, rte_mempool* mbufs, CapturedLog& 
     driver_ = info.driver_name;
 
     const std::uint16_t most_queues = std::min(info.max_rx_queues, info.max_tx_queues);
-    if (config.queues == 0 || config.queues > most_queues)
+    const std::uint16_t queues = config.fewer_queues ? std::min(config.queues, most_queues) : config.queues;
+    if (queues == 0 || queues > most_queues)
         refuse(config, "queues", config.queues,
                fmt::format("the device has {}: use at most so many cores", most_queues));
     const std::uint16_t most_mtu = info.max_mtu == 0 ? std::uint16_t{RTE_ETHER_MTU} : info.max_mtu;
@@ -192,7 +191,7 @@ void Port::configure(const PortConfig& config, rte_mempool* mbufs, CapturedLog& 
     const std::uint64_t hashes =
         info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
     std::vector<std::uint8_t> key;
-    if (config.queues > 1 && hashes != 0) {
+    if (queues > 1 && hashes != 0) {
         conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
         conf.rx_adv_conf.rss_conf.rss_hf = hashes;
         key = random_key(info.hash_key_size);
@@ -203,12 +202,12 @@ void Port::configure(const PortConfig& config, rte_mempool* mbufs, CapturedLog& 
         rss_.emplace();
     }
 
-    int error = rte_eth_dev_configure(id_, config.queues, config.queues, &conf);
+    int error = rte_eth_dev_configure(id_, queues, queues, &conf);
     if (error != 0 && !key.empty()) {
         // Not every driver lets its key be set: then it is asked for the one it has.
         conf.rx_adv_conf.rss_conf.rss_key = nullptr;
         conf.rx_adv_conf.rss_conf.rss_key_len = 0;
-        error = rte_eth_dev_configure(id_, config.queues, config.queues, &conf);
+        error = rte_eth_dev_configure(id_, queues, queues, &conf);
     }
     if (error != 0)
         fail(config, "the device refuses its configuration", error, log.text(), "see the driver\'s guide");
@@ -227,7 +226,7 @@ void Port::configure(const PortConfig& config, rte_mempool* mbufs, CapturedLog& 
     receive.offloads = conf.rxmode.offloads;
     rte_eth_txconf transmit = info.default_txconf;
     transmit.offloads = conf.txmode.offloads;
-    for (std::uint16_t i = 0; i < config.queues; ++i) {
+    for (std::uint16_t i = 0; i < queues; ++i) {
         error = rte_eth_rx_queue_setup(id_, i, receive_frames, socket, &receive, mbufs);
         if (error != 0)
             fail(config, fmt::format("receive queue {} of {} frames cannot be set up", i, receive_frames),
@@ -237,6 +236,8 @@ void Port::configure(const PortConfig& config, rte_mempool* mbufs, CapturedLog& 
             fail(config, fmt::format("transmit queue {} of {} frames cannot be set up", i, transmit_frames),
                  error, log.text(), "give EAL more memory, or the queue fewer frames");
     }
+    for (std::uint16_t i = 0; i < queues; ++i)
+        queues_.push_back(std::make_unique<Queue>(id_, i, any_tx_offload_));
 }
 
 void Port::start(const PortConfig& config, CapturedLog& log) {

@@ -24,6 +24,7 @@ struct PortConfig {
     /// allowed to EAL).
     std::string device;
     std::uint16_t queues = 1;              ///< receive and transmit queues, a pair for each core
+    bool fewer_queues = false;             ///< where the device has fewer, take what it has
     std::uint16_t receive_frames = 1024;   ///< descriptors of a receive queue; the driver may round
     std::uint16_t transmit_frames = 1024;  ///< descriptors of a transmit queue; the driver may round
     std::uint16_t mtu = 1500;              ///< octets of an IP packet
