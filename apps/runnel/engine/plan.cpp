@@ -102,7 +102,10 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
     plan.client_addresses =
         static_cast<std::uint32_t>(std::clamp<std::uint64_t>(divided_up(wanted, ports), 1, UINT32_MAX));
 
-    const std::uint64_t all_pairs = std::uint64_t{plan.client_addresses} * ports;
+    // What a server core may get of them: where addresses are shared, its part, which may be a little larger
+    // than that of others.
+    const std::uint64_t every_pair = std::uint64_t{plan.client_addresses} * ports_per_address(traffic.tcp);
+    const std::uint64_t all_pairs = shared && cores > 1 ? every_pair * 17 / 16 / cores : every_pair;
     constexpr std::uint32_t few =
         1024;  // the side that closes second enters TIME-WAIT in a simultaneous close only
     const auto waiting =
