@@ -25,6 +25,11 @@ bool CoreNews::pass_on(const ip::IcmpError& error) noexcept {
 }
 
 bool CoreNews::poll(Instant now) noexcept {
+    now_ = now;
+    return deliver();
+}
+
+bool CoreNews::deliver() noexcept {
     Bell::Set senders{};
     exchange_.bells_[core_].answer(senders);
     if (Bell::empty(senders)) [[likely]]
@@ -33,7 +38,7 @@ bool CoreNews::poll(Instant now) noexcept {
         const unsigned sender = Bell::first(senders, 0);
         Bell::remove(senders, sender);
         exchange_.box(sender, core_).drain([&](const NewsExchange::News& news) {
-            if (stack_ != nullptr) std::visit([&](const auto& what) { stack_->hear(what, now); }, news);
+            if (stack_ != nullptr) std::visit([&](const auto& what) { stack_->hear(what, now_); }, news);
         });
     }
     return true;

@@ -50,6 +50,10 @@ class CoreNews final : public ip::PeerCores, public Task {
     void tell(const ip::NeighbourNews& news) noexcept override;
     [[nodiscard]] bool pass_on(const ip::IcmpError& error) noexcept override;
     bool poll(Instant now) noexcept override;
+    /// Tells the stack at once what has come, at the time of the last poll. Between receiving a burst and
+    /// processing it: a core that has learned a neighbour has told so before any frame of that neighbour's
+    /// that follows could arrive.
+    bool deliver() noexcept;
 
     [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
 
@@ -59,6 +63,7 @@ class CoreNews final : public ip::PeerCores, public Task {
     NewsExchange& exchange_;
     unsigned core_;
     Stack* stack_ = nullptr;
+    Instant now_{};
     Counters counters_;
 };
 

@@ -9,15 +9,40 @@
 
 namespace runnel::runtime {
 
+namespace {
+
+/// What the stack receives from: news come before the frames of the same burst.
+class NewsFirst final : public port::Wire {
+  public:
+    NewsFirst(port::Wire& wire, CoreNews& news) noexcept : wire_(wire), news_(news) {}
+
+    [[nodiscard]] std::size_t receive(std::span<rte_mbuf*> out) noexcept override {
+        const std::size_t n = wire_.receive(out);
+        if (n > 0) news_.deliver();
+        return n;
+    }
+    [[nodiscard]] std::size_t send(std::span<rte_mbuf*> frames) noexcept override {
+        return wire_.send(frames);
+    }
+
+  private:
+    port::Wire& wire_;
+    CoreNews& news_;
+};
+
+}  // namespace
+
 struct SharedPort::Seat {
     Seat(port::Steering& steering, NewsExchange& exchange,
          const std::shared_ptr<const ip::FlowOwners>& owners, unsigned core, port::Wire* queue)
-        : wire(steering, core, queue),
+        : steered(steering, core, queue),
           news(exchange, core),
+          wire(steered, news),
           home_ports(std::make_shared<const tcp::HomePorts>(owners, static_cast<std::uint16_t>(core))) {}
 
-    port::SteeredWire wire;
+    port::SteeredWire steered;
     CoreNews news;
+    NewsFirst wire;
     std::shared_ptr<const tcp::HomePorts> home_ports;
 };
 
@@ -116,7 +141,7 @@ std::string SharedPort::description() const {
 Snapshot SharedPort::counters() const noexcept {
     Snapshot sum;
     for (const auto& seat : seats_) {
-        sum += seat->wire.counters();
+        sum += seat->steered.counters();
         sum += seat->news.counters();
     }
     return sum;
