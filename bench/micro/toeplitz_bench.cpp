@@ -27,7 +27,7 @@ void hash_of_a_tuple(benchmark::State& state, Hash hash) {
     std::array<Tuple, 256> tuples;
     std::mt19937 random{1};
     for (Tuple& tuple : tuples)
-        for (std::uint32_t& word : tuple) word = random();
+        for (std::uint32_t& word : tuple) word = static_cast<std::uint32_t>(random());
     std::size_t i = 0;
     for (auto _ : state) benchmark::DoNotOptimize(hash(tuples[i++ % tuples.size()]));
     state.SetItemsProcessed(state.iterations());

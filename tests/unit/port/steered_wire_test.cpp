@@ -229,7 +229,7 @@ TEST_F(SteeredWireTest, ManyFramesOfOneConnectionProveNothing) {
 TEST_F(SteeredWireTest, FrameByTheWrongQueueEndsTheTrustAndReachesItsOwner) {
     make(2, 2, true);
     std::map<const rte_mbuf*, unsigned> expected;
-    for (int i = 0; i < 300; ++i) {
+    for (std::size_t i = 0; i < 300; ++i) {
         const Addresses a = any();
         rte_mbuf* const mbuf = frame(a);
         expected[mbuf] = owner(a);
