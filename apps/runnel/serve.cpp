@@ -157,10 +157,13 @@ void print_summary(std::FILE* out, const load::ServerTotals& totals, const runti
 }
 
 // How evenly the cores have shared it.
-void print_cores(runtime::Runtime& runtime, const std::function<ServeCore&(unsigned)>& server) {
+void print_cores(runtime::Runtime& runtime, const std::function<ServeCore&(unsigned)>& server,
+                 const runtime::Snapshot& between) {
     for (unsigned core = 0; core < runtime.core_count(); ++core)
         fmt::print("core {}: {} connections, busy {:.1f} %\n", core, server(core).totals().connections,
                    100 * runtime.report(core).values.busy_share());
+    fmt::print("{} frames were handed over from one core to another\n",
+               between.get(Counter::frames_handed_over));
 }
 
 ExitStatus run(Settings& settings) {
@@ -292,7 +295,7 @@ ExitStatus run(Settings& settings) {
     print_received(reports());
     runtime.stop();
     print_summary(stdout, picture(), counters());
-    if (cores > 1) print_cores(runtime, server);
+    if (cores > 1) print_cores(runtime, server, shared.counters());
     return ExitStatus::good;
 }
 
