@@ -27,8 +27,10 @@ class EphemeralPorts {
     template <class TryPort>
     std::uint16_t choose(Ipv4Address remote, std::uint16_t remote_port, Ipv4Address local,
                          TryPort&& try_port) noexcept {
+        // Cores may share the key: what one chooses says nothing of what another will.
+        const std::uint64_t core = home_ == nullptr ? 0 : std::uint64_t{home_->core()} + 1;
         const std::uint64_t f =
-            secret_(std::uint64_t{remote.value} << 32 | local.value, std::uint64_t{remote_port} << 48);
+            secret_(std::uint64_t{remote.value} << 32 | local.value, std::uint64_t{remote_port} << 48 | core);
         std::uint32_t& counter = counters_[f % counters_.size()];
         const auto round_key = static_cast<std::uint32_t>(f >> 32);
         if (home_ != nullptr) {

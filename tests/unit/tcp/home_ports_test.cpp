@@ -193,6 +193,19 @@ TEST_F(HomePortsTest, EachComesOnceInARoundInAnOrderThatNobodyFollows) {
     }
 }
 
+TEST_F(HomePortsTest, PortsOfOneCoreSayNothingOfThoseOfAnotherThatHasTheSameSecret) {
+    const auto owners = std::make_shared<const ip::FlowOwners>(random_key(), even_table(128, 2));
+    const HashKey secret{random_(), random_()};
+    const HomePorts home_0{owners, 0}, home_1{owners, 1};
+    const auto zero = std::make_unique<EphemeralPorts>(secret, first_port, std::uint16_t{65535}, &home_0);
+    const auto one = std::make_unique<EphemeralPorts>(secret, first_port, std::uint16_t{65535}, &home_1);
+    std::set<int> differences;
+    for (int i = 0; i < 1000; ++i)
+        differences.insert(zero->choose(remote, 443, local, any_port) ^
+                           one->choose(remote, 443, local, any_port));
+    EXPECT_GT(differences.size(), 900U);
+}
+
 TEST_F(HomePortsTest, WhereNoneIsFreeEachWasTriedOnce) {
     const auto owners = std::make_shared<const ip::FlowOwners>(random_key(), even_table(128, 5));
     const HomePorts home{owners, 2};
