@@ -9,6 +9,7 @@
 
 #include "runnel/port/mbuf_pool.hpp"
 #include "runnel/runtime/runtime.hpp"
+#include "runnel/runtime/shared_port.hpp"
 
 #include "attack_log.hpp"
 #include "command.hpp"
@@ -36,7 +37,9 @@ constexpr std::size_t block_octets = std::size_t{64} << 10;
 
 struct Settings {
     WireSettings wire;
-    std::uint32_t cores = 0;  // 0: 2 where the machine has them
+    std::uint32_t cores = 0;   // 0: 2 where the machine has them
+    bool both_roles = false;   // each core has a client and a server
+    bool one_address = false;  // all servers have one address, and all clients the same ones
     std::uint32_t client_addresses = 0;
     std::uint32_t size = 64;
     std::optional<std::uint64_t> seed;
@@ -68,7 +71,7 @@ ip::Config side(bool server, unsigned pair, std::uint32_t first_host, std::uint3
     return config;
 }
 
-// A pair of cores, or a core with both sides: what it needs, and its wire.
+// A client and a server, on a core each or on one: what they need, and their wire.
 struct Pair {
     load::CorePlan plan;
     StackConfig client, server;
@@ -95,9 +98,11 @@ std::vector<Pair> make_pairs(const Settings& settings, unsigned count) {
     std::uint32_t next_host = 1;
     for (unsigned i = 0; i < count; ++i) {
         Pair& pair = pairs[i];
-        pair.plan = load::plan_core(settings.traffic, count, i);
+        pair.plan = load::plan_core(settings.traffic, count, i, settings.one_address);
         const std::uint32_t addresses =
             settings.client_addresses != 0 ? settings.client_addresses : pair.plan.client_addresses;
+        const unsigned station = settings.one_address ? 0 : i;
+        if (settings.one_address) next_host = 1;
         if (addresses > most_addresses - next_host)
             throw load::BadPlan(
                 fmt::format("{} client addresses a core are needed, and {} of the network {}/{} are left; "
@@ -106,10 +111,10 @@ std::vector<Pair> make_pairs(const Settings& settings, unsigned count) {
                             addresses, most_addresses - next_host, to_string(client_network), prefix_length));
         load::check_addresses(settings.traffic, pair.plan, addresses);
         pair.plan.client_addresses = addresses;
-        pair.client.ip = side(false, i, next_host, addresses, mtu);
+        pair.client.ip = side(false, station, next_host, addresses, mtu);
         pair.client.tcp = pair.plan.client_tcp;
         pair.client.secret = secret_from(settings.seed, 2 * i);
-        pair.server.ip = side(true, i, 1 + i, 1, mtu);
+        pair.server.ip = side(true, station, 1 + station, 1, mtu);
         pair.server.tcp = pair.plan.server_tcp;
         pair.server.secret = secret_from(settings.seed, 2 * i + 1);
         pair.plan.client.first_local_address = pair.client.ip.interfaces[0].address;
@@ -130,6 +135,8 @@ nlohmann::ordered_json describe(const Settings& settings, const std::vector<Pair
     config["mtu"] = settings.wire.mtu;
     config["checksum"] = settings.wire.offload ? "offload" : "software";
     config["cores"] = settings.cores;
+    config["roles"] = settings.both_roles ? "both" : "one";
+    config["one_address"] = settings.one_address;
     describe_traffic(settings.traffic, pairs[0].plan, config);
     config["server_time_wait_table"] = pairs[0].plan.server_tcp.time_wait;
     config["client_addresses"] = pairs[0].plan.client_addresses;
@@ -151,12 +158,13 @@ ExitStatus run(Settings& settings) {
     const runtime::HostFacts machine = runtime::host_facts();
     validate(settings.wire);
     if (settings.cores == 0) settings.cores = machine.cpus.size() >= 2 ? 2 : 1;
-    if (settings.cores > 1 && settings.cores % 2 != 0)
-        throw std::invalid_argument(
-            fmt::format("--cores: {} cannot be shared between clients and servers; write 1, or an "
-                        "even number",
-                        settings.cores));
-    const unsigned count = std::max(1U, settings.cores / 2);
+    if (settings.cores == 1) settings.both_roles = true;
+    if (!settings.both_roles && settings.cores % 2 != 0)
+        throw std::invalid_argument(fmt::format(
+            "--cores: {} cannot be shared between clients and servers; write an even number, or let "
+            "each core have --roles both",
+            settings.cores));
+    const unsigned count = settings.both_roles ? settings.cores : settings.cores / 2;
     std::vector<Pair> pairs = make_pairs(settings, count);
     AttackLog attacks(stderr);
     for (Pair& pair : pairs) pair.client.tcp.observer = pair.server.tcp.observer = &attacks;
@@ -165,7 +173,8 @@ ExitStatus run(Settings& settings) {
         .mbufs = 0, .data_room = data_room_of(settings.wire), .lcores = settings.cores + 1};
     // Of its rings, whoever makes them.
     const std::size_t wire_octets = 4 * frames_of(settings.wire) * sizeof(void*) + (std::size_t{1} << 20);
-    std::size_t octets = 0, records = 0;
+    std::size_t octets = settings.one_address ? 2 * runtime::SharedPort::memory_needed(count, count) : 0;
+    std::size_t records = 0;
     for (const Pair& pair : pairs) {
         pool.mbufs += pair.plan.mbufs + mbufs_of(settings.wire);
         octets += memory_needed(pair.client) + memory_needed(pair.server) + wire_octets;
@@ -198,6 +207,19 @@ ExitStatus run(Settings& settings) {
         pair.server.ip.interfaces[0].offloads = pair.wire->server_offloads();
     }
 
+    // What is a port of `count` queues to either side, where they share addresses.
+    std::unique_ptr<runtime::SharedPort> clients, servers;
+    if (settings.one_address) {
+        std::vector<port::Wire*> a, b;
+        for (Pair& pair : pairs) a.push_back(&pair.wire->client()), b.push_back(&pair.wire->server());
+        clients = std::make_unique<runtime::SharedPort>(a, count);
+        servers = std::make_unique<runtime::SharedPort>(b, count);
+        for (unsigned i = 0; i < count; ++i) {
+            clients->configure(i, pairs[i].client);
+            servers->configure(i, pairs[i].server);
+        }
+    }
+
     std::FILE* const text = settings.output.text();
     port::TracedWire::Observer trace;
     if (settings.output.trace) trace = make_trace(text, *settings.output.trace);
@@ -214,6 +236,11 @@ ExitStatus run(Settings& settings) {
     result.client_cores = result.server_cores = count;
     if (settings.traffic.rate) result.asked_cps = static_cast<double>(*settings.traffic.rate);
     if (settings.cores == 1) result.notes.emplace_back("client and server share one core");
+    if (settings.both_roles && settings.cores > 1)
+        result.notes.emplace_back("each core carries a client and a server");
+    if (settings.one_address && count > 1)
+        result.notes.push_back(
+            fmt::format("one server address for {} cores; on both sides {}", count, servers->description()));
     if (settings.cores > machine.cpus.size())
         result.notes.push_back(fmt::format("{} loops share {} CPUs", settings.cores, machine.cpus.size()));
     if (!settings.traffic.rate && !transfers)
@@ -227,22 +254,27 @@ ExitStatus run(Settings& settings) {
     runtime::PollLoopOptions loop;
     if (settings.cores > machine.cpus.size()) loop.idle = runtime::Idle::yield;
     runtime::Runtime runtime(eal, loop);
-    const bool shared = settings.cores == 1;
+    const bool both = settings.both_roles;
     const auto factory = [&](runtime::Core& core) -> std::unique_ptr<runtime::CoreInstance> {
-        Pair& pair = pairs[shared ? 0 : core.index / 2];
+        const unsigned number = both ? core.index : core.index / 2;
+        Pair& pair = pairs[number];
         auto instance = std::make_unique<load::TrafficCore>();
-        if (shared || core.index % 2 == 1) {
+        if (both || core.index % 2 == 1) {
             instance->server = std::make_unique<load::ServerSide>(
                 pair.server, server_port,
                 load::make_responder(pair.plan.client, response.all(), pair.server.tcp.connections),
                 mbufs.get());
-            instance->server->attach(core.loop, pair.wire->server());
+            instance->server->attach(core.loop, servers ? servers->wire(number) : pair.wire->server());
+            if (servers) servers->attach(number, instance->server->stack, core.loop);
         }
-        if (shared || core.index % 2 == 0) {
+        if (both || core.index % 2 == 0) {
             instance->client = std::make_unique<load::ClientSide>(
-                pair.client, pair.plan.client, pair.wire->client(), mbufs.get(), runtime.clock(), trace);
+                pair.client, pair.plan.client, clients ? clients->wire(number) : pair.wire->client(),
+                mbufs.get(), runtime.clock(), trace);
             instance->client->attach(core.loop);
+            if (clients) clients->attach(number, instance->client->stack, core.loop);
         }
+        if (core.index == 0 && servers) instance->shared = {clients.get(), servers.get()};
         return instance;
     };
     const auto progress = [&, print = make_progress(text, result.recipe)](const load::Interval& interval) {
@@ -302,6 +334,22 @@ Action add_handshake(CLI::App& command) {
     add_transfer_options(command, settings->traffic);
     add_count(command, "--cores", settings->cores, 0, 128,
               "Cores: 1 carries both endpoints, 2 one each, 2n n of each; 0: 2 where the machine has them");
+    command
+        .add_option_function<std::string>(
+            "--roles",
+            [settings](const std::string& choice) {
+                if (choice != "one" && choice != "both")
+                    throw CLI::ValidationError("--roles",
+                                               "\"" + choice + "\" is no choice; write one or both");
+                settings->both_roles = choice == "both";
+            },
+            "one: a core is a client or a server; both: each core carries a client and a server")
+        ->type_name("ROLES")
+        ->default_str("one");
+    command.add_flag(
+        "--one-address", settings->one_address,
+        "All servers share one address and port, and all clients their addresses, as behind a port with "
+        "a queue a core: frames are steered to the core that owns their connection");
     add_count(command, "--size", settings->size, 0, static_cast<std::uint32_t>(load::HttpResponse::max_size),
               "Octets of the body of a response (crr, rr)");
     add_count(command, "--client-addresses", settings->client_addresses, 0, most_addresses,
@@ -328,6 +376,7 @@ Action add_handshake(CLI::App& command) {
         "  runnel handshake --recipe stream --mtu 9000            one connection, as much data as it "
         "carries\n"
         "  runnel handshake --wire memif                          the same over two memif ports\n"
+        "  runnel handshake --cores 8 --roles both --one-address  eight cores, one server address\n"
         "  runnel handshake --connections 1 --trace               see one connection, segment by segment\n"
         "With --rate max the window of open connections is the limit by intention, and the result valid; "
         "with a rate that\n"

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <memory>
 #include <stdexcept>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -22,6 +23,11 @@
 
 namespace runnel::app {
 namespace {
+
+void note_cores(unsigned cores, load::Result& result) {
+    const std::size_t cpus = runtime::host_facts().cpus.size();
+    if (cores > cpus) result.notes.push_back(fmt::format("{} loops share {} CPUs", cores, cpus));
+}
 
 struct Settings {
     PortSettings port;
@@ -46,39 +52,50 @@ ExitStatus run(Settings& settings) {
             "--recipe {}: its server is the one of runnel handshake; here choose hold, rst, fin or "
             "crr",
             to_string(settings.traffic.recipe)));
-    load::CorePlan plan = load::plan_core(settings.traffic, 1, 0);
-    load::check_addresses(settings.traffic, plan, settings.port.addresses);
-
-    StackConfig config;
-    config.tcp = plan.client_tcp;
+    const unsigned cores = settings.port.cores;
+    std::vector<load::CorePlan> plans;
+    std::vector<StackConfig> configs(cores);
     AttackLog attacks(stderr);
-    config.tcp.observer = &attacks;
-    // Descriptors of the port besides what the plan counts for two sides of a wire.
     port::MbufPoolOptions pool{
-        .mbufs = plan.mbufs + 4096,
+        .mbufs = 0,
         .data_room = static_cast<std::uint16_t>(std::max(2048U, settings.port.mtu + 64)),
-        .lcores = 2};
-    const std::size_t records = std::size_t{plan.client.slots} * 32;
+        .lcores = cores + 1};
+    std::size_t octets = runtime::SharedPort::memory_needed(cores, 1), records = 0;
+    for (unsigned core = 0; core < cores; ++core) {
+        const load::CorePlan& plan = plans.emplace_back(load::plan_core(settings.traffic, cores, core, true));
+        load::check_addresses(settings.traffic, plan, settings.port.addresses);
+        configs[core].tcp = plan.client_tcp;
+        configs[core].tcp.observer = &attacks;
+        octets += memory_needed(configs[core]);
+        records += std::size_t{plan.client.slots} * 32;
+        // Descriptors of the port besides what the plan counts for two sides of a wire.
+        pool.mbufs += plan.mbufs + 4096;
+    }
     const std::size_t available = runtime::host_facts().available_memory_mb;
-    const std::size_t memory_mb =
-        load::eal_memory_mb(memory_needed(config) + port::memory_needed(pool),
-                            available - std::min(available, records >> 20), settings.traffic);
+    const std::size_t memory_mb = load::eal_memory_mb(
+        octets + port::memory_needed(pool), available - std::min(available, records >> 20), settings.traffic);
 
     // What is sent without a copy lives until the end of the process.
     static const std::string request = load::http_request(target.address, settings.path);
 
     runtime::Eal eal(eal_options(settings.port, memory_mb));
     const port::MbufPool mbufs = port::make_mbuf_pool(pool);
-    port::Port port({.device = settings.port.device, .mtu = static_cast<std::uint16_t>(settings.port.mtu)},
-                    mbufs.get());
-    config.ip = ip_config(settings.port, port);
-    plan.client.first_local_address = settings.port.address->address;
-    plan.client.local_addresses = settings.port.addresses;
-    plan.client.remote_address = target.address;
-    plan.client.remote_port = target.port;
-    plan.client.request = std::as_bytes(std::span{request});
-    plan.client.first_alone = true;
-    plan.client.fast_open = settings.fast_open;
+    port::Port port(port_config(settings.port), mbufs.get());
+    runtime::SharedPort shared(port, cores);
+    const auto secret = host_secret();
+    for (unsigned core = 0; core < cores; ++core) {
+        configs[core].ip = ip_config(settings.port, port);
+        configs[core].secret = secret;
+        shared.configure(core, configs[core]);
+        load::ClientOptions& client = plans[core].client;
+        client.first_local_address = settings.port.address->address;
+        client.local_addresses = settings.port.addresses;
+        client.remote_address = target.address;
+        client.remote_port = target.port;
+        client.request = std::as_bytes(std::span{request});
+        client.first_alone = true;
+        client.fast_open = settings.fast_open;
+    }
 
     std::FILE* const text = settings.output.text();
     port::TracedWire::Observer trace;
@@ -91,7 +108,7 @@ ExitStatus run(Settings& settings) {
     result.host.hugepages = eal.hugepages();
     result.recipe = settings.traffic.recipe;
     result.wire = fmt::format("port {} (driver {})", port.name(), port.driver());
-    result.client_cores = 1;
+    result.client_cores = cores;
     if (settings.traffic.rate) result.asked_cps = static_cast<double>(*settings.traffic.rate);
     result.config["port"] = settings.port.device;
     result.config["address"] =
@@ -101,9 +118,11 @@ ExitStatus run(Settings& settings) {
                                    ? nlohmann::ordered_json(to_string(*settings.port.gateway))
                                    : nlohmann::ordered_json(nullptr);
     result.config["mtu"] = port.mtu();
+    result.config["cores"] = cores;
+    result.config["queues"] = port.queue_count();
     result.config["target"] = fmt::format("{}:{}", to_string(target.address), target.port);
     result.config["path"] = settings.path;
-    describe_traffic(settings.traffic, plan, result.config);
+    describe_traffic(settings.traffic, plans[0], result.config);
     describe_tcp(settings.traffic.tcp, result.config);
     result.config["mbufs"] = pool.mbufs;
     result.config["memory_mb"] = memory_mb;
@@ -112,22 +131,30 @@ ExitStatus run(Settings& settings) {
         text, "runnel load: recipe {}, rate {}, towards {}:{} from {} on {}\n", to_string(result.recipe),
         settings.traffic.rate ? human_count(*result.asked_cps) + "/s" : "max", to_string(target.address),
         target.port, to_string(settings.port.address->address), result.wire);
+    SteeringLog steering(text, shared);
+    steering.print();
+    note_cores(cores, result);
 
     runtime::Runtime runtime(eal, loop_options(settings.port));
     const auto factory = [&](runtime::Core& core) -> std::unique_ptr<runtime::CoreInstance> {
         auto instance = std::make_unique<load::TrafficCore>();
-        instance->client = std::make_unique<load::ClientSide>(config, plan.client, port.queue(0), mbufs.get(),
-                                                              runtime.clock(), trace);
+        instance->client =
+            std::make_unique<load::ClientSide>(configs[core.index], plans[core.index].client,
+                                               shared.wire(core.index), mbufs.get(), runtime.clock(), trace);
         instance->client->attach(core.loop);
+        shared.attach(core.index, instance->client->stack, core.loop);
+        if (core.index == 0) instance->shared.push_back(&shared);
         return instance;
     };
     const auto progress = [&, print = make_progress(text, result.recipe)](const load::Interval& interval) {
         attacks.print();
+        steering.print();
         print(interval);
     };
     load::measure(
         runtime, factory, progress, [&] { return signals.arrived(); }, result);
     attacks.print();
+    result.config["steering"] = shared.description();
     report(result, settings.output);
     return result.judgement.exit_status();
 }

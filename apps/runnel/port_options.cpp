@@ -7,6 +7,9 @@
 
 #include <fmt/format.h>
 
+#include "runnel/base/bell.hpp"
+#include "runnel/base/keyed_hash.hpp"
+
 namespace runnel::app {
 
 void add_port_options(CLI::App& app, PortSettings& settings) {
@@ -19,6 +22,11 @@ void add_port_options(CLI::App& app, PortSettings& settings) {
         ->required();
     add_ipv4(app, "--gateway", settings.gateway, "Router to all other networks");
     add_count(app, "--mtu", settings.mtu, 576, 9216, "Octets of an IP packet");
+    add_count(app, "--cores", settings.cores, 1, Bell::most_cores,
+              "Cores that share the port and its addresses, each with a queue of it. Where the port has no "
+              "RSS, or too "
+              "few queues (net_vhost and net_virtio_user take queues=N), the cores hand frames over to one "
+              "another");
     add_huge_option(app, settings.huge);
 }
 
@@ -32,8 +40,16 @@ bool is_pci_address(const std::string& device) noexcept {
            std::ranges::all_of(name, [&](char c) { return hex_or(c, ":."); });
 }
 
+port::PortConfig port_config(const PortSettings& settings) {
+    return {.device = settings.device,
+            .queues = static_cast<std::uint16_t>(settings.cores),
+            .fewer_queues = true,
+            .mtu = static_cast<std::uint16_t>(settings.mtu)};
+}
+
 runtime::EalOptions eal_options(const PortSettings& settings, std::size_t memory_mb) {
-    runtime::EalOptions options{.memory_mb = memory_mb, .hugepages = settings.huge, .workers = 1};
+    runtime::EalOptions options{
+        .memory_mb = memory_mb, .hugepages = settings.huge, .workers = settings.cores};
     if (is_pci_address(settings.device)) options.pci_devices.push_back(settings.device);
     return options;
 }
@@ -56,6 +72,8 @@ ip::Config ip_config(const PortSettings& settings, const port::Port& port) {
                                  .prefix_length = own.prefix_length,
                                  .mtu = port.mtu(),
                                  .offloads = port.offloads()});
+    // The limit is the host's; its cores share it.
+    config.icmp_errors_per_second = std::max(1U, config.icmp_errors_per_second / settings.cores);
     if (settings.gateway) {
         if ((settings.gateway->value & mask) != (own.address.value & mask))
             throw std::invalid_argument(fmt::format("--gateway: {} is not on the network of --address {}/{}",
@@ -69,8 +87,23 @@ ip::Config ip_config(const PortSettings& settings, const port::Port& port) {
 
 runtime::PollLoopOptions loop_options(const PortSettings& settings) {
     runtime::PollLoopOptions options;
-    options.idle = is_pci_address(settings.device) ? runtime::Idle::spin : runtime::Idle::yield;
+    const bool shares_cpu = settings.cores > runtime::host_facts().cpus.size();
+    options.idle =
+        is_pci_address(settings.device) && !shares_cpu ? runtime::Idle::spin : runtime::Idle::yield;
     return options;
+}
+
+std::array<std::uint64_t, 2> host_secret() {
+    const HashKey key = random_hash_key();
+    return {key.k0, key.k1};
+}
+
+void SteeringLog::print() {
+    const port::Steerer now = port_.steerer();
+    if (now == told_ || port_.core_count() == 1) return;
+    told_ = now;
+    fmt::print(out_, "{} cores: {}\n", port_.core_count(), port_.description());
+    std::fflush(out_);
 }
 
 }  // namespace runnel::app

@@ -1,6 +1,9 @@
 // The options of subcommands that stand on a DPDK port: which port, and who we are on its network.
 #pragma once
 
+#include <array>
+#include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +14,7 @@
 #include "runnel/port/port.hpp"
 #include "runnel/runtime/eal.hpp"
 #include "runnel/runtime/poll_loop_options.hpp"
+#include "runnel/runtime/shared_port.hpp"
 
 #include "options.hpp"
 #include "quantity.hpp"
@@ -23,24 +27,47 @@ struct PortSettings {
     std::optional<Ipv4Address> gateway;
     std::uint32_t addresses = 1;
     std::uint32_t mtu = 1500;
+    std::uint32_t cores = 1;
     runtime::Choice huge = runtime::Choice::automatic;
 };
 
-/// --port, --address, --gateway, --mtu, --huge.
+/// --port, --address, --gateway, --mtu, --cores, --huge.
 void add_port_options(CLI::App& app, PortSettings& settings);
 
 /// Whether the device is named by a PCI address, which EAL must be told of before it starts.
 [[nodiscard]] bool is_pci_address(const std::string& device) noexcept;
 
-/// Settings for EAL with one worker.
+/// The port with a queue for each core, as far as it has so many, and room in mbufs of `data_room`.
+[[nodiscard]] port::PortConfig port_config(const PortSettings& settings);
+
+/// Settings for EAL with a worker for each core.
 [[nodiscard]] runtime::EalOptions eal_options(const PortSettings& settings, std::size_t memory_mb);
 
 /// The internet layer on a started port. Throws `std::invalid_argument` where the addresses do not fit the
 /// network, or the gateway is not on it.
 [[nodiscard]] ip::Config ip_config(const PortSettings& settings, const port::Port& port);
 
-/// A physical port's loop spins. One whose peer is this machine's kernel lets it have the CPU when there is
-/// nothing to do.
+/// A physical port's loop spins. One whose peer is this machine's kernel, or that shares its CPU with another
+/// loop, lets others have the CPU when there is nothing to do.
 [[nodiscard]] runtime::PollLoopOptions loop_options(const PortSettings& settings);
+
+/// A secret that all cores of this host share, so that a Fast Open cookie of one is good at another: from the
+/// kernel's entropy.
+[[nodiscard]] std::array<std::uint64_t, 2> host_secret();
+
+/// Tells in a line who steers where cores share a port: at first where the cores do, and whenever that
+/// changes.
+class SteeringLog {
+  public:
+    /// Nothing is owned.
+    SteeringLog(std::FILE* out, const runtime::SharedPort& port) noexcept : out_(out), port_(port) {}
+    /// Prints the line where there is something new to tell.
+    void print();
+
+  private:
+    std::FILE* out_;
+    const runtime::SharedPort& port_;
+    port::Steerer told_ = port::Steerer::unproven;
+};
 
 }  // namespace runnel::app

@@ -1,5 +1,6 @@
 // `runnel serve`: an HTTP/1.1-shaped and an echo server on a DPDK port with an address.
 #include <charconv>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <vector>
@@ -88,14 +89,14 @@ struct ServeCore final : runtime::CoreInstance {
             switch (listen.service) {
                 case Service::http:
                     responder =
-                        std::make_unique<load::HttpResponder>(keep_alive, closing, settings.connections);
+                        std::make_unique<load::HttpResponder>(keep_alive, closing, config.tcp.connections);
                     break;
                 case Service::echo:
-                    responder = std::make_unique<load::EchoResponder>(settings.connections);
+                    responder = std::make_unique<load::EchoResponder>(config.tcp.connections);
                     break;
                 case Service::discard: {
                     auto discard = std::make_unique<load::DiscardResponder>(
-                        settings.connections, settings.digest ? most_digests : 0);
+                        config.tcp.connections, settings.digest ? most_digests : 0);
                     discards.push_back(discard.get());
                     responder = std::move(discard);
                     break;
@@ -115,12 +116,7 @@ struct ServeCore final : runtime::CoreInstance {
     [[nodiscard]] load::ServerTotals totals() const noexcept {
         load::ServerTotals sum;
         for (const auto& responder : responders) {
-            const load::ServerTotals& one = responder->totals();
-            sum.connections += one.connections;
-            sum.requests += one.requests;
-            sum.octets_in += one.octets_in;
-            sum.octets_out += one.octets_out;
-            sum.bad_requests += one.bad_requests;
+            sum += responder->totals();
         }
         return sum;
     }
@@ -160,6 +156,16 @@ void print_summary(std::FILE* out, const load::ServerTotals& totals, const runti
         fmt::print(out, "dropped: {} {}: {}\n", drop.count, drop.name, drop.sentence);
 }
 
+// How evenly the cores have shared it.
+void print_cores(runtime::Runtime& runtime, const std::function<ServeCore&(unsigned)>& server,
+                 const runtime::Snapshot& between) {
+    for (unsigned core = 0; core < runtime.core_count(); ++core)
+        fmt::print("core {}: {} connections, busy {:.1f} %\n", core, server(core).totals().connections,
+                   100 * runtime.report(core).values.busy_share());
+    fmt::print("{} frames were handed over from one core to another\n",
+               between.get(Counter::frames_handed_over));
+}
+
 ExitStatus run(Settings& settings) {
     const Signals signals;
     if (settings.listen.empty()) settings.listen.push_back({.port = 80, .service = Service::http});
@@ -168,21 +174,27 @@ ExitStatus run(Settings& settings) {
             if (settings.listen[i].port == settings.listen[j].port)
                 throw std::invalid_argument(fmt::format("--listen: port {} is given twice; one service each",
                                                         settings.listen[i].port));
+    const unsigned cores = settings.port.cores;
+    const auto share = [cores](std::uint32_t limit) { return (limit + cores - 1) / cores; };
     StackConfig config;
     config.tcp = settings.tcp;
-    config.tcp.connections = settings.connections;
-    config.tcp.half_open = settings.half_open;
-    config.tcp.time_wait = settings.time_wait_table;
+    config.tcp.connections = share(settings.connections);
+    config.tcp.half_open = share(settings.half_open);
+    config.tcp.time_wait = share(settings.time_wait_table);
+    config.tcp.fast_open_pending = share(settings.tcp.fast_open_pending);
+    config.secret = host_secret();
     AttackLog attacks(stderr);
     config.tcp.observer = &attacks;
     const port::MbufPoolOptions pool{
-        .mbufs = 32768,
+        .mbufs = 24576 + 8192 * cores,
         .data_room = static_cast<std::uint16_t>(std::max(2048U, settings.port.mtu + 64)),
-        .lcores = 2};
+        .lcores = cores + 1};
     load::Traffic sizing;
     sizing.connections = settings.connections;
-    const std::size_t memory_mb = load::eal_memory_mb(memory_needed(config) + port::memory_needed(pool),
-                                                      runtime::host_facts().available_memory_mb, sizing);
+    const std::size_t octets = cores * memory_needed(config) + runtime::SharedPort::memory_needed(cores, 1) +
+                               port::memory_needed(pool);
+    const runtime::HostFacts machine = runtime::host_facts();
+    const std::size_t memory_mb = load::eal_memory_mb(octets, machine.available_memory_mb, sizing);
 
     // What is sent without a copy lives until the end of the process.
     static const load::HttpResponse keep_alive(settings.size, true);
@@ -190,43 +202,58 @@ ExitStatus run(Settings& settings) {
 
     runtime::Eal eal(eal_options(settings.port, memory_mb));
     const port::MbufPool mbufs = port::make_mbuf_pool(pool);
-    port::Port port({.device = settings.port.device, .mtu = static_cast<std::uint16_t>(settings.port.mtu)},
-                    mbufs.get());
+    port::Port port(port_config(settings.port), mbufs.get());
+    runtime::SharedPort shared(port, cores);
     config.ip = ip_config(settings.port, port);
 
+    port::TracedWire::Observer trace;
+    if (settings.output.trace) trace = make_trace(stdout, *settings.output.trace);
     runtime::Runtime runtime(eal, loop_options(settings.port));
     runtime.start([&](runtime::Core& core) -> std::unique_ptr<runtime::CoreInstance> {
-        auto instance = std::make_unique<ServeCore>(config, settings, keep_alive, closing, mbufs.get());
-        port::Wire* wire = &port.queue(0);
-        if (settings.output.trace) {
+        StackConfig own = config;
+        shared.configure(core.index, own);
+        auto instance = std::make_unique<ServeCore>(own, settings, keep_alive, closing, mbufs.get());
+        port::Wire* wire = &shared.wire(core.index);
+        if (trace) {
             instance->traced = std::make_unique<port::TracedWire>(
-                *wire, [clock = runtime.clock()] { return clock.now(); },
-                make_trace(stdout, *settings.output.trace));
+                *wire, [clock = runtime.clock()] { return clock.now(); }, trace);
             wire = instance->traced.get();
         }
         core.loop.add(instance->stack, *wire);
+        shared.attach(core.index, instance->stack, core.loop);
         return instance;
     });
-    auto& server = static_cast<ServeCore&>(*runtime.instance(0));
+    const auto server = [&](unsigned core) -> ServeCore& {
+        return static_cast<ServeCore&>(*runtime.instance(core));
+    };
 
     for (const Listen& listen : settings.listen)
         fmt::print("serving {} on {}:{}, port {} (driver {})\n", to_string(listen.service),
                    to_string(settings.port.address->address), listen.port, port.name(), port.driver());
+    if (cores > machine.cpus.size())
+        fmt::print("{} cores: their loops share {} CPU{}\n", cores, machine.cpus.size(),
+                   machine.cpus.size() == 1 ? "" : "s");
+    SteeringLog steering(stdout, shared);
+    steering.print();
     std::fflush(stdout);
 
     const auto picture = [&] {
         load::ServerTotals totals;
-        runtime.call(0, [&] { totals = server.totals(); });
+        for (unsigned core = 0; core < cores; ++core)
+            runtime.call(core, [&] { totals += server(core).totals(); });
         return totals;
     };
     const auto reports = [&] {
         std::vector<load::Received> taken;
-        runtime.call(0, [&] { taken = server.take_reports(); });
+        for (unsigned core = 0; core < cores; ++core)
+            runtime.call(core, [&] {
+                for (load::Received& one : server(core).take_reports()) taken.push_back(one);
+            });
         return taken;
     };
     const auto counters = [&] {
-        runtime::Snapshot snapshot;
-        snapshot += server.stack.counters();
+        runtime::Snapshot snapshot = shared.counters();
+        for (unsigned core = 0; core < cores; ++core) snapshot += server(core).stack.counters();
         return snapshot;
     };
     const Instant begin = runtime.clock().now();
@@ -242,6 +269,7 @@ ExitStatus run(Settings& settings) {
         now = runtime.clock().now();
         if (settings.duration > 0s && now - begin >= settings.duration) stopped = true;
         attacks.print();
+        steering.print();
         if (now - last_time < 1s && !stopped) continue;
         print_received(reports());
         const load::ServerTotals totals = picture();
@@ -266,7 +294,8 @@ ExitStatus run(Settings& settings) {
     }
     print_received(reports());
     runtime.stop();
-    print_summary(stdout, server.totals(), counters());
+    print_summary(stdout, picture(), counters());
+    if (cores > 1) print_cores(runtime, server, shared.counters());
     return ExitStatus::good;
 }
 

@@ -30,6 +30,7 @@ int errno_of(tcp::Error error) {
             return ENETUNREACH;
         case tcp::Error::address_in_use:
         case tcp::Error::no_port_free:
+        case tcp::Error::port_elsewhere:
             return EADDRNOTAVAIL;
         case tcp::Error::connections_full:
         case tcp::Error::no_memory:

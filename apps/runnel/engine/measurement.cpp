@@ -78,11 +78,12 @@ struct Picture {
     std::uint64_t open = 0;
     Histogram handshakes;
     std::vector<Look> client_looks, server_looks;
-    runtime::Snapshot clients, servers;
+    runtime::Snapshot clients, servers, between_cores;
 
     [[nodiscard]] runtime::Snapshot all() const noexcept {
         runtime::Snapshot sum = clients;
         sum += servers;
+        sum += between_cores;
         return sum;
     }
 };
@@ -94,6 +95,7 @@ class Watch {
             auto& core = static_cast<TrafficCore&>(*runtime.instance(i));
             if (core.client) clients_.push_back({i, core.client.get()});
             if (core.server) servers_.push_back({i, core.server.get()});
+            shared_.insert(shared_.end(), core.shared.begin(), core.shared.end());
         }
     }
 
@@ -142,6 +144,7 @@ class Watch {
     void count(Picture& picture) const noexcept {
         for (const Running& running : clients_) picture.clients += running.side->stack.counters();
         for (const Serving& serving : servers_) picture.servers += serving.side->stack.counters();
+        for (const runtime::SharedPort* port : shared_) picture.between_cores += port->counters();
     }
     /// What the servers have received and handed to TCP.
     void count(OctetAccounting& octets) const noexcept {
@@ -160,6 +163,7 @@ class Watch {
     runtime::Runtime& runtime_;
     std::vector<Running> clients_;
     std::vector<Serving> servers_;
+    std::vector<const runtime::SharedPort*> shared_;
 };
 
 double seconds(Duration duration) {

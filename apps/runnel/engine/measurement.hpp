@@ -9,6 +9,7 @@
 #include "runnel/port/trace.hpp"
 #include "runnel/port/wire.hpp"
 #include "runnel/runtime/runtime.hpp"
+#include "runnel/runtime/shared_port.hpp"
 #include "runnel/stack/stack.hpp"
 
 #include "engine/client.hpp"
@@ -80,6 +81,7 @@ struct ServerSide {
 struct TrafficCore final : runtime::CoreInstance {
     std::unique_ptr<ServerSide> server;
     std::unique_ptr<ClientSide> client;
+    std::vector<const runtime::SharedPort*> shared;  ///< whose counters belong to the result too; not owned
 };
 
 /// Called with each second's figures, on the control thread.

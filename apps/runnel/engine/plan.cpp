@@ -33,8 +33,10 @@ double seconds(Duration duration) {
 
 }  // namespace
 
-std::uint32_t ports_per_address(const tcp::Config& tcp) noexcept {
-    return std::uint32_t{tcp.ephemeral_last} - tcp.ephemeral_first + 1;
+std::uint32_t ports_per_address(const tcp::Config& tcp, unsigned sharers) noexcept {
+    const std::uint32_t all = std::uint32_t{tcp.ephemeral_last} - tcp.ephemeral_first + 1;
+    // The parts are a little uneven: the smallest counts.
+    return sharers == 1 ? all : std::max(1U, (all - all / 16) / sharers);
 }
 
 std::uint64_t pairs_needed(const Traffic& traffic, const ClientOptions& client,
@@ -53,7 +55,7 @@ std::optional<std::uint64_t> kept_connections(const Traffic& traffic, unsigned c
                                    traffic.recipe == Recipe::rr ? default_transactions : default_streams);
 }
 
-CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index) {
+CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool shared) {
     if (traffic.recipe == Recipe::hold && !traffic.connections)
         throw BadPlan(
             "--recipe hold keeps connections open: say how many with --connections, such as --connections "
@@ -77,6 +79,7 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index) {
                                   app::human_duration(traffic.duration)));
 
     CorePlan plan;
+    plan.sharers = shared ? cores : 1;
     ClientOptions& client = plan.client;
     client.recipe = traffic.recipe;
     if (traffic.rate) client.rate = static_cast<double>(*traffic.rate) / cores;
@@ -112,13 +115,16 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index) {
     plan.server_tcp.cold_blocks = carried + client.window + on_the_wire;
 
     const std::uint64_t pairs = pairs_needed(traffic, client, traffic.time_wait_table);
-    const std::uint32_t ports = ports_per_address(traffic.tcp);
+    const std::uint32_t ports = ports_per_address(traffic.tcp, plan.sharers);
     // Where the client waits, a port is found quickly only while a good part of them is free.
     const std::uint64_t wanted = client_keeps_time_wait(traffic.recipe) ? pairs + pairs / 2 : pairs;
     plan.client_addresses =
         static_cast<std::uint32_t>(std::clamp<std::uint64_t>(divided_up(wanted, ports), 1, UINT32_MAX));
 
-    const std::uint64_t all_pairs = std::uint64_t{plan.client_addresses} * ports;
+    // What a server core may get of them: where addresses are shared, its part, which may be a little larger
+    // than that of others.
+    const std::uint64_t every_pair = std::uint64_t{plan.client_addresses} * ports_per_address(traffic.tcp);
+    const std::uint64_t all_pairs = shared && cores > 1 ? every_pair * 17 / 16 / cores : every_pair;
     constexpr std::uint32_t few =
         1024;  // the side that closes second enters TIME-WAIT in a simultaneous close only
     const auto waiting =
@@ -142,7 +148,7 @@ void check_addresses(const Traffic& traffic, const CorePlan& plan, std::uint32_t
     // figure.
     if (!traffic.rate && !keeps_connections(traffic.recipe) && !traffic.connections) return;
     const std::uint64_t pairs = pairs_needed(traffic, plan.client, traffic.time_wait_table);
-    const std::uint32_t ports = ports_per_address(traffic.tcp);
+    const std::uint32_t ports = ports_per_address(traffic.tcp, plan.sharers);
     if (pairs <= std::uint64_t{given} * ports) return;
     const std::uint64_t addresses = divided_up(pairs, ports);
     if (keeps_connections(traffic.recipe)) {

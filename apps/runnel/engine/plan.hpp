@@ -43,10 +43,11 @@ struct CorePlan {
     tcp::Config server_tcp;
     std::uint32_t client_addresses = 1;  ///< for which the ports suffice
     std::uint32_t mbufs = 0;             ///< of this core and its peer
+    unsigned sharers = 1;  ///< client cores that share the addresses, each with its part of their ports
 };
 
-/// Source ports of an address.
-[[nodiscard]] std::uint32_t ports_per_address(const tcp::Config& tcp) noexcept;
+/// Source ports of an address that a core may take where `sharers` cores share it.
+[[nodiscard]] std::uint32_t ports_per_address(const tcp::Config& tcp, unsigned sharers = 1) noexcept;
 
 /// Address and port pairs that the client of one core needs towards one server, at `rate` a second (nothing:
 /// max). Where the client keeps TIME-WAIT a pair is out of use for that time, or until the table recycles it.
@@ -56,8 +57,9 @@ struct CorePlan {
 /// Connections in all: those asked for, or what `rr` and `stream` take by themselves. Nothing: no end.
 [[nodiscard]] std::optional<std::uint64_t> kept_connections(const Traffic& traffic, unsigned cores) noexcept;
 
-/// The plan of core `index` of `cores` client cores. Throws `BadPlan`.
-[[nodiscard]] CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index);
+/// The plan of core `index` of `cores` client cores, which have addresses of their own or share them. Throws
+/// `BadPlan`.
+[[nodiscard]] CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool shared = false);
 
 /// Throws `BadPlan` where `given` client addresses have too few ports for the plan.
 void check_addresses(const Traffic& traffic, const CorePlan& plan, std::uint32_t given);

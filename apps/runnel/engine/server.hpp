@@ -23,6 +23,15 @@ struct ServerTotals {
     std::uint64_t octets_in = 0;
     std::uint64_t octets_out = 0;    ///< handed to TCP
     std::uint64_t bad_requests = 0;  ///< not HTTP, or beyond what the responder keeps: answered with 400
+
+    ServerTotals& operator+=(const ServerTotals& other) noexcept {
+        connections += other.connections;
+        requests += other.requests;
+        octets_in += other.octets_in;
+        octets_out += other.octets_out;
+        bad_requests += other.bad_requests;
+        return *this;
+    }
 };
 
 /// A handler with totals. Calls on the stack's thread.

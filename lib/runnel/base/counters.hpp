@@ -17,6 +17,8 @@ enum class Counter : std::uint8_t {
     frames_out,
     bytes_in,
     bytes_out,
+    frames_handed_over,
+    core_news_out,
     arp_in,
     arp_out,
     icmp_in,
@@ -147,6 +149,9 @@ enum class DropReason : std::uint8_t {
     tcp_connections_full,
     tcp_cold_blocks_full,
     tcp_time_wait_ignored,
+    // between cores
+    core_mailbox_full,
+    core_news_full,
     // memory and queues
     no_mbuf,
     transmit_queue_full,

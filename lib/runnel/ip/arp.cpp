@@ -22,6 +22,7 @@ constexpr std::uint32_t most_waiting = 4096;
 Arp::Arp(const Config& config, HashKey key, const Interfaces& interfaces, LinkOutput& link)
     : interfaces_(interfaces),
       link_(link),
+      peers_(config.peers),
       lifetime_(config.neighbour_lifetime),
       request_interval_(config.neighbour_request_interval),
       requests_(config.neighbour_requests),
@@ -64,21 +65,34 @@ void Arp::input(std::span<const std::byte> packet, const Interface& interface, I
     if (known != nullptr) learn(*known, arp->sender_mac, now);
 
     const bool for_us = interface.owns(arp->target_ip);
-    if (arp->operation == wire::ArpOperation::reply) {
-        if (known == nullptr) link_.counters().drop(DropReason::arp_unsolicited);
+    const bool reply = arp->operation == wire::ArpOperation::reply;
+    // Who asks for us will soon be sent something. A sender that is not of this link would never be a next
+    // hop.
+    const bool asked_us = for_us && !reply && !probe && interface.connects(arp->sender_ip);
+    if (peers_ != nullptr && !probe) [[unlikely]]
+        peers_->tell({arp->sender_ip, arp->sender_mac, interface.index, asked_us});
+    if (reply) {
+        // With peers it may answer what another core has asked.
+        if (known == nullptr && peers_ == nullptr) link_.counters().drop(DropReason::arp_unsolicited);
         return;
     }
     if (!for_us) {
         if (known == nullptr) link_.counters().drop(DropReason::arp_not_for_us);
         return;
     }
-    // Who asks for us will soon be sent something. A sender that is not of this link would never be a next
-    // hop.
-    if (!probe && known == nullptr && interface.connects(arp->sender_ip)) {
-        if (Neighbour* created = find_or_make_room(interface.index, arp->sender_ip))
-            learn(*created, arp->sender_mac, now);
-    }
+    if (asked_us && known == nullptr) add(interface.index, arp->sender_ip, arp->sender_mac, now);
     answer(*arp, interface);
+}
+
+void Arp::hear(const NeighbourNews& news, Instant now) noexcept {
+    if (Neighbour* const known = table_.find(news.interface, news.address))
+        learn(*known, news.mac, now);
+    else if (news.asked_us)
+        add(news.interface, news.address, news.mac, now);
+}
+
+void Arp::add(std::uint8_t interface, Ipv4Address address, const MacAddress& mac, Instant now) noexcept {
+    if (Neighbour* const created = find_or_make_room(interface, address)) learn(*created, mac, now);
 }
 
 void Arp::doubt(const Interface& interface, Ipv4Address next_hop, Instant now) noexcept {

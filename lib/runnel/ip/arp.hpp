@@ -13,6 +13,7 @@
 #include "runnel/ip/interface.hpp"
 #include "runnel/ip/link_output.hpp"
 #include "runnel/ip/neighbour_table.hpp"
+#include "runnel/ip/peer_cores.hpp"
 #include "runnel/wire/arp.hpp"
 
 namespace runnel::ip {
@@ -24,6 +25,9 @@ class Arp {
 
     /// Handles a received packet: answers, learns, sends what waited. The octets stay the caller's.
     void input(std::span<const std::byte> packet, const Interface& interface, Instant now) noexcept;
+
+    /// What another core has received and told.
+    void hear(const NeighbourNews& news, Instant now) noexcept;
 
     /// The neighbour's link address, or null where it must be asked for: then `hold` takes the packet. The
     /// use of a stale neighbour sends it a request.
@@ -61,6 +65,7 @@ class Arp {
         if (++epoch_ == 0) ++epoch_;
     }
     Neighbour* find_or_make_room(std::uint8_t interface, Ipv4Address address) noexcept;
+    void add(std::uint8_t interface, Ipv4Address address, const MacAddress& mac, Instant now) noexcept;
     void learn(Neighbour& neighbour, const MacAddress& mac, Instant now) noexcept;
     void ask(Neighbour& neighbour, NeighbourState state, Instant now) noexcept;
     void expire(Neighbour& neighbour, Instant now) noexcept;
@@ -74,6 +79,7 @@ class Arp {
 
     const Interfaces& interfaces_;
     LinkOutput& link_;
+    PeerCores* peers_;
     Duration lifetime_;
     Duration request_interval_;
     std::uint8_t requests_;

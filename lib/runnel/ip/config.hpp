@@ -10,6 +10,8 @@
 
 namespace runnel::ip {
 
+class PeerCores;
+
 /// What the port under an interface does in hardware. The stack is told, it asks nothing (DESIGN.md, rule
 /// 11).
 struct Offloads {
@@ -63,6 +65,7 @@ struct Config {
               ///< least; who forges messages could so have us send a packet for each 16 octets of data
     Duration path_mtu_lifetime =
         600s;  ///< how long a lowered path MTU holds (RFC 1191 section 6.3: 10 min, never below 5)
+    PeerCores* peers = nullptr;  ///< other cores with the same addresses; not owned, outlives the stack
 };
 
 /// Throws `std::invalid_argument` for the first setting that cannot be, and names it, its value and the mend.

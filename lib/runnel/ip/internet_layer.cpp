@@ -304,6 +304,10 @@ void InternetLayer::announce(Instant now) noexcept {
     parts_->arp.announce(now);
 }
 
+void InternetLayer::hear(const NeighbourNews& news, Instant now) noexcept {
+    parts_->arp.hear(news, now);
+}
+
 void InternetLayer::advance(Instant now) noexcept {
     parts_->arp.advance(now);
 }

@@ -15,6 +15,7 @@
 #include "runnel/base/time.hpp"
 #include "runnel/base/transmit_queue.hpp"
 #include "runnel/ip/config.hpp"
+#include "runnel/ip/peer_cores.hpp"
 
 namespace runnel::ip {
 
@@ -107,6 +108,9 @@ class InternetLayer {
 
     /// Announces our addresses (gratuitous ARP, RFC 5227 section 3).
     void announce(Instant now) noexcept;
+
+    /// What another core with the same addresses has received and told.
+    void hear(const NeighbourNews& news, Instant now) noexcept;
 
     void advance(Instant now) noexcept;
     [[nodiscard]] Instant next_deadline() const noexcept;

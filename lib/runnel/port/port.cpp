@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <random>
 #include <stdexcept>
@@ -123,8 +124,6 @@ Port::Port(const PortConfig& config, rte_mempool* mbufs) {
     find_or_make(config, log);
     configure(config, mbufs, log);
     start(config, log);
-    for (std::uint16_t i = 0; i < config.queues; ++i)
-        queues_.push_back(std::make_unique<Queue>(id_, i, any_tx_offload_));
 }
 
 Port::~Port() = default;
@@ -154,7 +153,8 @@ void Port::configure(const PortConfig& config, rte_mempool* mbufs, CapturedLog& 
     driver_ = info.driver_name;
 
     const std::uint16_t most_queues = std::min(info.max_rx_queues, info.max_tx_queues);
-    if (config.queues == 0 || config.queues > most_queues)
+    const std::uint16_t queues = config.fewer_queues ? std::min(config.queues, most_queues) : config.queues;
+    if (queues == 0 || queues > most_queues)
         refuse(config, "queues", config.queues,
                fmt::format("the device has {}: use at most so many cores", most_queues));
     const std::uint16_t most_mtu = info.max_mtu == 0 ? std::uint16_t{RTE_ETHER_MTU} : info.max_mtu;
@@ -191,7 +191,7 @@ void Port::configure(const PortConfig& config, rte_mempool* mbufs, CapturedLog& 
     const std::uint64_t hashes =
         info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
     std::vector<std::uint8_t> key;
-    if (config.queues > 1 && hashes != 0) {
+    if (queues > 1 && hashes != 0) {
         conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
         conf.rx_adv_conf.rss_conf.rss_hf = hashes;
         key = random_key(info.hash_key_size);
@@ -202,12 +202,12 @@ void Port::configure(const PortConfig& config, rte_mempool* mbufs, CapturedLog& 
         rss_.emplace();
     }
 
-    int error = rte_eth_dev_configure(id_, config.queues, config.queues, &conf);
+    int error = rte_eth_dev_configure(id_, queues, queues, &conf);
     if (error != 0 && !key.empty()) {
         // Not every driver lets its key be set: then it is asked for the one it has.
         conf.rx_adv_conf.rss_conf.rss_key = nullptr;
         conf.rx_adv_conf.rss_conf.rss_key_len = 0;
-        error = rte_eth_dev_configure(id_, config.queues, config.queues, &conf);
+        error = rte_eth_dev_configure(id_, queues, queues, &conf);
     }
     if (error != 0)
         fail(config, "the device refuses its configuration", error, log.text(), "see the driver\'s guide");
@@ -226,7 +226,7 @@ void Port::configure(const PortConfig& config, rte_mempool* mbufs, CapturedLog& 
     receive.offloads = conf.rxmode.offloads;
     rte_eth_txconf transmit = info.default_txconf;
     transmit.offloads = conf.txmode.offloads;
-    for (std::uint16_t i = 0; i < config.queues; ++i) {
+    for (std::uint16_t i = 0; i < queues; ++i) {
         error = rte_eth_rx_queue_setup(id_, i, receive_frames, socket, &receive, mbufs);
         if (error != 0)
             fail(config, fmt::format("receive queue {} of {} frames cannot be set up", i, receive_frames),
@@ -236,6 +236,8 @@ void Port::configure(const PortConfig& config, rte_mempool* mbufs, CapturedLog& 
             fail(config, fmt::format("transmit queue {} of {} frames cannot be set up", i, transmit_frames),
                  error, log.text(), "give EAL more memory, or the queue fewer frames");
     }
+    for (std::uint16_t i = 0; i < queues; ++i)
+        queues_.push_back(std::make_unique<Queue>(id_, i, any_tx_offload_));
 }
 
 void Port::start(const PortConfig& config, CapturedLog& log) {
@@ -269,7 +271,10 @@ void Port::read_rss() {
     rte_eth_rss_conf conf{};
     conf.rss_key = key.empty() ? nullptr : key.data();
     conf.rss_key_len = static_cast<std::uint8_t>(key.size());
-    if (!key.empty() && rte_eth_dev_rss_hash_conf_get(id_, &conf) == 0) rss_->key = std::move(key);
+    if (!key.empty() && rte_eth_dev_rss_hash_conf_get(id_, &conf) == 0) {
+        rss_->key = std::move(key);
+        rss_->hashed = conf.rss_hf;
+    }
 
     if (info.reta_size == 0) return;
     std::vector<rte_eth_rss_reta_entry64> groups((info.reta_size + RTE_ETH_RETA_GROUP_SIZE - 1u) /
@@ -289,6 +294,28 @@ rte_eth_stats Port::device_statistics() const noexcept {
     rte_eth_stats statistics{};
     if (rte_eth_stats_get(id_, &statistics) != 0) return {};
     return statistics;
+}
+
+RssRule rss_rule(const Port& port) {
+    const std::optional<Rss>& rss = port.rss();
+    if (!rss) return {nullptr, "the port has no RSS"};
+    if (rss->key.size() < wire::Toeplitz::least_key)
+        return {nullptr, "the driver does not tell the port's RSS key"};
+    if ((rss->hashed & RTE_ETH_RSS_NONFRAG_IPV4_TCP) == 0)
+        return {nullptr, "the port's RSS does not hash TCP ports"};
+    const std::vector<std::uint16_t>& table = rss->redirection;
+    if (table.empty()) return {nullptr, "the driver does not tell the port's RSS table"};
+    if (!std::has_single_bit(table.size()) || table.size() > ip::FlowOwners::most_entries)
+        return {nullptr, fmt::format("the port's RSS table has {} entries, which is no power of two up to {}",
+                                     table.size(), ip::FlowOwners::most_entries)};
+    for (std::uint16_t queue = 0; queue < port.queue_count(); ++queue)
+        if (std::ranges::find(table, queue) == table.end())
+            return {nullptr, fmt::format("the port's RSS table leads nothing to queue {}", queue)};
+    const auto foreign =
+        std::ranges::find_if(table, [&](std::uint16_t queue) { return queue >= port.queue_count(); });
+    if (foreign != table.end())
+        return {nullptr, fmt::format("the port's RSS table leads to queue {}, which is not ours", *foreign)};
+    return {std::make_shared<const ip::FlowOwners>(rss->key, table), {}};
 }
 
 }  // namespace runnel::port

@@ -11,6 +11,7 @@
 
 #include "runnel/base/ip_address.hpp"
 #include "runnel/ip/config.hpp"
+#include "runnel/ip/flow_owners.hpp"
 #include "runnel/port/wire.hpp"
 
 namespace runnel::port {
@@ -23,6 +24,7 @@ struct PortConfig {
     /// allowed to EAL).
     std::string device;
     std::uint16_t queues = 1;              ///< receive and transmit queues, a pair for each core
+    bool fewer_queues = false;             ///< where the device has fewer, take what it has
     std::uint16_t receive_frames = 1024;   ///< descriptors of a receive queue; the driver may round
     std::uint16_t transmit_frames = 1024;  ///< descriptors of a transmit queue; the driver may round
     std::uint16_t mtu = 1500;              ///< octets of an IP packet
@@ -37,7 +39,8 @@ struct PortConfig {
 struct Rss {
     std::vector<std::uint8_t> key;  ///< Toeplitz key; empty where the driver does not tell
     std::vector<std::uint16_t>
-        redirection;  ///< RETA: hash modulo its size gives the queue; empty where not told
+        redirection;           ///< RETA: hash modulo its size gives the queue; empty where not told
+    std::uint64_t hashed = 0;  ///< RTE_ETH_RSS_*: of what, with which fields; 0 where not told
 };
 
 /// A started port. Made and destroyed by a control thread; each queue belongs to one thread at a time.
@@ -121,5 +124,13 @@ class Port {
     std::optional<Rss> rss_;
     std::vector<std::unique_ptr<Queue>> queues_;
 };
+
+/// What the port's RSS says of which core owns a connection; or why it says nothing that cores could rest on.
+struct RssRule {
+    std::shared_ptr<const ip::FlowOwners> owners;  ///< queue i is core i's; null where there is a lack
+    std::string lack;                              ///< for a person: "the port has no RSS"
+};
+/// From a control thread.
+[[nodiscard]] RssRule rss_rule(const Port& port);
 
 }  // namespace runnel::port

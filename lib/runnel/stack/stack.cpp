@@ -13,6 +13,7 @@
 #include "runnel/base/mbuf_stash.hpp"
 #include "runnel/base/transmit_queue.hpp"
 #include "runnel/ip/internet_layer.hpp"
+#include "runnel/ip/peer_cores.hpp"
 #include "runnel/tcp/core.hpp"
 #include "runnel/tcp/endpoint.hpp"
 
@@ -44,6 +45,7 @@ struct Stack::Parts {
     Parts(const StackConfig& config, rte_mempool* mbufs, HashKey secret)
         : queue(config.transmit_queue),
           stash(mbufs, {config.mbuf_stash, config.mbuf_reserve}),
+          peers(config.ip.peers),
           internet(config.ip, {derive(secret, 1).k0, derive(secret, 1).k1}, counters, stash, queue),
           udp(config.udp, internet, counters, stash),
           tcp(config.tcp,
@@ -54,6 +56,7 @@ struct Stack::Parts {
     Counters counters;
     TransmitQueue queue;
     MbufStash stash;
+    ip::PeerCores* peers;
     ip::InternetLayer internet;
     udp::Sockets udp;
     tcp::Endpoint tcp;
@@ -97,10 +100,12 @@ void Stack::receive(std::span<rte_mbuf* const> burst, Instant now) noexcept {
                     parts.udp.input(in, now);
                     break;
                 case ip::Upper::icmp_error:
-                    if (in.error.protocol == IPPROTO_TCP)
-                        parts.tcp.receive_error(in.error);
-                    else if (in.error.protocol != IPPROTO_UDP || !parts.udp.icmp_error(in.error))
+                    if (in.error.protocol == IPPROTO_TCP) {
+                        if (parts.peers == nullptr || !parts.peers->pass_on(in.error))
+                            parts.tcp.receive_error(in.error);
+                    } else if (in.error.protocol != IPPROTO_UDP || !parts.udp.icmp_error(in.error)) {
                         parts.counters.drop(DropReason::icmp_error_without_owner);
+                    }
                     parts.stash.put(in.mbuf);
                     break;
                 case ip::Upper::none:
@@ -110,6 +115,17 @@ void Stack::receive(std::span<rte_mbuf* const> burst, Instant now) noexcept {
         parts.tcp.receive({segments.data(), held});
         burst = burst.subspan(n);
     }
+}
+
+void Stack::hear(const ip::NeighbourNews& news, Instant now) noexcept {
+    parts_->now = now;
+    parts_->internet.hear(news, now);
+}
+
+void Stack::hear(const ip::IcmpError& error, Instant now) noexcept {
+    parts_->now = now;
+    parts_->tcp.set_time(now);
+    parts_->tcp.receive_error(error);
 }
 
 void Stack::advance(Instant now) noexcept {

@@ -12,6 +12,7 @@
 #include "runnel/base/counters.hpp"
 #include "runnel/base/time.hpp"
 #include "runnel/ip/config.hpp"
+#include "runnel/ip/peer_cores.hpp"
 #include "runnel/tcp/config.hpp"
 #include "runnel/tcp/connection.hpp"
 #include "runnel/udp/sockets.hpp"
@@ -47,6 +48,10 @@ class Stack {
 
     /// Processes a burst of received frames, of any length. Takes the mbufs.
     void receive(std::span<rte_mbuf* const> burst, Instant now) noexcept;
+    /// What another core with the same addresses has received, and concerns this one too (ip::PeerCores): a
+    /// neighbour's link address, an ICMP error about a TCP connection of this core.
+    void hear(const ip::NeighbourNews& news, Instant now) noexcept;
+    void hear(const ip::IcmpError& error, Instant now) noexcept;
     /// Runs the timers that are due.
     void advance(Instant now) noexcept;
     /// Gives up to `out.size()` frames to send; the caller owns them. Returns how many. To be called after

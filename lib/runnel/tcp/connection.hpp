@@ -44,6 +44,7 @@ enum class Error : std::uint8_t {
     no_route,          ///< no interface leads to that address
     address_in_use,    ///< this pair of addresses and ports has a connection
     no_port_free,      ///< every ephemeral port to that destination is taken
+    port_elsewhere,    ///< replies to that local port reach another core (tcp::Config::home_ports)
     connections_full,  ///< the table of connections is full (tcp::Config::connections)
     no_memory,         ///< no cold block or no mbuf is free
     invalid_setting,   ///< a setting is out of its range

@@ -36,7 +36,7 @@ Core::Core(Endpoint& owner, const Config& given, const Secrets& secrets, ip::Int
              spare_ranges(given)),
       half_open("half-open connections", given.half_open),
       time_wait(given.time_wait),
-      ports(secrets.ports, given.ephemeral_first, given.ephemeral_last),
+      ports(secrets.ports, given.ephemeral_first, given.ephemeral_last, config.home_ports.get()),
       fast_open_cookies(secrets.fast_open, given.fast_open_key),
       pending_fast_opens(given.fast_open_pending),
       // No address is as large as this: the table's key says nothing of the cookies.

@@ -365,6 +365,9 @@ ConnectResult Endpoint::connect(const ConnectOptions& options) noexcept {
         return core.find(flow, hash) == FlowTable::none;
     };
     if (options.local_port != 0) {
+        if (core.config.home_ports &&
+            !core.config.home_ports->contains(remote, options.remote_port, local, options.local_port))
+            return refuse(Error::port_elsewhere);
         if (!is_free(options.local_port)) return refuse(Error::address_in_use);
     } else if (core.tcbs.size() < core.tcbs.capacity() &&
                core.ports.choose(remote, options.remote_port, local, is_free) == 0) {

@@ -1,12 +1,15 @@
 // Ephemeral ports (RFC 6056): the double-hash algorithm of section 3.3.4, with the successive ports of a
-// destination passed through a keyed permutation so that they do not follow one another either.
+// destination passed through a keyed permutation so that they do not follow one another either. Where cores
+// share an address, each permutes those ports alone whose replies reach it.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <utility>
 
 #include "runnel/base/block_prf.hpp"
 #include "runnel/tcp/flow.hpp"
+#include "runnel/tcp/home_ports.hpp"
 
 namespace runnel::tcp {
 
@@ -14,18 +17,31 @@ namespace runnel::tcp {
 /// port is used again towards the same destination is as long as it can be.
 class EphemeralPorts {
   public:
-    EphemeralPorts(HashKey key, std::uint16_t first, std::uint16_t last) noexcept
-        : secret_(key), first_(first), last_(last) {}
+    /// `home`: the ports that this core may take; null: all. Not owned, outlives this.
+    EphemeralPorts(HashKey key, std::uint16_t first, std::uint16_t last,
+                   const HomePorts* home = nullptr) noexcept
+        : secret_(key), first_(first), last_(last), home_(home) {}
 
     /// Calls `try_port(port)` with one port after the other until it returns true, through at most one whole
     /// round. Returns the port, or 0 where none was free.
     template <class TryPort>
     std::uint16_t choose(Ipv4Address remote, std::uint16_t remote_port, Ipv4Address local,
                          TryPort&& try_port) noexcept {
+        // Cores may share the key: what one chooses says nothing of what another will.
+        const std::uint64_t core = home_ == nullptr ? 0 : std::uint64_t{home_->core()} + 1;
         const std::uint64_t f =
-            secret_(std::uint64_t{remote.value} << 32 | local.value, std::uint64_t{remote_port} << 48);
+            secret_(std::uint64_t{remote.value} << 32 | local.value, std::uint64_t{remote_port} << 48 | core);
         std::uint32_t& counter = counters_[f % counters_.size()];
         const auto round_key = static_cast<std::uint32_t>(f >> 32);
+        if (home_ != nullptr) {
+            const HomePorts::Candidates candidates = home_->towards(remote, remote_port, local);
+            for (std::uint32_t i = 0; i < 1U << candidates.bits(); ++i) {
+                const std::uint16_t port = candidates[permute(counter++, round_key, candidates.bits())];
+                if (port < first_ || port > last_) continue;
+                if (try_port(port)) return port;
+            }
+            return 0;
+        }
         for (std::uint32_t i = 0; i < 65536; ++i) {
             const std::uint16_t port = permute(static_cast<std::uint16_t>(counter++), round_key);
             if (port < first_ || port > last_) continue;
@@ -48,8 +64,26 @@ class EphemeralPorts {
         return static_cast<std::uint16_t>(left << 8 | right);
     }
 
+    // The same over so many bits, at most 16: the halves differ by one where their number is odd, and each
+    // round exchanges their sizes.
+    static constexpr std::uint32_t permute(std::uint32_t index, std::uint32_t key, unsigned bits) noexcept {
+        unsigned left_bits = bits / 2, right_bits = bits - left_bits;
+        std::uint32_t left = index >> right_bits & ((1U << left_bits) - 1);
+        std::uint32_t right = index & ((1U << right_bits) - 1);
+        for (int round = 0; round < 4; ++round) {
+            const std::uint32_t mixed = ((right + 1) * 0x9e3779b1U ^ key) * 0x85ebca6bU;
+            const std::uint32_t next = left ^ (mixed >> 16 & ((1U << left_bits) - 1));
+            left = right;
+            right = next;
+            std::swap(left_bits, right_bits);
+            key = key << 8 | key >> 24;
+        }
+        return left << right_bits | right;
+    }
+
     BlockPrf secret_;
     std::uint16_t first_, last_;
+    const HomePorts* home_;
     std::array<std::uint32_t, 1024> counters_{};
 };
 

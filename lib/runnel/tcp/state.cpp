@@ -45,6 +45,8 @@ std::string_view to_string(Error error) noexcept {
             return "this pair of addresses and ports has a connection";
         case Error::no_port_free:
             return "every ephemeral port to that destination is taken; use more addresses or a wider range";
+        case Error::port_elsewhere:
+            return "replies to that local port reach another core; let the stack choose the port";
         case Error::connections_full:
             return "the table of connections is full; raise tcp::Config::connections";
         case Error::no_memory:

@@ -40,6 +40,20 @@ TEST(Plan, HoldHasRoomAndPortsForAllItKeeps) {
                 ThrowsMessage<BadPlan>(AllOf(HasSubstr("1000000"), HasSubstr("16 client addresses"))));
 }
 
+TEST(Plan, CoresThatShareAddressesHaveTheirPartOfThePorts) {
+    const Traffic traffic{.recipe = Recipe::hold, .connections = 100'000};
+    const CorePlan alone = plan_core(traffic, 4, 0), sharing = plan_core(traffic, 4, 0, true);
+    EXPECT_EQ(alone.client_addresses, 1U);
+    EXPECT_EQ(sharing.client_addresses,
+              3U);  // half as many again as the 25,512 that are used, of 15,120 each
+    EXPECT_NO_THROW(check_addresses(traffic, alone, 1));
+    EXPECT_NO_THROW(check_addresses(traffic, sharing, 2));
+    EXPECT_THAT([&] { check_addresses(traffic, sharing, 1); },
+                ThrowsMessage<BadPlan>(AllOf(HasSubstr("2 client addresses"), HasSubstr("15120 ports"))));
+    EXPECT_GE(ports_per_address(traffic.tcp, 64), 900U);
+    EXPECT_EQ(ports_per_address(traffic.tcp), 64512U);
+}
+
 TEST(Plan, WhereTheServerWaitsOneAddressSufficesAndItsTableHoldsEveryPair) {
     const CorePlan plan = plan_core({.recipe = Recipe::crr}, 1, 0);
     EXPECT_EQ(plan.client_addresses, 1U);

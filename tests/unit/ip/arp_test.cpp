@@ -1,4 +1,6 @@
 // Neighbours: RFC 826, RFC 1122 section 2.3.2, RFC 5227.
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "network.hpp"
@@ -276,6 +278,61 @@ TEST(NeighbourCache, StaticEntryIsNeverOverwrittenEvictedOrAged) {
     EXPECT_EQ(wire::EthernetView::parse(frames[0])->destination(), peer_mac);
     EXPECT_FALSE(net.send(tcp_header(), Ipv4Address{10, 0, 0, 3}));
     EXPECT_EQ(net.count(DropReason::neighbour_table_full), 1U);
+}
+
+/// Keeps what one core tells the others.
+class Listening final : public PeerCores {
+  public:
+    void tell(const NeighbourNews& news) noexcept override { told.push_back(news); }
+    bool pass_on(const IcmpError&) noexcept override { return false; }
+    std::vector<NeighbourNews> told;
+};
+
+TEST(ArpOfManyCores, WhatIsHeardIsToldToTheOtherCores) {
+    Listening others;
+    Config config = plain_config();
+    config.peers = &others;
+    Network net{config};
+    // A reply that another core asked for is no news here, and no drop.
+    EXPECT_EQ(net.reason_for(reply_from(peer, peer_mac)), std::nullopt);
+    EXPECT_EQ(net.reason_for(arp(ArpOperation::request, other_mac, peer, us)), std::nullopt);
+    EXPECT_EQ(net.reason_for(arp(ArpOperation::request, peer_mac, Ipv4Address{}, us)),
+              std::nullopt);  // a probe
+    ASSERT_EQ(others.told.size(), 2U);
+    EXPECT_EQ(others.told[0].address, peer);
+    EXPECT_EQ(others.told[0].mac, peer_mac);
+    EXPECT_FALSE(others.told[0].asked_us);
+    EXPECT_EQ(others.told[1].mac, other_mac);
+    EXPECT_TRUE(others.told[1].asked_us);
+    EXPECT_EQ(net.sent().size(), 2U) << "the core that was asked answers, and no other";
+}
+
+TEST(ArpOfManyCores, NewsAnswerWhatThisCoreAskedAndSayWhoWillBeSentSomething) {
+    Network net;
+    net.layer.hear({peer, peer_mac, 0, false}, net.now);
+    EXPECT_EQ(net.layer.next_deadline(), never) << "nobody here wanted to know";
+    net.send(tcp_header());
+    auto frames = net.sent();
+    ASSERT_EQ(frames.size(), 1U);
+    EXPECT_TRUE(asks_for(frames[0], peer));
+    net.layer.hear({peer, peer_mac, 0, false}, net.now);
+    frames = net.sent();
+    ASSERT_EQ(frames.size(), 1U) << "what waited leaves";
+    EXPECT_EQ(wire::EthernetView::parse(frames[0])->destination(), peer_mac);
+    // A neighbour that has moved is followed.
+    net.layer.hear({peer, other_mac, 0, false}, net.now);
+    net.send(tcp_header());
+    frames = net.sent();
+    ASSERT_EQ(frames.size(), 1U);
+    EXPECT_EQ(wire::EthernetView::parse(frames[0])->destination(), other_mac);
+
+    Network asked;
+    asked.layer.hear({peer, peer_mac, 0, true}, asked.now);
+    EXPECT_TRUE(asked.sent().empty()) << "the core that received the request has answered";
+    asked.send(tcp_header());
+    frames = asked.sent();
+    ASSERT_EQ(frames.size(), 1U);
+    EXPECT_EQ(packet_in(frames[0]).destination(), peer);
 }
 
 TEST(Rfc5227, ProbeIsAnsweredAndNotRemembered) {

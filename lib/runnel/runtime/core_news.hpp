@@ -1,0 +1,70 @@
+// News between cores that share addresses: what ARP has told one of them, and ICMP errors about another's
+// connections, by mailbox (DESIGN.md, rule 3).
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "runnel/base/bell.hpp"
+#include "runnel/base/counters.hpp"
+#include "runnel/ip/flow_owners.hpp"
+#include "runnel/ip/internet_layer.hpp"
+#include "runnel/ip/peer_cores.hpp"
+#include "runnel/runtime/mailbox.hpp"
+#include "runnel/runtime/task.hpp"
+#include "runnel/stack/stack.hpp"
+
+namespace runnel::runtime {
+
+/// The mailboxes between each pair of cores. Made and destroyed by a control thread.
+class NewsExchange {
+  public:
+    /// `cores` at most `Bell::most_cores`. `owners` says whose a connection is.
+    NewsExchange(std::shared_ptr<const ip::FlowOwners> owners, unsigned cores)
+        : owners_(std::move(owners)), cores_(cores), boxes_(std::size_t{cores} * cores), bells_(cores) {}
+
+  private:
+    friend class CoreNews;
+    using News = std::variant<ip::NeighbourNews, ip::IcmpError>;
+    using Box = Mailbox<News, 64>;
+
+    [[nodiscard]] Box& box(unsigned from, unsigned to) noexcept { return boxes_[from * cores_ + to]; }
+
+    std::shared_ptr<const ip::FlowOwners> owners_;
+    unsigned cores_;
+    std::vector<Box> boxes_;
+    std::vector<Bell> bells_;  // by core
+};
+
+/// One core's end of it: the stack tells it, and as a task of the core's loop it tells the stack.
+class CoreNews final : public ip::PeerCores, public Task {
+  public:
+    /// `exchange` is not owned and outlives this.
+    CoreNews(NewsExchange& exchange, unsigned core) noexcept : exchange_(exchange), core_(core) {}
+
+    /// Who hears what the others tell. Not owned; outlives the loop's last turn.
+    void attach(Stack& stack) noexcept { stack_ = &stack; }
+
+    void tell(const ip::NeighbourNews& news) noexcept override;
+    [[nodiscard]] bool pass_on(const ip::IcmpError& error) noexcept override;
+    bool poll(Instant now) noexcept override;
+    /// Tells the stack at once what has come, at the time of the last poll. Between receiving a burst and
+    /// processing it: a core that has learned a neighbour has told so before any frame of that neighbour's
+    /// that follows could arrive.
+    bool deliver() noexcept;
+
+    [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
+
+  private:
+    void post(unsigned core, const NewsExchange::News& news) noexcept;
+
+    NewsExchange& exchange_;
+    unsigned core_;
+    Stack* stack_ = nullptr;
+    Instant now_{};
+    Counters counters_;
+};
+
+}  // namespace runnel::runtime
