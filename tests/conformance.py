@@ -64,7 +64,7 @@ def existing_tests(build):
     listing = subprocess.run(["meson", "introspect", "--tests", str(build)], check=True, capture_output=True, text=True)
     names = set()
     for test in json.loads(listing.stdout):
-        if test["protocol"] != "gtest" or test["cmd"][0].endswith(".py"):
+        if test["protocol"] != "gtest" or any(word.endswith(".py") for word in test["cmd"][:2]):
             continue
         command = [*test["cmd"], "--gtest_list_tests"]
         if not pathlib.Path(command[0]).exists():

@@ -148,6 +148,24 @@ TEST(Rfc2883, SegmentReceivedTwiceIsReported) {
     c.expect(ack().ack(301).sack({}));
 }
 
+// The one cold block there is serves the next connection once the report has left.
+TEST(Rfc2883, ReportOfADuplicateHoldsNoColdBlock) {
+    StackConfig config = small_stack();
+    config.tcp.cold_blocks = 1;
+    Conversation c{config};
+    c.open_passive(offer());
+    c.inject(text_at(1, 100));
+    c.inject(text_at(1, 100));
+    c.expect(ack().ack(101).sack({{1, 101}}));
+    Flow& other = c.add_flow(41000);
+    other.inject(offer());
+    other.expect(syn_ack());
+    other.inject(ack());
+    other.inject(text_at(201, 300));
+    other.expect(ack().ack(1).sack({{201, 501}}));
+    EXPECT_EQ(c.dropped(DropReason::tcp_cold_blocks_full), 0U);
+}
+
 TEST(Rfc2883, PartOfASegmentReceivedTwiceIsReported) {
     Conversation c;
     c.open_passive(offer());

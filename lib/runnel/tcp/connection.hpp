@@ -46,7 +46,7 @@ enum class Error : std::uint8_t {
     no_port_free,      ///< every ephemeral port to that destination is taken
     port_elsewhere,    ///< replies to that local port reach another core (tcp::Config::home_ports)
     connections_full,  ///< the table of connections is full (tcp::Config::connections)
-    no_memory,         ///< no cold block or no mbuf is free
+    no_memory,         ///< no cold block or no mbuf is free: try again later, no call says when
     invalid_setting,   ///< a setting is out of its range
     buffer_full,       ///< the send buffer is full; `writable` says when to go on
 };

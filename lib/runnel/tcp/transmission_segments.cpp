@@ -144,7 +144,9 @@ bool Transmission::emit(Tcb& tcb, const Piece& piece) noexcept {
 }
 
 bool Transmission::send_ack(Tcb& tcb) noexcept {
-    return emit(tcb, {tcb.snd_nxt, 0, 0, flag::ack});
+    if (!emit(tcb, {tcb.snd_nxt, 0, 0, flag::ack})) return false;
+    if (tcb.cold != no_slot) core_.detach_idle_cold(tcb);  // it may have held but the report of a duplicate
+    return true;
 }
 
 bool Transmission::send_keep_alive(Tcb& tcb) noexcept {
