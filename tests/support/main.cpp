@@ -22,6 +22,10 @@ std::uint64_t seed() {
     return value;
 }
 
+std::uint64_t steady_seed() {
+    return std::getenv("RUNNEL_SEED") != nullptr ? seed() : 1;
+}
+
 }  // namespace runnel::test
 
 int main(int argc, char** argv) {
