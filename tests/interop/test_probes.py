@@ -101,6 +101,17 @@ class ScanTest(InteropTest):
         self.serve()
         self.assertEqual(("closed", "proto-unreach"), self.scan("-sO", "132").get(132))
 
+    def test_nmap_finds_sequence_numbers_and_ip_ids_hard_to_predict(self):
+        self.serve()
+        output = self.namespace.run(
+            "nmap", "-O", "-n", "-Pn", "--disable-arp-ping", "-p", "80,81", "--max-os-tries", "1", "-oX", "-", RUNNEL
+        ).stdout
+        document = xml.etree.ElementTree.fromstring(output[output.index("<?xml") :])
+        sequence, ids = next(document.iter("tcpsequence")), next(document.iter("ipidsequence"))
+        self.assertGreater(int(sequence.get("index")), 250, output)
+        # RFC 6864 section 4.1: what may not be fragmented needs no id.
+        self.assertIn(ids.get("class"), ("All zeros", "Randomized"), output)
+
     def test_hping_gets_reset_with_ack_at_a_closed_port(self):
         self.serve()
         output = self.namespace.run("hping3", "-S", "-p", "81", "-c", "3", "-i", "u50000", RUNNEL, check=False).stdout
