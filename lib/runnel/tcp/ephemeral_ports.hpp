@@ -33,39 +33,25 @@ class EphemeralPorts {
             secret_(std::uint64_t{remote.value} << 32 | local.value, std::uint64_t{remote_port} << 48 | core);
         std::uint32_t& counter = counters_[f % counters_.size()];
         const auto round_key = static_cast<std::uint32_t>(f >> 32);
-        if (home_ != nullptr) {
-            const HomePorts::Candidates candidates = home_->towards(remote, remote_port, local);
-            for (std::uint32_t i = 0; i < 1U << candidates.bits(); ++i) {
-                const std::uint16_t port = candidates[permute(counter++, round_key, candidates.bits())];
+        const auto first_free = [&](unsigned bits, auto&& port_of) noexcept -> std::uint16_t {
+            for (std::uint32_t i = 0; i < 1U << bits; ++i) {
+                const std::uint16_t port = port_of(permute(counter++, round_key, bits));
                 if (port < first_ || port > last_) continue;
                 if (try_port(port)) return port;
             }
             return 0;
-        }
-        for (std::uint32_t i = 0; i < 65536; ++i) {
-            const std::uint16_t port = permute(static_cast<std::uint16_t>(counter++), round_key);
-            if (port < first_ || port > last_) continue;
-            if (try_port(port)) return port;
-        }
-        return 0;
+        };
+        if (home_ == nullptr) [[likely]]
+            return first_free(
+                16, [](std::uint32_t number) noexcept { return static_cast<std::uint16_t>(number); });
+        const HomePorts::Candidates candidates = home_->towards(remote, remote_port, local);
+        return first_free(candidates.bits(),
+                          [&](std::uint32_t number) noexcept { return candidates[number]; });
     }
 
   private:
-    // A four-round Feistel network over 16 bits: a permutation, different for each key.
-    static constexpr std::uint16_t permute(std::uint16_t index, std::uint32_t key) noexcept {
-        std::uint32_t left = index >> 8, right = index & 0xff;
-        for (int round = 0; round < 4; ++round) {
-            const std::uint32_t mixed = (right + 1) * 0x9e3779b1U ^ key;
-            const std::uint32_t next = left ^ ((mixed * 0x85ebca6bU) >> 24);
-            left = right;
-            right = next;
-            key = key << 8 | key >> 24;
-        }
-        return static_cast<std::uint16_t>(left << 8 | right);
-    }
-
-    // The same over so many bits, at most 16: the halves differ by one where their number is odd, and each
-    // round exchanges their sizes.
+    // A four-round Feistel network over so many bits, at most 16: a permutation, different for each key. The
+    // halves differ by one where their number is odd, and each round exchanges their sizes.
     static constexpr std::uint32_t permute(std::uint32_t index, std::uint32_t key, unsigned bits) noexcept {
         unsigned left_bits = bits / 2, right_bits = bits - left_bits;
         std::uint32_t left = index >> right_bits & ((1U << left_bits) - 1);
