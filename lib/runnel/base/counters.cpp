@@ -18,6 +18,7 @@ struct Row {
 constexpr Row<Counter> counter_rows[] = {
     {Counter::frames_in, {"frames_in", "Frames that the stack was given."}},
     {Counter::frames_out, {"frames_out", "Frames that the stack gave out to be sent."}},
+    {Counter::frames_linearized, {"frames_linearized", "Frames copied into one mbuf because the port takes no chain of so many."}},
     {Counter::bytes_in, {"bytes_in", "Octets of the frames that the stack was given, without preamble and frame check sequence."}},
     {Counter::bytes_out, {"bytes_out", "Octets of the frames that the stack gave out, without preamble and frame check sequence."}},
     {Counter::frames_handed_over, {"frames_handed_over", "Frames that a core received and handed over to the core that owns their connection."}},
@@ -32,6 +33,9 @@ constexpr Row<Counter> counter_rows[] = {
     {Counter::udp_out, {"udp_out", "UDP datagrams sent."}},
     {Counter::tcp_in, {"tcp_in", "TCP segments received that were well formed."}},
     {Counter::tcp_out, {"tcp_out", "TCP segments sent, retransmissions included."}},
+    {Counter::tcp_large_out, {"tcp_large_out", "Segments of several times the MSS left to the port to cut (TSO); tcp_out counts what they are cut into."}},
+    {Counter::tcp_referred_out, {"tcp_referred_out", "Segments sent, large ones counted once, whose data was not copied but referred to."}},
+    {Counter::tcp_merged_in, {"tcp_merged_in", "Segments received that were joined with the one before them (GRO); tcp_in counts them too."}},
     {Counter::tcp_active_opens, {"tcp_active_opens", "Connections that this side began with a SYN."}},
     {Counter::tcp_passive_opens, {"tcp_passive_opens", "Connections that a SYN from a peer began here."}},
     {Counter::tcp_established, {"tcp_established", "Connections that reached ESTABLISHED."}},

@@ -15,6 +15,7 @@ namespace runnel {
 enum class Counter : std::uint8_t {
     frames_in,
     frames_out,
+    frames_linearized,
     bytes_in,
     bytes_out,
     frames_handed_over,
@@ -29,6 +30,9 @@ enum class Counter : std::uint8_t {
     udp_out,
     tcp_in,
     tcp_out,
+    tcp_large_out,
+    tcp_referred_out,
+    tcp_merged_in,
     tcp_active_opens,
     tcp_passive_opens,
     tcp_established,

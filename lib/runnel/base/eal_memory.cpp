@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <rte_eal.h>
 #include <rte_malloc.h>
 #include <rte_memory.h>
 
@@ -46,3 +47,14 @@ void free_eal_memory(void* memory) noexcept {
 }
 
 }  // namespace runnel::detail
+
+namespace runnel {
+
+bool devices_reach(std::span<const std::byte> octets) noexcept {
+    // Where devices see physical addresses, octets that lie together need not do so for them.
+    if (octets.empty() || rte_eal_iova_mode() != RTE_IOVA_VA) return false;
+    const rte_memseg_list* const list = rte_mem_virt2memseg_list(octets.data());
+    return list != nullptr && list == rte_mem_virt2memseg_list(octets.data() + octets.size() - 1);
+}
+
+}  // namespace runnel

@@ -17,6 +17,11 @@ void free_eal_memory(void* memory) noexcept;
 
 }  // namespace detail
 
+/// Whether octets lie in memory of EAL's (its heap, its pools, what `rte_extmem_register` was told of) at
+/// addresses that devices know them by: then a port may be pointed to them. Looks through EAL's lists of
+/// memory.
+[[nodiscard]] bool devices_reach(std::span<const std::byte> octets) noexcept;
+
 /// An array of `n` objects whose octets are zero, aligned to 64 octets, in EAL memory; freed with the array.
 ///
 /// No constructor of `T` runs: all its octets zero must be a state that `T` can start from. EAL zeroes pages

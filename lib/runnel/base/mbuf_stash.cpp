@@ -34,6 +34,20 @@ std::size_t MbufStash::refill() noexcept {
     return count_;
 }
 
+// A chain, or one that refers to the octets of another.
+void MbufStash::put_parts(rte_mbuf* chain) noexcept {
+    while (chain != nullptr) {
+        rte_mbuf* const part = chain;
+        chain = chain->next;
+        rte_mbuf* const plain = rte_pktmbuf_prefree_seg(part);
+        if (plain == nullptr) continue;  // others refer to it yet
+        if (plain->pool == pool_)
+            keep(plain);
+        else
+            rte_mbuf_raw_free(plain);
+    }
+}
+
 void MbufStash::spill() noexcept {
     const std::uint32_t keep = count_ - count_ / 2;
     for (std::uint32_t i = keep; i < count_; ++i) rte_mbuf_raw_free(held_[i]);

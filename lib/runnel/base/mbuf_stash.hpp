@@ -42,15 +42,13 @@ class MbufStash {
     }
 
     /// Takes an mbuf back, of whatever kind. A plain one (one segment, sole reference, of this pool) is kept
-    /// for the next packet; any other is freed to where it came from.
+    /// for the next packet, and so is each of a chain; any other is freed to where it came from.
     void put(rte_mbuf* mbuf) noexcept {
         if (mbuf->pool == pool_ && mbuf->nb_segs == 1 && rte_mbuf_refcnt_read(mbuf) == 1 &&
             RTE_MBUF_DIRECT(mbuf)) [[likely]] {
-            if (count_ == capacity_) [[unlikely]]
-                spill();
-            held_[count_++] = mbuf;
+            keep(mbuf);
         } else {
-            rte_pktmbuf_free(mbuf);
+            put_parts(mbuf);
         }
     }
 
@@ -68,6 +66,12 @@ class MbufStash {
         mbuf->ol_flags = 0;
         return mbuf;
     }
+    void keep(rte_mbuf* mbuf) noexcept {
+        if (count_ == capacity_) [[unlikely]]
+            spill();
+        held_[count_++] = mbuf;
+    }
+    void put_parts(rte_mbuf* chain) noexcept;
     std::size_t refill() noexcept;
     void spill() noexcept;
 

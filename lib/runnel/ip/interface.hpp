@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include <rte_mbuf_core.h>
+
 #include "runnel/base/ip_address.hpp"
 #include "runnel/ip/config.hpp"
 #include "runnel/wire/ethernet.hpp"
@@ -39,6 +41,8 @@ struct Interface {
           link_header_size(static_cast<std::uint8_t>(wire::ethernet_header_size +
                                                      (settings.vlan != 0 ? wire::vlan_tag_size : 0))),
           offloads(settings.offloads),
+          believed((settings.offloads.rx_ip_checksum ? RTE_MBUF_F_RX_IP_CKSUM_MASK : 0) |
+                   (settings.offloads.rx_l4_checksum ? RTE_MBUF_F_RX_L4_CKSUM_MASK : 0)),
           mac(settings.mac) {}
 
     [[nodiscard]] bool owns(Ipv4Address address) const noexcept { return address.value - first < count; }
@@ -64,6 +68,7 @@ struct Interface {
     std::uint8_t index;
     std::uint8_t link_header_size;
     Offloads offloads;
+    std::uint64_t believed;  // the bits of `ol_flags` in which the port's verdicts on checksums stand
     MacAddress mac;
 };
 

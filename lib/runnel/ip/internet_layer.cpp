@@ -76,6 +76,24 @@ struct InternetLayer::Parts {
     PathMtuTable path_mtu;
 };
 
+// What a port has found out about checksums, of the bits of `ol_flags` in which it is believed. "None" of a
+// mask's four values is: the port vouches for the octets though the field is not filled in. Its bits are
+// those of "good" and "bad", so that "good" alone tells.
+constexpr bool ip_checksum_good(std::uint64_t verdicts) noexcept {
+    return (verdicts & RTE_MBUF_F_RX_IP_CKSUM_GOOD) != 0;
+}
+constexpr bool ip_checksum_bad(std::uint64_t verdicts) noexcept {
+    return (verdicts & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_BAD;
+}
+constexpr bool l4_checksum_good(std::uint64_t verdicts) noexcept {
+    return (verdicts & RTE_MBUF_F_RX_L4_CKSUM_GOOD) != 0;
+}
+constexpr bool l4_checksum_bad(std::uint64_t verdicts) noexcept {
+    return (verdicts & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_BAD;
+}
+static_assert((RTE_MBUF_F_RX_IP_CKSUM_NONE & RTE_MBUF_F_RX_IP_CKSUM_GOOD) != 0 &&
+              (RTE_MBUF_F_RX_L4_CKSUM_NONE & RTE_MBUF_F_RX_L4_CKSUM_GOOD) != 0);
+
 // What most frames are: whole in one piece, untagged, for our own address, a TCP segment behind a header
 // without options. Then `in` is filled; all else, and whatever is wrong, is looked at by `input`. The checks
 // are the same.
@@ -85,9 +103,9 @@ bool InternetLayer::Parts::is_plain_tcp(rte_mbuf* frame, Ingress& in) const noex
         0x0800'45;  // the type of the frame, version, header length
     const Interface& interface = interfaces.first();
     if (!interfaces.one_untagged() || frame->nb_segs != 1 || frame->data_len < tcp ||
-        (frame->ol_flags & (RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_IP_CKSUM_MASK |
-                            RTE_MBUF_F_RX_L4_CKSUM_MASK)) != 0) [[unlikely]]
+        (frame->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) [[unlikely]]
         return false;
+    const std::uint64_t verdicts = frame->ol_flags & interface.believed;
     const auto* const octets = rte_pktmbuf_mtod(frame, const std::byte*);
     const std::byte* const header = octets + ip;
     const std::uint32_t total = wire::load_be16(header + 2);
@@ -99,8 +117,10 @@ bool InternetLayer::Parts::is_plain_tcp(rte_mbuf* frame, Ingress& in) const noex
         (wire::load_be16(header + 6) & (wire::ipv4_more_fragments | wire::ipv4_fragment_offset_mask)) != 0 ||
         header[9] != std::byte{static_cast<std::uint8_t>(wire::IpProtocol::tcp)} ||
         !interface.owns(Ipv4Address{destination}) || !interfaces.may_be_sender(source) ||
-        !wire::checksum_holds(wire::checksum_add(
-            std::span<const std::byte, wire::ipv4_header_size>{header, wire::ipv4_header_size}))) [[unlikely]]
+        (!ip_checksum_good(verdicts) &&
+         (ip_checksum_bad(verdicts) ||
+          !wire::checksum_holds(wire::checksum_add(std::span<const std::byte, wire::ipv4_header_size>{
+              header, wire::ipv4_header_size}))))) [[unlikely]]
         return false;
     frame->data_off = static_cast<std::uint16_t>(frame->data_off + tcp);
     frame->data_len = static_cast<std::uint16_t>(total - wire::ipv4_header_size);  // without padding
@@ -113,7 +133,8 @@ bool InternetLayer::Parts::is_plain_tcp(rte_mbuf* frame, Ingress& in) const noex
     in.tos = std::to_integer<std::uint8_t>(header[1]);
     in.interface = 0;
     in.group = false;
-    in.l4_checksum_good = false;
+    in.l4_checksum_good = l4_checksum_good(verdicts);
+    in.l4_checksum_bad = l4_checksum_bad(verdicts);
     in.ip_header_size = wire::ipv4_header_size;
     return true;
 }
@@ -177,13 +198,12 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
         return drop(frame, reason_of(fault));
     const std::size_t header_size = (std::to_integer<std::size_t>(header[0]) & 0xf) * 4;
 
-    const std::uint64_t verdict = frame->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
-    // "None" of the mask's four values is: the port vouches for the header though the field is not filled in.
-    const bool checked = interface.offloads.rx_ip_checksum && verdict != RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN;
-    if (checked ? verdict == RTE_MBUF_F_RX_IP_CKSUM_BAD
-                : !wire::checksum_holds(header_size == wire::ipv4_header_size
-                                            ? wire::checksum_add(header.first<wire::ipv4_header_size>())
-                                            : wire::checksum_add(header.first(header_size)))) [[unlikely]]
+    const std::uint64_t verdicts = frame->ol_flags & interface.believed;
+    if (!ip_checksum_good(verdicts) &&
+        (ip_checksum_bad(verdicts) ||
+         !wire::checksum_holds(header_size == wire::ipv4_header_size
+                                   ? wire::checksum_add(header.first<wire::ipv4_header_size>())
+                                   : wire::checksum_add(header.first(header_size))))) [[unlikely]]
         return drop(frame, DropReason::ip_bad_checksum);
 
     const Ipv4Address source{wire::load_be32(header, 12)};
@@ -216,7 +236,6 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
     frame->data_len = static_cast<std::uint16_t>(frame->data_len - skip);
     frame->pkt_len -= skip;
 
-    const std::uint64_t l4_verdict = frame->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
     in.mbuf = frame;
     in.source = source;
     in.destination = destination;
@@ -225,8 +244,11 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
     in.tos = std::to_integer<std::uint8_t>(header[1]);
     in.interface = interface.index;
     in.group = group;
-    in.l4_checksum_good = interface.offloads.rx_l4_checksum && (l4_verdict == RTE_MBUF_F_RX_L4_CKSUM_GOOD ||
-                                                                l4_verdict == RTE_MBUF_F_RX_L4_CKSUM_NONE);
+    in.l4_checksum_good = l4_checksum_good(verdicts);
+    // Not of UDP: there are ports that call a datagram without a checksum a bad one (erratum 22 of the
+    // 82599).
+    in.l4_checksum_bad =
+        header[9] == std::byte{static_cast<std::uint8_t>(wire::IpProtocol::tcp)} && l4_checksum_bad(verdicts);
     in.ip_header_size = static_cast<std::uint16_t>(header_size);
 
     switch (wire::IpProtocol{in.protocol}) {
@@ -279,6 +301,10 @@ std::optional<Ipv4Address> InternetLayer::source_for(Ipv4Address destination) co
 
 std::uint16_t InternetLayer::mtu_for(Ipv4Address destination) const noexcept {
     return parts_->output.mtu_for(destination);
+}
+
+const Offloads& InternetLayer::offloads_for(Ipv4Address destination) const noexcept {
+    return parts_->output.offloads_for(destination);
 }
 
 std::uint16_t InternetLayer::path_mtu_for(Ipv4Address destination, Instant now) const noexcept {

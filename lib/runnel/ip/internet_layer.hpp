@@ -49,6 +49,7 @@ struct Ingress {
     std::uint8_t protocol = 0, ttl = 0, tos = 0, interface = 0;
     bool group = false;             ///< sent to a link or IP multicast or broadcast address
     bool l4_checksum_good = false;  ///< the port has verified the transport checksum
+    bool l4_checksum_bad = false;   ///< the port has found TCP's checksum wrong
     /// Octets from the start of the IP header to the transport header: lets an ICMP error quote the packet.
     std::uint16_t ip_header_size = 0;
     IcmpError error{};  ///< where `input` returned `icmp_error`
@@ -63,6 +64,9 @@ struct Output {
     std::uint8_t tos = 0;
     std::uint8_t ttl = 0;  ///< 0: the default of the configuration
     bool dont_fragment = true;
+    /// Where not 0, the packet is a TCP segment of more data than this, and the port is to cut it into
+    /// segments of so many octets of data (`Offloads::tx_tcp_segmentation`).
+    std::uint16_t segment_size = 0;
 };
 
 class InternetLayer {
@@ -95,6 +99,8 @@ class InternetLayer {
     [[nodiscard]] std::optional<Ipv4Address> source_for(Ipv4Address destination) const noexcept;
     /// MTU of the interface that leads to `destination`, in octets; 0 where no route leads there.
     [[nodiscard]] std::uint16_t mtu_for(Ipv4Address destination) const noexcept;
+    /// What the port does on the way to `destination`; nothing where no route leads there.
+    [[nodiscard]] const Offloads& offloads_for(Ipv4Address destination) const noexcept;
     /// MTU of the path to `destination` as far as it is known: that of the interface, or less where a router
     /// has said so; 0 where no route leads there.
     [[nodiscard]] std::uint16_t path_mtu_for(Ipv4Address destination, Instant now) const noexcept;

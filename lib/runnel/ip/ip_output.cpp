@@ -30,6 +30,15 @@ std::uint16_t header_checksum(const wire::Ipv4Header& header) noexcept {
 // Writes the transport checksum, or leaves to the port what it can do.
 void finish_transport(rte_mbuf* packet, const Output& how, const Interface& interface) noexcept {
     auto* const header = rte_pktmbuf_mtod(packet, std::byte*);
+    if (how.segment_size != 0) {
+        // The port adds the length of each segment that it makes to the sum of the rest of the pseudo-header.
+        packet->ol_flags |= RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IPV4;
+        packet->l4_len = std::to_integer<std::uint8_t>(header[tcp_data_offset_at] >> 4) * 4U & 0xff;
+        packet->tso_segsz = how.segment_size;
+        wire::store_be16(header + tcp_checksum_at, wire::checksum_fold(wire::pseudo_header_sum(
+                                                       how.source, how.destination, how.protocol, 0)));
+        return;
+    }
     const std::uint32_t pseudo = wire::pseudo_header_sum(how.source, how.destination, how.protocol,
                                                          static_cast<std::uint16_t>(packet->pkt_len));
     if (how.protocol == tcp) {
@@ -51,6 +60,36 @@ void finish_transport(rte_mbuf* packet, const Output& how, const Interface& inte
             wire::store_be16(header + udp_checksum_at, sum == 0 ? std::uint16_t{0xffff} : sum);
         }
     }
+}
+
+// Octets of the largest packet that leaves the port, of what is to be cut the largest piece.
+std::uint32_t largest_packet(const rte_mbuf* packet, const Output& how) noexcept {
+    if (how.segment_size == 0) return packet->pkt_len + static_cast<std::uint32_t>(wire::ipv4_header_size);
+    const std::byte data_offset = rte_pktmbuf_mtod(packet, const std::byte*)[tcp_data_offset_at];
+    return static_cast<std::uint32_t>(wire::ipv4_header_size) +
+           std::to_integer<std::uint32_t>(data_offset >> 4) * 4 + how.segment_size;
+}
+
+// The octets of a chain in one mbuf, for a port that takes no more. False where they do not fit one, or none
+// is to be had.
+bool linearize(rte_mbuf*& packet, MbufStash& stash) noexcept {
+    rte_mbuf* const whole = stash.take_data();
+    if (whole == nullptr) return false;
+    char* const room = packet->pkt_len > UINT16_MAX
+                           ? nullptr
+                           : rte_pktmbuf_append(whole, static_cast<std::uint16_t>(packet->pkt_len));
+    if (room == nullptr) {
+        stash.put(whole);
+        return false;
+    }
+    std::size_t at = 0;
+    for (const rte_mbuf* part = packet; part != nullptr; part = part->next) {
+        std::memcpy(room + at, rte_pktmbuf_mtod(part, const char*), part->data_len);
+        at += part->data_len;
+    }
+    stash.put(packet);
+    packet = whole;
+    return true;
 }
 
 }  // namespace
@@ -78,16 +117,26 @@ std::optional<Route> IpOutput::route_to(Ipv4Address destination) const noexcept 
     return *route;
 }
 
-// Turns a transport message into an IP packet; false where it was dropped.
-bool IpOutput::complete(rte_mbuf* packet, const Output& how, const Interface& interface) noexcept {
+// Turns a transport message into an IP packet, in another mbuf where need be; false where it was dropped.
+bool IpOutput::complete(rte_mbuf*& packet, const Output& how, const Interface& interface) noexcept {
     if (!interface.owns(how.source) && !interfaces_.is_local(how.source)) [[unlikely]] {
         link_.drop(packet, DropReason::ip_bad_source);
         return false;
     }
     const std::uint32_t total = packet->pkt_len + static_cast<std::uint32_t>(wire::ipv4_header_size);
-    if (total > interface.mtu) [[unlikely]] {
+    if (largest_packet(packet, how) > interface.mtu || total > UINT16_MAX ||
+        (how.segment_size != 0 && !interface.offloads.tx_tcp_segmentation)) [[unlikely]] {
         link_.drop(packet, DropReason::ip_too_big);
         return false;
+    }
+    const std::size_t most_mbufs =
+        how.segment_size != 0 ? interface.offloads.tx_large_chain : interface.offloads.tx_chain;
+    if (packet->nb_segs > most_mbufs) [[unlikely]] {
+        if (!linearize(packet, link_.stash())) {
+            link_.drop(packet, DropReason::no_mbuf);
+            return false;
+        }
+        link_.counters().add(Counter::frames_linearized);
     }
     if (rte_pktmbuf_headroom(packet) < wire::ipv4_header_size + max_link_header_size) [[unlikely]] {
         link_.drop(packet, DropReason::no_mbuf);
@@ -152,8 +201,9 @@ void IpOutput::remember(Path& path, const Output& how, const Interface& interfac
             .epoch = arp_.epoch(),
             .header = make_link_header(interface, mac, wire::EtherType::ipv4),
             .interface = interface.index,
-            .plain = interface.vlan == 0 && !interface.offloads.tx_ip_checksum &&
-                     !interface.offloads.tx_tcp_checksum};
+            .plain = interface.vlan == 0 &&
+                     interface.offloads.tx_ip_checksum == interface.offloads.tx_tcp_checksum,
+            .checksums = interface.offloads.tx_tcp_checksum};
     const std::span octets{path.tcp_header};
     std::memcpy(octets.data(), path.header.octets.data(), wire::ethernet_header_size);
     const wire::Ipv4Header header{.dont_fragment = true,
@@ -171,12 +221,23 @@ bool IpOutput::send_tcp(rte_mbuf* packet, const Output& how, const Path& path,
                         const Interface& interface) noexcept {
     const std::uint32_t length = packet->pkt_len;
     const std::uint32_t total = length + static_cast<std::uint32_t>(wire::ipv4_header_size);
-    if (total > interface.mtu || rte_pktmbuf_headroom(packet) < sizeof path.tcp_header) [[unlikely]]
+    if (total > interface.mtu || rte_pktmbuf_headroom(packet) < sizeof path.tcp_header ||
+        packet->nb_segs > interface.offloads.tx_chain) [[unlikely]]
         return complete(packet, how, interface) && link_.send(packet, path.interface, path.header);
     const std::uint32_t source_sum = (how.source.value >> 16) + (how.source.value & 0xffff);
     std::byte* const segment = rte_pktmbuf_mtod(packet, std::byte*);
-    wire::store_be16(segment + tcp_checksum_at, wire::checksum_finish(mbuf_checksum_add(
-                                                    packet, path.destination_sum + source_sum + length)));
+    const std::uint32_t pseudo = path.destination_sum + source_sum + length;
+    std::uint16_t ip_checksum = 0;
+    if (path.checksums) {
+        packet->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IPV4;
+        packet->tx_offload = rte_mbuf_tx_offload(
+            wire::ethernet_header_size, wire::ipv4_header_size,
+            std::to_integer<std::uint64_t>(segment[tcp_data_offset_at] >> 4) * 4, 0, 0, 0, 0);
+        wire::store_be16(segment + tcp_checksum_at, wire::checksum_fold(pseudo));
+    } else {
+        ip_checksum = wire::checksum_finish(path.ip_sum + how.tos + total + source_sum);
+        wire::store_be16(segment + tcp_checksum_at, wire::checksum_finish(mbuf_checksum_add(packet, pseudo)));
+    }
 
     constexpr std::uint32_t size = sizeof path.tcp_header;
     std::byte* const frame = segment - size;
@@ -184,7 +245,7 @@ bool IpOutput::send_tcp(rte_mbuf* packet, const Output& how, const Path& path,
     std::byte* const header = frame + wire::ethernet_header_size;
     header[1] = std::byte{how.tos};
     wire::store_be16(header + 2, static_cast<std::uint16_t>(total));
-    wire::store_be16(header + 10, wire::checksum_finish(path.ip_sum + how.tos + total + source_sum));
+    wire::store_be16(header + 10, ip_checksum);
     wire::store_be32(header + 12, how.source.value);
     packet->data_off = static_cast<std::uint16_t>(packet->data_off - size);
     packet->data_len = static_cast<std::uint16_t>(packet->data_len + size);

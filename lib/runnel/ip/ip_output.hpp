@@ -33,7 +33,8 @@ class IpOutput {
         if (path.destination == how.destination.value && path.epoch == arp_.epoch()) [[likely]] {
             const Interface& interface = interfaces_[path.interface];
             if (path.plain && how.protocol == static_cast<std::uint8_t>(wire::IpProtocol::tcp) &&
-                how.ttl == 0 && how.dont_fragment && interface.owns(how.source)) [[likely]]
+                how.ttl == 0 && how.dont_fragment && how.segment_size == 0 && interface.owns(how.source))
+                [[likely]]
                 return send_tcp(packet, how, path, interface);
             return complete(packet, how, interface) && link_.send(packet, path.interface, path.header);
         }
@@ -52,6 +53,16 @@ class IpOutput {
         return route ? interfaces_[route->interface].mtu : std::uint16_t{0};
     }
 
+    /// As `InternetLayer::offloads_for`.
+    [[nodiscard]] const Offloads& offloads_for(Ipv4Address destination) const noexcept {
+        static constexpr Offloads none{};
+        const Path& path = (*paths_)[slot_of(destination)];
+        if (path.destination == destination.value && path.epoch == arp_.epoch()) [[likely]]
+            return interfaces_[path.interface].offloads;
+        const auto route = route_to(destination);
+        return route ? interfaces_[route->interface].offloads : none;
+    }
+
     /// As `InternetLayer::doubt`.
     void doubt(Ipv4Address destination, Instant now) noexcept;
 
@@ -63,8 +74,10 @@ class IpOutput {
         std::uint32_t epoch = 0;
         LinkHeader header{};
         std::uint8_t interface = 0;
-        bool plain = false;        // an untagged link, and every checksum is made here: `tcp_header` is good
-        std::uint32_t ip_sum = 0;  // what of `tcp_header` counts for the checksum of the IP header
+        bool plain = false;  // an untagged link: `tcp_header` is good
+        bool checksums =
+            false;  // where it is plain: the port makes those of IP and TCP; else all are made here
+        std::uint32_t ip_sum = 0;           // what of `tcp_header` counts for the checksum of the IP header
         std::uint32_t destination_sum = 0;  // what of it counts for that of TCP
         // Ethernet and IPv4 header of a TCP segment; source, length, type of service and checksum are 0.
         std::array<std::byte, wire::ethernet_header_size + wire::ipv4_header_size> tcp_header{};
@@ -76,7 +89,7 @@ class IpOutput {
         return (destination.value ^ destination.value >> 9 ^ destination.value >> 18) % path_count;
     }
 
-    bool complete(rte_mbuf* packet, const Output& how, const Interface& interface) noexcept;
+    bool complete(rte_mbuf*& packet, const Output& how, const Interface& interface) noexcept;
     bool send_tcp(rte_mbuf* packet, const Output& how, const Path& path, const Interface& interface) noexcept;
     void remember(Path& path, const Output& how, const Interface& interface,
                   const MacAddress& mac) const noexcept;

@@ -38,6 +38,8 @@ namespace runnel::ip {
 /// right. `in.mbuf` holds exactly what the checksum covers.
 [[nodiscard]] inline bool transport_checksum_holds(const Ingress& in) noexcept {
     if (in.l4_checksum_good) return true;
+    if (in.l4_checksum_bad) [[unlikely]]
+        return false;
     return wire::checksum_holds(
         mbuf_checksum_add(in.mbuf, wire::pseudo_header_sum(in.source, in.destination, in.protocol,
                                                            static_cast<std::uint16_t>(in.mbuf->pkt_len))));

@@ -25,6 +25,15 @@ TEST(EalArray, IsZeroedAndAlignedToACacheLine) {
     }
 }
 
+TEST(DevicesReach, MemoryOfEalAndNoOther) {
+    const EalArray<std::byte> array{"octets", 1000};
+    EXPECT_TRUE(devices_reach(array.span()));
+    EXPECT_TRUE(devices_reach(array.span().last(1)));
+    static const std::byte of_the_process[100]{};
+    EXPECT_FALSE(devices_reach(of_the_process));
+    EXPECT_FALSE(devices_reach({}));
+}
+
 TEST(EalArray, MovesItsMemoryAndLeavesNothingBehind) {
     EalArray<int> first{"numbers", 10};
     first[3] = 7;

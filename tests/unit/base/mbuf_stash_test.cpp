@@ -98,23 +98,46 @@ TEST_F(MbufStashTest, FreesWhatIsNotAPlainMbufOfItsPoolToWhereItCameFrom) {
     stash.put(rte_pktmbuf_alloc(other.get()));
     EXPECT_EQ(rte_mempool_avail_count(other.get()), 63U);
 
-    rte_mbuf* chain = rte_pktmbuf_alloc(pool_.get());
-    ASSERT_EQ(rte_pktmbuf_chain(chain, rte_pktmbuf_alloc(pool_.get())), 0);
-    stash.put(chain);
-
     rte_mbuf* shared = rte_pktmbuf_alloc(pool_.get());
     rte_mbuf_refcnt_update(shared, 1);
     stash.put(shared);
     EXPECT_EQ(rte_mbuf_refcnt_read(shared), 1) << "one reference given up, the other still holds it";
 
-    rte_mbuf* indirect = rte_pktmbuf_alloc(pool_.get());
-    rte_pktmbuf_attach(indirect, shared);
-    stash.put(indirect);
-    EXPECT_EQ(rte_mbuf_refcnt_read(shared), 1);
-
     EXPECT_EQ(stash.held(), 0U);
     EXPECT_EQ(rte_mempool_avail_count(pool_.get()), 1022U);
     rte_pktmbuf_free(shared);
+}
+
+TEST_F(MbufStashTest, KeepsThePartsOfAChainAndWhatReferredToOthers) {
+    const Pool other = make_pool("stash_test_other", 63);
+    MbufStash stash{pool_.get(), {}};
+    rte_mbuf* shared = rte_pktmbuf_alloc(pool_.get());
+    (void)rte_pktmbuf_append(shared, 100);
+
+    rte_mbuf* indirect = rte_pktmbuf_alloc(pool_.get());
+    rte_pktmbuf_attach(indirect, shared);
+    ASSERT_EQ(rte_mbuf_refcnt_read(shared), 2);
+    rte_mbuf* chain = rte_pktmbuf_alloc(pool_.get());
+    ASSERT_EQ(rte_pktmbuf_chain(chain, rte_pktmbuf_alloc(pool_.get())), 0);
+    ASSERT_EQ(rte_pktmbuf_chain(chain, indirect), 0);
+    ASSERT_EQ(rte_pktmbuf_chain(chain, rte_pktmbuf_alloc(other.get())), 0);
+    stash.put(chain);
+    EXPECT_EQ(stash.held(), 3U);
+    EXPECT_EQ(rte_mempool_avail_count(other.get()), 63U);
+    EXPECT_EQ(rte_mbuf_refcnt_read(shared), 1);
+
+    for (int i = 0; i < 3; ++i) {  // plain ones again
+        rte_mbuf* mbuf = stash.take_control();
+        EXPECT_NE(mbuf, shared);
+        EXPECT_EQ(mbuf->nb_segs, 1);
+        EXPECT_EQ(mbuf->next, nullptr);
+        EXPECT_TRUE(RTE_MBUF_DIRECT(mbuf));
+        EXPECT_EQ(mbuf->buf_addr, static_cast<char*>(rte_mbuf_to_baddr(mbuf)));
+        EXPECT_EQ(rte_pktmbuf_headroom(mbuf), RTE_PKTMBUF_HEADROOM);
+        rte_pktmbuf_free(mbuf);
+    }
+    rte_pktmbuf_free(shared);
+    EXPECT_EQ(rte_mempool_avail_count(pool_.get()), 1023U);
 }
 
 TEST_F(MbufStashTest, NamesTheOptionThatIsOutOfRange) {

@@ -53,6 +53,12 @@ TEST(Config, EachBadSettingIsNamed) {
         EXPECT_THAT(said, HasSubstr("give")) << "no mend";
     };
     bad("interfaces", "0", [](Config& c) { c.interfaces.clear(); });
+    bad("offloads.tx_tcp_segmentation", "software",
+        [](Config& c) { c.interfaces[0].offloads = {.tx_tcp_checksum = true, .tx_tcp_segmentation = true}; });
+    bad("offloads.tx_tcp_segmentation", "software",
+        [](Config& c) { c.interfaces[0].offloads = {.tx_ip_checksum = true, .tx_tcp_segmentation = true}; });
+    bad("offloads.tx_chain", "0", [](Config& c) { c.interfaces[0].offloads.tx_chain = 0; });
+    bad("offloads.tx_large_chain", "0", [](Config& c) { c.interfaces[0].offloads.tx_large_chain = 0; });
     bad("path_mtu_capacity", "0", [](Config& c) { c.path_mtu_capacity = 0; });
     bad("path_mtu_floor", "67", [](Config& c) { c.path_mtu_floor = 67; });
     bad("path_mtu_floor", "577", [](Config& c) { c.path_mtu_floor = 577; });

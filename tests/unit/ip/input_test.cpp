@@ -124,39 +124,96 @@ TEST(Rfc1122, BadHeaderChecksumIsSilentlyDiscarded) {
     EXPECT_EQ(net.reason_for(frame), DropReason::ip_bad_checksum);
 }
 
+// What the port says of a frame, and by which way the frame goes: with its header plain, or tagged, which is
+// looked at in full.
+struct Verdict {
+    bool believed = true;
+    std::uint64_t flags = 0;
+    bool plain = true;
+};
+
+rte_mbuf* judged(Network& net, Octets packet, const Verdict& verdict) {
+    rte_mbuf* mbuf = net.pool.mbuf(verdict.plain ? ethernet(packet) : tagged(packet, 0));
+    mbuf->ol_flags |= verdict.flags;
+    return mbuf;
+}
+
 TEST(Offloads, HeaderChecksumVerdictOfThePortIsBelievedWhereItIsToBe) {
     Config config = plain_config();
-    const auto outcome = [&](bool believe, std::uint64_t flags, bool right) {
-        config.interfaces[0].offloads.rx_ip_checksum = believe;
-        Network net{config};
-        Octets frame = ethernet(ipv4(tcp_header()));
-        if (!right) frame[14 + 10] ^= std::byte{1};
-        rte_mbuf* mbuf = net.pool.mbuf(frame);
-        mbuf->ol_flags |= flags;
-        return net.give(mbuf) == Upper::tcp;
-    };
-    EXPECT_TRUE(outcome(true, RTE_MBUF_F_RX_IP_CKSUM_GOOD, false));
-    EXPECT_FALSE(outcome(true, RTE_MBUF_F_RX_IP_CKSUM_BAD, true));
-    EXPECT_TRUE(outcome(true, RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN, true));
-    EXPECT_FALSE(outcome(true, RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN, false));
-    EXPECT_FALSE(outcome(false, RTE_MBUF_F_RX_IP_CKSUM_GOOD, false));
-    EXPECT_TRUE(outcome(false, RTE_MBUF_F_RX_IP_CKSUM_BAD, true));
+    for (const bool plain : {true, false}) {
+        SCOPED_TRACE(plain);
+        const auto outcome = [&](bool believe, std::uint64_t flags, bool right) {
+            config.interfaces[0].offloads.rx_ip_checksum = believe;
+            Network net{config};
+            Octets packet = ipv4(tcp_header());
+            if (!right) packet[10] ^= std::byte{1};
+            const bool taken = net.give(judged(net, packet, {believe, flags, plain})) == Upper::tcp;
+            EXPECT_EQ(net.count(DropReason::ip_bad_checksum), taken ? 0U : 1U);
+            return taken;
+        };
+        EXPECT_TRUE(outcome(true, RTE_MBUF_F_RX_IP_CKSUM_GOOD, true));
+        EXPECT_TRUE(outcome(true, RTE_MBUF_F_RX_IP_CKSUM_GOOD, false));
+        EXPECT_TRUE(outcome(true, RTE_MBUF_F_RX_IP_CKSUM_NONE, false));
+        EXPECT_FALSE(outcome(true, RTE_MBUF_F_RX_IP_CKSUM_BAD, true));
+        EXPECT_TRUE(outcome(true, RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN, true));
+        EXPECT_FALSE(outcome(true, RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN, false));
+        EXPECT_FALSE(outcome(false, RTE_MBUF_F_RX_IP_CKSUM_GOOD, false));
+        EXPECT_FALSE(outcome(false, RTE_MBUF_F_RX_IP_CKSUM_NONE, false));
+        EXPECT_TRUE(outcome(false, RTE_MBUF_F_RX_IP_CKSUM_BAD, true));
+    }
 }
 
 TEST(Offloads, TransportChecksumVerdictIsHandedOnWhereItIsToBeBelieved) {
     Config config = plain_config();
-    for (const bool believe : {false, true}) {
-        config.interfaces[0].offloads.rx_l4_checksum = believe;
-        Network net{config};
-        for (const std::uint64_t flags :
-             {std::uint64_t{RTE_MBUF_F_RX_L4_CKSUM_GOOD}, std::uint64_t{RTE_MBUF_F_RX_L4_CKSUM_BAD},
-              std::uint64_t{RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN}}) {
-            rte_mbuf* mbuf = net.pool.mbuf(ethernet(ipv4(tcp_header())));
-            mbuf->ol_flags |= flags;
-            ASSERT_EQ(net.give(mbuf), Upper::tcp);
-            EXPECT_EQ(net.in.l4_checksum_good, believe && flags == RTE_MBUF_F_RX_L4_CKSUM_GOOD);
+    for (const bool plain : {true, false})
+        for (const bool believe : {false, true}) {
+            config.interfaces[0].offloads.rx_l4_checksum = believe;
+            Network net{config};
+            for (const std::uint64_t flags :
+                 {std::uint64_t{RTE_MBUF_F_RX_L4_CKSUM_GOOD}, std::uint64_t{RTE_MBUF_F_RX_L4_CKSUM_BAD},
+                  std::uint64_t{RTE_MBUF_F_RX_L4_CKSUM_NONE},
+                  std::uint64_t{RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN}}) {
+                ASSERT_EQ(net.give(judged(net, ipv4(tcp_header()), {believe, flags, plain})), Upper::tcp);
+                EXPECT_EQ(net.in.l4_checksum_good, believe && (flags == RTE_MBUF_F_RX_L4_CKSUM_GOOD ||
+                                                               flags == RTE_MBUF_F_RX_L4_CKSUM_NONE));
+                EXPECT_EQ(net.in.l4_checksum_bad, believe && flags == RTE_MBUF_F_RX_L4_CKSUM_BAD);
+                // The header here has no checksum: it is wrong, and only a port that vouches for it helps.
+                EXPECT_EQ(transport_checksum_holds(net.in), net.in.l4_checksum_good);
+            }
         }
+}
+
+TEST(Offloads, TransportChecksumThatThePortSaysNothingOfIsSummedUp) {
+    Config config = plain_config();
+    config.interfaces[0].offloads.rx_l4_checksum = true;
+    Octets segment = tcp_header();
+    wire::store_be16(segment, 16,
+                     wire::checksum_finish(wire::checksum_add(
+                         segment, wire::pseudo_header_sum(peer, us, 6, static_cast<std::uint16_t>(20)))));
+    for (const bool plain : {true, false}) {
+        Network net{config};
+        const auto holds = [&](std::uint64_t flags) {
+            EXPECT_EQ(net.give(judged(net, ipv4(segment), {true, flags, plain})), Upper::tcp);
+            return transport_checksum_holds(net.in);
+        };
+        EXPECT_TRUE(holds(RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN));
+        EXPECT_FALSE(holds(RTE_MBUF_F_RX_L4_CKSUM_BAD));
+        segment[19] ^= std::byte{1};
+        EXPECT_FALSE(holds(RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN));
+        EXPECT_TRUE(holds(RTE_MBUF_F_RX_L4_CKSUM_GOOD));
+        segment[19] ^= std::byte{1};
     }
+}
+
+// Erratum 22 of the Intel 82599: a datagram without a checksum is called bad.
+TEST(Offloads, BadVerdictOnADatagramIsLookedInto) {
+    Config config = plain_config();
+    config.interfaces[0].offloads.rx_l4_checksum = true;
+    Network net{config};
+    const Octets packet = ipv4(udp_datagram(pattern(3), 9, 10), {.protocol = wire::IpProtocol::udp});
+    ASSERT_EQ(net.give(judged(net, packet, {true, RTE_MBUF_F_RX_L4_CKSUM_BAD, true})), Upper::udp);
+    EXPECT_FALSE(net.in.l4_checksum_bad);
+    EXPECT_TRUE(transport_checksum_holds(net.in));
 }
 
 TEST(Rfc1122, SourceThatNoHostMaySendFromIsSilentlyDiscarded) {

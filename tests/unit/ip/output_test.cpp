@@ -87,10 +87,11 @@ TEST(Offloads, ChecksumsAreLeftToThePortThatMakesThem) {
         Octets datagram(9);
         net.send(segment);
         net.send(datagram, peer, wire::IpProtocol::udp);
-        rte_mbuf* frames[2];
-        ASSERT_EQ(net.queue.pop(frames), 2U);
+        net.send(segment);  // by the way that the first has found
+        rte_mbuf* frames[3];
+        ASSERT_EQ(net.queue.pop(frames), 3U);
         for (rte_mbuf* frame : frames) {
-            const bool tcp = frame == frames[0];
+            const bool tcp = frame != frames[1];
             EXPECT_EQ(frame->ol_flags, RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM |
                                            (tcp ? RTE_MBUF_F_TX_TCP_CKSUM : RTE_MBUF_F_TX_UDP_CKSUM));
             EXPECT_EQ(frame->l2_len, vlan == 0 ? 14U : 18U);
@@ -120,6 +121,96 @@ TEST(Offloads, WhatOnePortDoesNotMakeIsMadeInSoftware) {
     wire::Ipv4View packet;
     ASSERT_EQ(wire::Ipv4View::parse(std::span{octets}.subspan(14), packet), wire::Ipv4Fault::none);
     EXPECT_TRUE(transport_checksum_right(packet));
+}
+
+/// Interface 0 cuts segments, and takes chains of so many mbufs.
+Config cutting_config(std::uint8_t chain = 4, std::uint8_t large_chain = 255) {
+    Config config = resolved_config();
+    config.interfaces[0].offloads = {.tx_ip_checksum = true,
+                                     .tx_tcp_checksum = true,
+                                     .tx_tcp_segmentation = true,
+                                     .tx_chain = chain,
+                                     .tx_large_chain = large_chain};
+    return config;
+}
+
+// What DPDK asks of the sender: rte_mbuf_core.h, at RTE_MBUF_F_TX_TCP_SEG.
+TEST(Offloads, LargeSegmentIsLeftToThePortToCut) {
+    for (const std::uint16_t vlan : {std::uint16_t{0}, std::uint16_t{5}}) {
+        Config config = cutting_config();
+        config.interfaces[0].vlan = vlan;
+        Network net{config};
+        for (int i = 0; i < 2; ++i) {  // found out the first time, remembered the second
+            Octets segment = tcp_header() + pattern(4012);
+            segment[12] = std::byte{0x80};
+            ASSERT_TRUE(net.layer.output(
+                net.pool.chain(segment, {32, 1500, 1500}),
+                {.source = us, .destination = peer, .protocol = 6, .segment_size = 1400}, net.now));
+            rte_mbuf* frame = nullptr;
+            ASSERT_EQ(net.queue.pop({&frame, 1}), 1U);
+            EXPECT_EQ(frame->ol_flags, RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_CKSUM |
+                                           RTE_MBUF_F_TX_TCP_SEG);
+            EXPECT_EQ(frame->l2_len, vlan == 0 ? 14U : 18U);
+            EXPECT_EQ(frame->l3_len, 20U);
+            EXPECT_EQ(frame->l4_len, 32U);
+            EXPECT_EQ(frame->tso_segsz, 1400U);
+            EXPECT_EQ(frame->nb_segs, 4U);
+            const Octets octets = octets_of(frame);
+            rte_pktmbuf_free(frame);
+            const std::size_t ip = vlan == 0 ? 14 : 18;
+            EXPECT_EQ(wire::load_be16(octets, ip + 2), 20U + segment.size());
+            EXPECT_EQ(wire::load_be16(octets, ip + 10), 0U);
+            EXPECT_EQ(wire::load_be16(octets, ip + 36),
+                      wire::checksum_fold(wire::pseudo_header_sum(us, peer, 6, 0)));
+        }
+    }
+}
+
+TEST(Offloads, LargeSegmentGoesNowhereElse) {
+    const auto outcome = [](const Config& config, std::size_t size, std::uint16_t segment_size) {
+        Network net{config};
+        const bool sent = net.layer.output(
+            net.pool.chain(tcp_header() + pattern(size), {20}),
+            {.source = us, .destination = peer, .protocol = 6, .segment_size = segment_size}, net.now);
+        EXPECT_EQ(net.count(DropReason::ip_too_big), sent ? 0U : 1U);
+        EXPECT_EQ(net.sent().size(), sent ? 1U : 0U);
+        return sent;
+    };
+    EXPECT_TRUE(outcome(cutting_config(), 1900, 1460));
+    EXPECT_FALSE(outcome(cutting_config(), 1900, 1461));  // its pieces do not fit the link
+    EXPECT_TRUE(outcome(cutting_config(), 1900, 700));
+    EXPECT_FALSE(outcome(resolved_config(), 1900, 1460));  // nobody cuts it
+    EXPECT_FALSE(outcome(resolved_config(), 1000, 700));
+}
+
+TEST(Offloads, ChainThatThePortDoesNotTakeIsCopiedIntoOneMbuf) {
+    for (const std::uint8_t chain : {std::uint8_t{1}, std::uint8_t{2}, std::uint8_t{3}}) {
+        Config config = resolved_config();
+        config.interfaces[0].offloads.tx_chain = chain;
+        Network net{config};
+        for (int i = 0; i < 2; ++i) {
+            ASSERT_TRUE(net.layer.output(net.pool.chain(tcp_header() + pattern(71), {20, 30}),
+                                         {.source = us, .destination = peer, .protocol = 6}, net.now));
+            rte_mbuf* frame = nullptr;
+            ASSERT_EQ(net.queue.pop({&frame, 1}), 1U);
+            EXPECT_EQ(frame->nb_segs, chain < 3 ? 1U : 3U);
+            const Octets octets = octets_of(frame);
+            rte_pktmbuf_free(frame);
+            EXPECT_TRUE(transport_checksum_right(packet_in(octets)));
+            EXPECT_EQ(Octets(octets.begin() + 54, octets.end()), pattern(71));
+        }
+        EXPECT_EQ(net.count(Counter::frames_linearized), chain < 3 ? 2U : 0U);
+    }
+}
+
+TEST(Offloads, ChainLongerThanAnMbufIsDroppedWhereThePortTakesNone) {
+    Config config = resolved_config();
+    config.interfaces[0].mtu = 9000;
+    Network net{config};
+    ASSERT_FALSE(net.layer.output(net.pool.chain(tcp_header() + pattern(4000), {20, 1500, 1500}),
+                                  {.source = us, .destination = peer, .protocol = 6}, net.now));
+    EXPECT_EQ(net.count(DropReason::no_mbuf), 1U);
+    EXPECT_EQ(net.count(Counter::frames_linearized), 0U);
 }
 
 TEST(Rfc6864, PacketThatMayBeFragmentedHasAnIdThatIsNotCounted) {
