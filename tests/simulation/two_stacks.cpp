@@ -59,6 +59,46 @@ TEST(Simulation, EveryOctetArrivesOnceAndInOrderWhateverTheWireDoes) {
     EXPECT_GT(octets, testing::Test::HasFailure() ? 0U : 100000U);
 }
 
+/// Ports that cut large segments and take chains, so that nothing is copied; one in eight cannot do it.
+void offloading(std::uint64_t s, StackConfig& config, int which) {
+    patient(config, which);
+    std::mt19937_64 random{s * 2 + static_cast<std::uint64_t>(which)};
+    ip::Offloads& offloads = config.ip.interfaces[0].offloads;
+    offloads.tx_ip_checksum = offloads.tx_tcp_checksum = true;
+    offloads.tx_tcp_segmentation = random() % 8 != 0;
+    offloads.tx_chain = static_cast<std::uint8_t>(1 + random() % 4);
+    offloads.tx_large_chain = static_cast<std::uint8_t>(1 + random() % 40);
+}
+
+TEST(Simulation, EveryOctetArrivesOnceAndInOrderWhereThePortCutsSegments) {
+    std::uint64_t large = 0, referred = 0, merged = 0;
+    for (std::uint64_t s = seed(); s < seed() + 200; ++s) {
+        std::mt19937_64 random{s};
+        const std::array<LinkConfig, 2> links{random_link(random), random_link(random)};
+        SCOPED_TRACE(replay(s) + "\nthere: " + to_string(links[0]) + "\nback: " + to_string(links[1]));
+        {
+            World world{s, links, [s](StackConfig& config, int which) { offloading(s, config, which); }};
+            Behaviour behaviour;
+            behaviour.connections = 1 + static_cast<std::uint32_t>(random() % 4);
+            behaviour.largest = 200'000;
+            Application application{world, s, behaviour};
+            EXPECT_TRUE(world.run([&] { return application.done(); }, 2h));
+            EXPECT_EQ(application.verdict(), "");
+            expect_nothing_left(world);
+            for (const int which : {0, 1}) {
+                large += world.stack(which).counters().get(Counter::tcp_large_out);
+                referred += world.stack(which).counters().get(Counter::tcp_referred_out);
+                merged += world.stack(which).counters().get(Counter::tcp_merged_in);
+            }
+        }
+        EXPECT_EQ(mbufs_in_use(), 0U) << "mbufs were lost";
+        if (testing::Test::HasFailure()) break;
+    }
+    EXPECT_GT(large, 1000U);
+    EXPECT_GT(referred, large);
+    EXPECT_GT(merged, 100U);
+}
+
 /// Moves `octets` one way or both over such links and says how long it took.
 Duration transfer(std::uint64_t s, const std::array<LinkConfig, 2>& links, std::size_t octets,
                   const std::function<void(World&)>& meanwhile = {}) {

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "seed.hpp"
+#include "sending_port.hpp"
 
 namespace runnel::test {
 
@@ -180,6 +181,7 @@ Conversation::Conversation(StackConfig config)
 
 Conversation::~Conversation() {
     stack_.reset();
+    let_go(0);
     if (--conversations_alive == 0) {
         EXPECT_EQ(mbufs_in_use(), 0U) << "mbufs were lost";
     }
@@ -290,11 +292,19 @@ void Conversation::pump() {
     for (;;) {
         const std::size_t n = stack_->transmit(burst);
         for (std::size_t i = 0; i < n; ++i) {
-            const Octets octets = octets_of(*burst[i]);
-            rte_pktmbuf_free(burst[i]);
-            take(octets);
+            for (const Octets& octets : frames_of(*burst[i])) take(octets);
+            held_by_port_.emplace_back(burst[i], octets_of(*burst[i]));
         }
+        let_go(port_holds);
         if (n < burst.size()) return;
+    }
+}
+
+void Conversation::let_go(std::size_t keep) {
+    for (; held_by_port_.size() > keep; held_by_port_.pop_front()) {
+        const auto& [mbuf, octets] = held_by_port_.front();
+        EXPECT_TRUE(octets_of(*mbuf) == octets) << "a frame has changed that the port was reading";
+        rte_pktmbuf_free(mbuf);
     }
 }
 

@@ -15,6 +15,7 @@
 #include <source_location>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runnel/stack/stack.hpp"
@@ -119,6 +120,10 @@ class Conversation : private tcp::Handler {
     bool notes_unanswered = false;
     /// Consumes data as it comes; on by default.
     bool auto_consume = true;
+    /// Frames that the port has read and not given back yet, as a NIC has them; their octets must not change.
+    std::size_t port_holds = 0;
+    /// Gives all of them back.
+    void port_lets_go() { let_go(0); }
     [[nodiscard]] tcp::ConnectionInfo info() const { return connection_.info(); }
 
     // -- the wire; of the default flow, port 40000 of 10.0.0.2 to port 80 of 10.0.0.1
@@ -213,6 +218,7 @@ class Conversation : private tcp::Handler {
     void closed(tcp::Connection connection, tcp::CloseReason reason) noexcept override;
     void note(Event event);
 
+    void let_go(std::size_t keep);
     void receive(std::span<const Octets> frames);
     void take(const Octets& frame);
     Flow* flow_of(const Segment& sent);
@@ -222,6 +228,7 @@ class Conversation : private tcp::Handler {
     Invariants invariants_;
     std::deque<Flow> flows_;
     std::deque<Sent> sent_;
+    std::deque<std::pair<rte_mbuf*, Octets>> held_by_port_;
     std::vector<std::string> transcript_;
     tcp::Connection connection_;
     std::unique_ptr<Stack> stack_;

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "sending_port.hpp"
+
 namespace runnel::test {
 
 World::World(std::uint64_t seed, const std::array<LinkConfig, 2>& links,
@@ -56,16 +58,18 @@ void World::pump() {
         for (;;) {
             const std::size_t n = end.stack->transmit(burst);
             for (std::size_t i = 0; i < n; ++i) {
-                Octets octets = octets_of(*burst[i]);
+                std::vector<Octets> frames = frames_of(*burst[i]);
                 rte_pktmbuf_free(burst[i]);
-                const Frame frame = decode(octets);
-                if (tracing_) trace(">", static_cast<std::size_t>(&end - ends_.data()), frame);
-                const std::string wrong = end.invariants.sent(frame);
-                if (!wrong.empty() && problems_.size() < 5)
-                    problems_.push_back(fmt::format("{:.6f} s: {}sent {}",
-                                                    std::chrono::duration<double>(now()).count(), wrong,
-                                                    to_string(frame.segment)));
-                end.out.send(std::move(octets), now_);
+                for (Octets& octets : frames) {
+                    const Frame frame = decode(octets);
+                    if (tracing_) trace(">", static_cast<std::size_t>(&end - ends_.data()), frame);
+                    const std::string wrong = end.invariants.sent(frame);
+                    if (!wrong.empty() && problems_.size() < 5)
+                        problems_.push_back(fmt::format("{:.6f} s: {}sent {}",
+                                                        std::chrono::duration<double>(now()).count(), wrong,
+                                                        to_string(frame.segment)));
+                    end.out.send(std::move(octets), now_);
+                }
             }
             if (n < burst.size()) break;
         }

@@ -90,6 +90,11 @@ struct Config {
     bool window_scaling = true;       ///< offer and accept RFC 7323 window scaling
     Ecn ecn = Ecn::accept;
     CongestionAlgorithm congestion = CongestionAlgorithm::cubic;
+    bool segmentation = true;    ///< large segments are left to a port that cuts them (TSO)
+    bool merge_segments = true;  ///< segments of a burst that follow one another are taken as one (GRO)
+    std::uint32_t refer_from =
+        512;  ///< octets: a segment with so many of an mbuf's, or of static ones in EAL's memory,
+              ///< refers to them and copies none, where the port takes chains; 0: all are copied
     std::uint32_t fixed_window = 64 * 1024;  ///< octets; the congestion window where `congestion` is `none`
 
     // -- closing

@@ -72,6 +72,7 @@ struct Core {
     SlotPool<Tcb> tcbs;
     SlotPool<Cold> colds;
     SentRanges ranges;
+    StaticOctets static_octets;
     HalfOpenPool half_open;
     TimeWaitTable time_wait;
     Listeners listeners;

@@ -156,6 +156,7 @@ bool parse(Counters& counters, const ip::Ingress& in, Segment& segment) noexcept
     segment.text = in.mbuf->pkt_len - segment.header_size;
     segment.timestamps = false;
     segment.sack_blocks = false;
+    segment.merged = false;
     segment.congestion_marked = (in.tos & 3) == 3;
     if (segment.header_size > wire::tcp_header_size) {
         const std::byte* const options = first.data() + wire::tcp_header_size;
@@ -169,6 +170,56 @@ bool parse(Counters& counters, const ip::Ingress& in, Segment& segment) noexcept
         }
     }
     return true;
+}
+
+// Whether a segment has nothing to say that the one before has not said, but the text that follows. As hosts
+// do it (GRO): marks, timestamps, windows and lengths of headers are the same, PSH and a shorter text end it.
+bool continues(const Segment& segment, const Segment& before, SeqNum seq) noexcept {
+    constexpr std::uint8_t push = wire::tcp_flags::psh, ack = wire::tcp_flags::ack;
+    return segment.hash == before.hash && segment.seq == seq && before.flags == ack &&
+           (segment.flags & ~push) == ack && segment.text > 0 && segment.text <= before.text &&
+           segment.ack == before.ack && segment.window == before.window &&
+           segment.header_size == before.header_size && segment.timestamps == before.timestamps &&
+           (!segment.timestamps ||
+            (segment.ts_value == before.ts_value && segment.ts_echo == before.ts_echo)) &&
+           segment.congestion_marked == before.congestion_marked && !segment.sack_blocks &&
+           !before.sack_blocks && segment.mbuf->nb_segs == 1 && segment.flow == before.flow;
+}
+
+// Joins the segments of a burst that follow one another to the first of them, where it comes in its turn and
+// nothing is missing before: then all are taken at once. Each that comes out of its turn is answered by
+// itself (RFC 5681 section 4.2). Returns how many have gone into the first.
+[[gnu::noinline]] std::size_t merge(Core& core, std::span<Segment> segments) noexcept {
+    Segment& first = segments[0];
+    const std::uint32_t value = core.find(first.flow, first.hash);
+    if (value == FlowTable::none || Owner::decode(value).table != Table::connection) return 0;
+    const Tcb& tcb = core.tcbs[Owner::decode(value).slot];
+    const Cold* const cold = core.cold_of(tcb);
+    if (first.seq != tcb.rcv_nxt || (cold != nullptr && !cold->out_of_order.empty())) return 0;
+    const Segment before = first;
+    const Segment* last = &before;
+    rte_mbuf* end = rte_pktmbuf_lastseg(first.mbuf);
+    std::size_t joined = 0;
+    while (joined + 1 < segments.size()) {
+        Segment& next = segments[joined + 1];
+        // The first's text is the measure, that of one before that was shorter the end.
+        if (last->text != before.text || last->has(wire::tcp_flags::psh) ||
+            !continues(next, before, before.seq + first.text))
+            break;
+        rte_pktmbuf_adj(next.mbuf, next.header_size);
+        end->next = next.mbuf;
+        end = next.mbuf;
+        ++first.mbuf->nb_segs;
+        first.mbuf->pkt_len += next.text;
+        first.text += next.text;
+        first.flags |= next.flags;
+        next.mbuf = nullptr;
+        last = &next;
+        ++joined;
+    }
+    first.merged = joined > 0;
+    core.counters.add(Counter::tcp_merged_in, joined);
+    return joined;
 }
 
 }  // namespace
@@ -195,9 +246,13 @@ void Endpoint::receive(std::span<const ip::Ingress> burst) noexcept {
         const std::uint32_t candidate = core.flows.candidate(segments[i].hash);
         if (candidate != FlowTable::none) core.prefetch(candidate);
     }
+    const bool merges = core.config.merge_segments;
     for (std::size_t i = 0; i < n; ++i) {
-        parts_->arrival.process(segments[i]);
-        if (segments[i].mbuf != nullptr) core.stash.put(segments[i].mbuf);
+        Segment& segment = segments[i];
+        if (merges && i + 1 < n && continues(segments[i + 1], segment, segment.seq + segment.text))
+            i += merge(core, {&segment, n - i});
+        parts_->arrival.process(segment);
+        if (segment.mbuf != nullptr) core.stash.put(segment.mbuf);
     }
 }
 

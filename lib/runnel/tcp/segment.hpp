@@ -30,6 +30,7 @@ struct Segment {
     bool timestamps = false;
     bool congestion_marked = false;  ///< CE in the IP header (RFC 3168 section 5)
     bool sack_blocks = false;        ///< `options()` has SACK blocks
+    bool merged = false;             ///< others that followed it have been joined with it
 
     [[nodiscard]] bool has(std::uint8_t flag) const noexcept { return (flags & flag) != 0; }
     /// SEG.LEN: SYN and FIN count.

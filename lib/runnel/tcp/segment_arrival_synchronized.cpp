@@ -325,7 +325,13 @@ void SegmentArrival::process_text(std::uint32_t slot, Tcb& tcb, Segment& segment
             if (cold != nullptr) cold->reported.in_order(tcb.rcv_nxt);
         }
         if (tcb.aborting) return;
-        acknowledge_text(slot, tcb, fills_gap || reports_repeated);
+        // Two full segments are acknowledged at once (RFC 5681 section 4.2), also where they come as one:
+        // joined here, or by the port or the link, that is longer than any that the peer may send.
+        const bool several =
+            segment.merged ||
+            (segment.text > tcb.mss &&
+             segment.text > core_.own_mss(tcb.settings, core_.ip.mtu_for(tcb.flow.remote_address)));
+        acknowledge_text(slot, tcb, fills_gap || reports_repeated || several);
     }
     Cold* const cold = core_.cold_of(tcb);
     const bool held_fin_is_due = cold != nullptr && cold->fin_held && cold->fin_at == tcb.rcv_nxt;

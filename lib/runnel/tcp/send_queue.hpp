@@ -9,6 +9,7 @@
 #include <rte_mbuf.h>
 
 #include "runnel/base/mbuf_stash.hpp"
+#include "runnel/tcp/static_octets.hpp"
 
 namespace runnel::tcp {
 
@@ -30,6 +31,25 @@ class SendQueue {
     /// last read.
     void read(std::uint32_t position, std::uint32_t length, std::byte* out) noexcept;
 
+    /// Whether the octet at `position`, which must be there, lies in an mbuf that was taken over, or is a
+    /// static one that devices reach: copying it can be saved.
+    [[nodiscard]] bool in_place(std::uint32_t position) noexcept {
+        (void)seek(position);
+        return in_place(cursor_);
+    }
+    /// The same of mbufs alone, which is quickly said.
+    [[nodiscard]] bool in_mbuf(std::uint32_t position) noexcept;
+    /// How many octets from `position` on, at most `length`, `refer` can put into `mbufs` of them; the data
+    /// room of an mbuf holds `room`.
+    [[nodiscard]] std::uint32_t fits(std::uint32_t position, std::uint32_t length, std::uint32_t mbufs,
+                                     std::uint32_t room) noexcept;
+    /// Appends to `packet`, one mbuf with headers in it, mbufs that refer to `length` octets from `position`
+    /// on; they must be there. Only static octets that no device reaches are copied. What is referred to
+    /// stays until the last packet with it is freed, whatever is released here. False, and the packet as it
+    /// was, where no mbuf can be had.
+    [[nodiscard]] bool refer(std::uint32_t position, std::uint32_t length, rte_mbuf* packet, MbufStash& stash,
+                             StaticOctets& statics) noexcept;
+
     /// Lets go of the `octets` oldest, at most `size()`.
     void release(std::uint32_t octets, MbufStash& stash) noexcept;
     /// Lets go of all.
@@ -41,7 +61,9 @@ class SendQueue {
         return is_static(node) ? node->pkt_len : node->data_len;
     }
     static const std::byte* octets_of(const rte_mbuf* node) noexcept;
+    static bool in_place(const rte_mbuf* node) noexcept;
     void link(rte_mbuf* node, std::uint32_t length) noexcept;
+    std::uint32_t seek(std::uint32_t position) noexcept;
 
     rte_mbuf* head_;
     rte_mbuf* tail_;

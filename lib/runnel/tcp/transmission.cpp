@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "runnel/tcp/loss_timer.hpp"
+#include "runnel/wire/ipv4.hpp"
 
 namespace runnel::tcp {
 
@@ -44,6 +45,34 @@ std::uint32_t Transmission::burst_of(const Tcb& tcb, const Cold& cold) const noe
     const auto segments = static_cast<std::uint32_t>(octets / tcb.mss);
     return std::min(std::max<std::uint32_t>(segments, core_.config.min_burst),
                     std::max(tcb.cwnd / tcb.mss / 2, 1U));
+}
+
+// How many segments may leave as one large one, where the port cuts it: as many as leave in a millisecond at
+// the pace of the control, or else of the window, and two at least, as Linux has it. Nothing waits so that
+// there are more. What must not come twice, urgent data and reports of duplicates, goes in segments by
+// itself.
+std::uint32_t Transmission::most_at_once(Tcb& tcb, Cold& cold) const noexcept {
+    constexpr std::uint32_t most_octets = UINT16_MAX - wire::ipv4_header_size - wire::tcp_max_header_size;
+    if (!core_.config.segmentation || cold.urgent_out || sack_blocks_for(tcb, &cold, true) != 0 ||
+        !core_.ip.offloads_for(tcb.flow.remote_address).tx_tcp_segmentation)
+        return 1;
+    std::uint32_t segments = burst_of(tcb, cold);
+    const std::uint64_t rate = core_.with_control(tcb, cold, [&](auto control, auto& state) noexcept {
+        return control.pacing_rate(state, core_.window_of(tcb));
+    });
+    if (rate != 0) segments = std::min(segments, static_cast<std::uint32_t>(rate / 1000 / tcb.mss));
+    return std::min(std::max(segments, 2U), most_octets / tcb.mss);
+}
+
+// How many of so many full segments from a position on can leave as one, as far as the mbufs go that the port
+// takes.
+std::uint32_t Transmission::segments_at_once(const Tcb& tcb, Cold& cold, std::uint32_t position,
+                                             std::uint32_t segments, std::uint32_t full) const noexcept {
+    const std::uint8_t mbufs = core_.ip.offloads_for(tcb.flow.remote_address).tx_large_chain;
+    return std::max(cold.queue.fits(position, segments * full, mbufs - 1U,
+                                    rte_pktmbuf_data_room_size(core_.stash.pool())) /
+                        full,
+                    1U);
 }
 
 // Most octets of text that the next segment carries (RFC 9293 MUST-16: all options count).
@@ -150,6 +179,7 @@ bool Transmission::send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept {
     bool sent = false;
     std::uint32_t burst = 0;  // segments since the last PSH
     std::uint32_t most_of_burst = 0;
+    std::uint32_t most_together = 0;  // segments that may leave as one; 0: not asked yet
     for (;;) {
         const bool again =
             cold != nullptr && !tracked && cold->timeout_recovery && cold->rtx_nxt < tcb.snd_nxt;
@@ -169,7 +199,14 @@ bool Transmission::send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept {
         const std::uint32_t usable = std::min(allowed > flight ? allowed - flight : 0,
                                               tcb.snd_wnd > position ? tcb.snd_wnd - position : 0);
         const std::uint32_t full = full_size(tcb, cold);
-        const std::uint32_t octets = std::min({waiting, full, usable});
+        std::uint32_t octets = std::min({waiting, full, usable});
+        std::uint32_t segments = 1;
+        if (std::min(waiting, usable) >= 2 * full && !again && !tcb.cwr_out) {
+            if (most_together == 0) most_together = most_at_once(tcb, *cold);
+            segments = std::min(std::min(waiting, usable) / full, most_together);
+            if (segments > 1) segments = segments_at_once(tcb, *cold, position, segments, full);
+            octets *= segments;
+        }
 
         // A FIN goes whatever the window says: it needs no buffer, and a peer that does not want it yet drops
         // it.
@@ -189,14 +226,21 @@ bool Transmission::send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept {
         if (last) {
             if (cold != nullptr && cold->more && !tcb.timer_cancels_silly) [[unlikely]]
                 last = with_fin;
-        } else if (++burst > 1 && core_.config.min_burst != 0) {
+        } else if ((burst += segments) > 1 && core_.config.min_burst != 0) {
             if (most_of_burst == 0) most_of_burst = burst_of(tcb, *cold);
-            last = most_of_burst > 1 && (burst == most_of_burst ||
+            last = most_of_burst > 1 && (burst >= most_of_burst ||
                                          !may_follow(tcb, *cold, waiting - octets, usable - octets, full));
             if (last) burst = 0;
         }
-        if (!emit(tcb, {next, position, octets, flags_of(octets, last, with_fin), !again})) [[unlikely]]
-            return false;
+        const auto segment_size = static_cast<std::uint16_t>(segments > 1 ? full : 0);
+        if (!emit(tcb, {next, position, octets, flags_of(octets, last, with_fin), !again, segment_size}))
+            [[unlikely]] {
+            // A large segment takes many mbufs; there may be one for a small one.
+            if (segments == 1) return false;
+            most_together = 1;
+            burst = 0;
+            continue;
+        }
 
         const std::uint32_t length = octets + (with_fin ? 1 : 0);
         if (with_fin) {

@@ -64,6 +64,7 @@ class Transmission {
         std::uint32_t octets = 0;
         std::uint8_t flags = 0;
         bool fresh = false;  // data sent for the first time: it may be marked (RFC 3168 section 6.1.5)
+        std::uint16_t segment_size = 0;  // where not 0: the port cuts it into segments of so many octets
     };
     bool emit(Tcb& tcb, const Piece& piece) noexcept;
     bool emit_syn(const Flow& flow, SeqNum seq, SeqNum ack, std::uint8_t flags, std::uint16_t window,
@@ -78,6 +79,10 @@ class Transmission {
     [[nodiscard]] bool may_follow(const Tcb& tcb, const Cold& cold, std::uint32_t waiting,
                                   std::uint32_t usable, std::uint32_t full) const noexcept;
     [[nodiscard]] std::uint32_t burst_of(const Tcb& tcb, const Cold& cold) const noexcept;
+    [[nodiscard]] std::uint32_t most_at_once(Tcb& tcb, Cold& cold) const noexcept;
+    [[nodiscard]] std::uint32_t segments_at_once(const Tcb& tcb, Cold& cold, std::uint32_t position,
+                                                 std::uint32_t segments, std::uint32_t full) const noexcept;
+    [[nodiscard]] bool may_refer(const Tcb& tcb, Cold& cold, const Piece& piece) noexcept;
     void restart_after_idle(Tcb& tcb) const noexcept;
     [[nodiscard]] static std::size_t sack_blocks_for(const Tcb& tcb, const Cold* cold,
                                                      bool with_text) noexcept {
@@ -96,8 +101,8 @@ class Transmission {
                          std::uint32_t flight) noexcept;
     bool wait_for_pace(std::uint32_t slot, Tcb& tcb, Cold& cold) noexcept;
     void wait_for_window(std::uint32_t slot, Tcb& tcb) noexcept;
-    bool hand_over(rte_mbuf* mbuf, const Flow& flow, std::uint8_t settings,
-                   bool ecn_capable = false) noexcept;
+    bool hand_over(rte_mbuf* mbuf, const Flow& flow, std::uint8_t settings, bool ecn_capable = false,
+                   std::uint16_t segment_size = 0) noexcept;
 
     Core& core_;
 };

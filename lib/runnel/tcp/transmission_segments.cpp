@@ -73,8 +73,8 @@ std::size_t Transmission::count_sack_blocks(const Tcb& tcb, const Cold& cold, bo
 // ---------------------------------------------------------------------------------------------------------------------
 // Segments
 
-bool Transmission::hand_over(rte_mbuf* mbuf, const Flow& flow, std::uint8_t settings,
-                             bool ecn_capable) noexcept {
+bool Transmission::hand_over(rte_mbuf* mbuf, const Flow& flow, std::uint8_t settings, bool ecn_capable,
+                             std::uint16_t segment_size) noexcept {
     constexpr std::uint8_t ect_0 = 2;  // RFC 3168 section 5
     core_.counters.add(Counter::tcp_out);
     std::uint8_t tos = ecn_capable ? ect_0 : 0;
@@ -88,8 +88,24 @@ bool Transmission::hand_over(rte_mbuf* mbuf, const Flow& flow, std::uint8_t sett
                             .destination = flow.remote_address,
                             .protocol = IPPROTO_TCP,
                             .tos = tos,
-                            .ttl = ttl},
+                            .ttl = ttl,
+                            .segment_size = segment_size},
                            core_.now);
+}
+
+// Whether a segment of usual size refers to its text rather than have it copied.
+bool Transmission::may_refer(const Tcb& tcb, Cold& cold, const Piece& piece) noexcept {
+    const std::uint8_t mbufs = core_.ip.offloads_for(tcb.flow.remote_address).tx_chain;
+    if (mbufs == 1) [[likely]] {
+        if (cold.queue.in_mbuf(piece.position)) core_.counters.add(Counter::frames_linearized);
+        return false;
+    }
+    if (!cold.queue.in_place(piece.position)) return false;
+    if (cold.queue.fits(piece.position, piece.octets, mbufs - 1U,
+                        rte_pktmbuf_data_room_size(core_.stash.pool())) == piece.octets)
+        return true;
+    core_.counters.add(Counter::frames_linearized);
+    return false;
 }
 
 bool Transmission::emit(Tcb& tcb, const Piece& piece) noexcept {
@@ -99,6 +115,17 @@ bool Transmission::emit(Tcb& tcb, const Piece& piece) noexcept {
         return false;
     }
     Cold* const cold = core_.cold_of(tcb);
+    bool refers = piece.segment_size != 0;
+    if (piece.octets >= core_.config.refer_from && core_.config.refer_from != 0 && !refers)
+        refers = may_refer(tcb, *cold, piece);
+    if (refers) [[unlikely]] {
+        if (!cold->queue.refer(piece.position, piece.octets, mbuf, core_.stash, core_.static_octets)) {
+            core_.stash.put(mbuf);
+            core_.counters.drop(DropReason::no_mbuf);
+            return false;
+        }
+        core_.counters.add(Counter::tcp_referred_out);
+    }
     std::uint8_t flags = piece.flags;
     if (tcb.ece_out) flags |= flag::ece;
     const bool ecn_capable = tcb.ecn && piece.fresh && piece.octets > 0;
@@ -125,7 +152,8 @@ bool Transmission::emit(Tcb& tcb, const Piece& piece) noexcept {
                                           .window = advertise_window(tcb),
                                           .urgent_pointer = urgent_pointer,
                                           .header_size = header_size},
-                                         piece.octets);
+                                         refers ? 0 : piece.octets);
+    if (refers) mbuf->pkt_len += piece.octets;
     if (tcb.timestamps)
         wire::write_timestamps(header + wire::tcp_header_size, core_.ts_clock + tcb.ts_offset, tcb.ts_recent);
     if (sacks > 0) [[unlikely]] {
@@ -135,11 +163,15 @@ bool Transmission::emit(Tcb& tcb, const Piece& piece) noexcept {
         wire::write_sack({header + header_size - size, size}, std::span{blocks}.first(sacks));
         cold->reported.duplicate_reported();
     }
-    if (piece.octets > 0) cold->queue.read(piece.position, piece.octets, header + header_size);
+    if (piece.octets > 0 && !refers) cold->queue.read(piece.position, piece.octets, header + header_size);
+    if (piece.segment_size != 0) {
+        core_.counters.add(Counter::tcp_large_out);
+        core_.counters.add(Counter::tcp_out, piece.octets / piece.segment_size - 1);
+    }
     tcb.last_ack_sent = tcb.rcv_nxt;
     tcb.ack_now = false;
     tcb.ack_delayed = false;
-    hand_over(mbuf, tcb.flow, tcb.settings, ecn_capable);
+    hand_over(mbuf, tcb.flow, tcb.settings, ecn_capable, piece.segment_size);
     return true;
 }
 

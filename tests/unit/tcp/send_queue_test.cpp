@@ -2,9 +2,12 @@
 #include "runnel/tcp/send_queue.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <random>
 
 #include <gtest/gtest.h>
+
+#include "runnel/base/eal_memory.hpp"
 
 #include "mbufs.hpp"
 #include "seed.hpp"
@@ -27,17 +30,29 @@ TEST(SendQueue, GivesWhatWasAppendedInWhateverFormAndLosesNoMbuf) {
     const test::Mbufs mbufs;
     // Position-dependent, so that a misplaced octet is seen; what is static lies at its own position of the
     // stream.
-    const Octets stream = octets_at(0, 1U << 22);
+    EalArray<std::byte> stream{"stream", std::size_t{1} << 22};
+    std::ranges::copy(octets_at(0, stream.size()), stream.data());
     const auto below = [&](std::size_t n) { return static_cast<std::uint32_t>(random() % n); };
     {
         MbufStash stash{mbufs.pool(), {}};
         SendQueue queue{};
-        std::size_t first = 0, end = 0;  // the queue holds [first, end) of the stream
+        StaticOctets statics;
+        std::deque<std::pair<rte_mbuf*, std::size_t>> packets;  // and the position of their first octet
+        std::size_t first = 0, end = 0;                         // the queue holds [first, end) of the stream
         for (int step = 0; step < 30'000 && end + 4096 < stream.size(); ++step) {
             const std::size_t size = random() % 3 == 0 ? 1 + below(20) : 1 + below(4000);
             const std::span<const std::byte> more{stream.data() + end, size};
             const auto held = static_cast<std::uint32_t>(end - first);
-            switch (held > 60'000 ? 5 : below(8)) {
+            // They are freed late, and hold what they held when they were made.
+            while (packets.size() > below(20)) {
+                const auto [packet, at] = packets.front();
+                packets.pop_front();
+                (void)rte_pktmbuf_adj(packet, 54);
+                const Octets octets = test::octets_of(packet);
+                ASSERT_TRUE(std::ranges::equal(octets, std::span{stream.data() + at, octets.size()}));
+                stash.put(packet);
+            }
+            switch (held > 60'000 ? 5 : below(9)) {
                 case 0:
                     ASSERT_EQ(queue.append_copy(more, stash), size);
                     end += size;
@@ -75,6 +90,21 @@ TEST(SendQueue, GivesWhatWasAppendedInWhateverFormAndLosesNoMbuf) {
                         std::ranges::equal(read(queue, at, n), std::span{stream.data() + first + at, n}));
                     break;
                 }
+                case 7: {  // as a segment that refers to its text
+                    if (held == 0) break;
+                    const std::uint32_t at = below(held), wanted = 1 + below(std::min(held - at, 9000U));
+                    const std::uint32_t most = 1 + below(12);
+                    const std::uint32_t n = queue.fits(at, wanted, most, RTE_MBUF_DEFAULT_BUF_SIZE);
+                    ASSERT_LE(n, wanted);
+                    ASSERT_GT(n, 0U);
+                    rte_mbuf* const packet = stash.take_data();
+                    (void)rte_pktmbuf_append(packet, 54);
+                    ASSERT_TRUE(queue.refer(at, n, packet, stash, statics));
+                    ASSERT_LE(packet->nb_segs, 1U + most);
+                    packets.emplace_back(packet, first + at);
+                    ASSERT_EQ(rte_mbuf_check(packet, 1, nullptr), 0);
+                    break;
+                }
                 default:
                     if (below(50) == 0) {
                         queue.clear(stash);
@@ -82,12 +112,13 @@ TEST(SendQueue, GivesWhatWasAppendedInWhateverFormAndLosesNoMbuf) {
                     }
             }
             ASSERT_EQ(queue.size(), end - first);
-            if (queue.size() == 0) {
+            if (queue.size() == 0 && packets.empty()) {
                 ASSERT_EQ(mbufs.missing(stash), 0U) << "an empty queue holds no mbuf";
             }
         }
         queue.clear(stash);
         EXPECT_EQ(queue.size(), 0U);
+        for (const auto& [packet, at] : packets) stash.put(packet);
         EXPECT_EQ(mbufs.missing(stash), 0U);
     }
     EXPECT_EQ(rte_mempool_avail_count(mbufs.pool()), test::Mbufs::total);

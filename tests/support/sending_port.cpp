@@ -1,0 +1,97 @@
+#include "sending_port.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+namespace runnel::test {
+
+namespace {
+
+void require(bool holds, const char* rule) {
+    if (!holds) throw std::runtime_error(std::string{"DPDK's rules for a port that is sent to: "} + rule);
+}
+
+unsigned get16(const Octets& octets, std::size_t at) {
+    return static_cast<unsigned>(octets.at(at) << 8 | octets.at(at + 1));
+}
+void set16(Octets& octets, std::size_t at, unsigned value) {
+    octets.at(at) = static_cast<std::uint8_t>(value >> 8);
+    octets.at(at + 1) = static_cast<std::uint8_t>(value);
+}
+void set32(Octets& octets, std::size_t at, std::uint32_t value) {
+    set16(octets, at, value >> 16);
+    set16(octets, at + 2, value & 0xffff);
+}
+
+/// The sum of the pseudo-header, as it stands in a checksum field that the port completes.
+unsigned pseudo_sum(const Octets& frame, std::size_t ip, std::uint8_t protocol, std::size_t length) {
+    Octets pseudo(frame.begin() + static_cast<std::ptrdiff_t>(ip + 12),
+                  frame.begin() + static_cast<std::ptrdiff_t>(ip + 20));
+    pseudo.insert(pseudo.end(),
+                  {0, protocol, static_cast<std::uint8_t>(length >> 8), static_cast<std::uint8_t>(length)});
+    return static_cast<std::uint16_t>(~internet_checksum(pseudo));
+}
+
+void finish_ip(Octets& frame, std::size_t ip, std::size_t l4) {
+    require(get16(frame, ip + 10) == 0, "the header checksum that the port makes is 0 before");
+    set16(frame, ip + 10, internet_checksum(std::span{frame}.subspan(ip, l4 - ip)));
+}
+
+/// The field holds the sum of the pseudo-header: what the port adds is the sum of the rest.
+void finish_l4(Octets& frame, std::size_t l4, std::size_t field) {
+    set16(frame, field, internet_checksum(std::span{frame}.subspan(l4)));
+}
+
+std::vector<Octets> cut(const Octets& whole, const rte_mbuf& frame, std::size_t ip, std::size_t l4) {
+    constexpr std::uint8_t fin = 0x01, push = 0x08, cwr = 0x80;
+    const std::size_t text_at = l4 + frame.l4_len;
+    require((frame.ol_flags & RTE_MBUF_F_TX_TCP_CKSUM) != 0 && (frame.ol_flags & RTE_MBUF_F_TX_IP_CKSUM) != 0,
+            "who cuts makes the checksums");
+    require(frame.tso_segsz > 0 && frame.tso_segsz < whole.size() - text_at, "there is something to cut");
+    require(get16(whole, l4 + 16) == pseudo_sum(whole, ip, 6, 0), "the pseudo-header's sum has no length");
+    require(static_cast<std::size_t>(whole.at(l4 + 12) >> 4) * 4 == frame.l4_len, "l4_len is TCP's header");
+    require(get16(whole, ip + 10) == 0, "the header checksum that the port makes is 0 before");
+    const std::uint32_t sequence =
+        static_cast<std::uint32_t>(get16(whole, l4 + 4) << 16 | get16(whole, l4 + 6));
+    std::vector<Octets> frames;
+    for (std::size_t at = text_at; at < whole.size(); at += frame.tso_segsz) {
+        const std::size_t end = std::min<std::size_t>(at + frame.tso_segsz, whole.size());
+        Octets piece(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(text_at));
+        piece.insert(piece.end(), whole.begin() + static_cast<std::ptrdiff_t>(at),
+                     whole.begin() + static_cast<std::ptrdiff_t>(end));
+        if (at != text_at) piece[l4 + 13] &= static_cast<std::uint8_t>(~cwr);
+        if (end != whole.size()) piece[l4 + 13] &= static_cast<std::uint8_t>(~(fin | push));
+        set16(piece, ip + 2, static_cast<unsigned>(piece.size() - ip));
+        set16(piece, ip + 4, static_cast<unsigned>(get16(whole, ip + 4) + frames.size()));
+        set32(piece, l4 + 4, sequence + static_cast<std::uint32_t>(at - text_at));
+        set16(piece, l4 + 16, pseudo_sum(piece, ip, 6, piece.size() - l4));
+        finish_ip(piece, ip, l4);
+        finish_l4(piece, l4, l4 + 16);
+        frames.push_back(std::move(piece));
+    }
+    return frames;
+}
+
+}  // namespace
+
+std::vector<Octets> frames_of(const rte_mbuf& frame) {
+    Octets octets = octets_of(frame);
+    const std::uint64_t l4_flags = frame.ol_flags & RTE_MBUF_F_TX_L4_MASK;
+    if ((frame.ol_flags & RTE_MBUF_F_TX_OFFLOAD_MASK) == 0) return {std::move(octets)};
+    require((frame.ol_flags & RTE_MBUF_F_TX_IPV4) != 0, "the family is named");
+    const std::size_t ip = frame.l2_len, l4 = ip + frame.l3_len;
+    require(ip >= 14 && frame.l3_len == 20, "l2_len and l3_len are set");
+    if ((frame.ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0) return cut(octets, frame, ip, l4);
+    if (l4_flags != 0) {
+        const bool tcp = l4_flags == RTE_MBUF_F_TX_TCP_CKSUM;
+        const std::size_t field = l4 + (tcp ? 16 : 6);
+        require(get16(octets, field) == pseudo_sum(octets, ip, tcp ? 6 : 17, octets.size() - l4),
+                "the field holds the sum of the pseudo-header");
+        finish_l4(octets, l4, field);
+    }
+    if ((frame.ol_flags & RTE_MBUF_F_TX_IP_CKSUM) != 0) finish_ip(octets, ip, l4);
+    return {std::move(octets)};
+}
+
+}  // namespace runnel::test
