@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "runnel/base/eal_memory.hpp"
 #include "runnel/port/mbuf_pool.hpp"
 #include "runnel/runtime/runtime.hpp"
 #include "runnel/runtime/shared_port.hpp"
@@ -134,6 +135,7 @@ nlohmann::ordered_json describe(const Settings& settings, const std::vector<Pair
     config["zero_copy"] = settings.wire.zero_copy;
     config["mtu"] = settings.wire.mtu;
     config["checksum"] = settings.wire.offload ? "offload" : "software";
+    config["segmentation"] = settings.wire.segmentation;
     config["cores"] = settings.cores;
     config["roles"] = settings.both_roles ? "both" : "one";
     config["one_address"] = settings.one_address;
@@ -180,7 +182,7 @@ ExitStatus run(Settings& settings) {
         octets += memory_needed(pair.client) + memory_needed(pair.server) + wire_octets;
         records += std::size_t{pair.plan.client.slots} * 32;
     }
-    octets += port::memory_needed(pool);
+    octets += port::memory_needed(pool) + block_octets;
     const std::size_t available =
         machine.available_memory_mb - std::min(machine.available_memory_mb, records >> 20);
     const std::size_t memory_mb = load::eal_memory_mb(octets, available, settings.traffic);
@@ -189,7 +191,6 @@ ExitStatus run(Settings& settings) {
     const bool transfers = load::transfers(settings.traffic.recipe);
     static const load::HttpResponse response(settings.size, transfers);
     static const std::string request = load::http_request(pairs[0].plan.client.remote_address);
-    static const std::vector<std::byte> block(block_octets, std::byte{0x55});
 
     prepare(settings.wire, count);
     runtime::Eal eal({.memory_mb = memory_mb,
@@ -197,11 +198,14 @@ ExitStatus run(Settings& settings) {
                       .workers = settings.cores,
                       .extra = eal_arguments_of(settings.wire)});
     const port::MbufPool mbufs = port::make_mbuf_pool(pool);
+    // In EAL's memory a device may read it. Never freed.
+    auto* const block = new EalArray<std::byte>{"block of a stream", block_octets};
+    std::ranges::fill(block->span(), std::byte{0x55});
     for (unsigned i = 0; i < count; ++i) {
         Pair& pair = pairs[i];
         pair.plan.client.request = std::as_bytes(std::span{request});
         pair.plan.client.response_octets = response.all().size();
-        pair.plan.client.block = block;
+        pair.plan.client.block = block->span();
         pair.wire = make_wire(settings.wire, i, mbufs.get());
         pair.client.ip.interfaces[0].offloads = pair.wire->client_offloads();
         pair.server.ip.interfaces[0].offloads = pair.wire->server_offloads();
@@ -323,6 +327,10 @@ void add_wire_options(CLI::App& command, WireSettings& wire) {
             "declared to do it, vhost vouches for what never left the machine)")
         ->type_name("WHERE")
         ->default_str("software");
+    command.add_flag(
+        "--segmentation", wire.segmentation,
+        "Large segments are left to the wire to cut (TSO; needs --checksum offload): ring and vhost "
+        "pass them whole");
 }
 
 }  // namespace

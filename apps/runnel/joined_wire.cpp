@@ -37,19 +37,23 @@ std::uint32_t packet_frame_size(const WireSettings& settings) noexcept {
     return (settings.mtu + RTE_VLAN_HLEN + 80 + 1023) / 1024 * 1024;
 }
 
-ip::Offloads all_checksums() {
+ip::Offloads all_checksums(bool segmentation) {
     return {.rx_ip_checksum = true,
             .rx_l4_checksum = true,
             .tx_ip_checksum = true,
             .tx_tcp_checksum = true,
-            .tx_udp_checksum = true};
+            .tx_udp_checksum = true,
+            .tx_tcp_segmentation = segmentation,
+            .tx_chain = segmentation ? std::uint8_t{UINT8_MAX} : std::uint8_t{1},
+            .tx_large_chain = UINT8_MAX};
 }
 
 class Ring final : public JoinedWire {
   public:
     explicit Ring(const WireSettings& settings)
-        : wire_(port::RingWire::Options{.frames = ring_frames,
-                                        .offloads = settings.offload ? all_checksums() : ip::Offloads{}}) {}
+        : wire_(port::RingWire::Options{
+              .frames = ring_frames,
+              .offloads = settings.offload ? all_checksums(settings.segmentation) : ip::Offloads{}}) {}
     port::Wire& client() noexcept override { return wire_.a(); }
     port::Wire& server() noexcept override { return wire_.b(); }
     const ip::Offloads& client_offloads() const noexcept override { return wire_.offloads(); }
@@ -108,6 +112,10 @@ class Ports final : public JoinedWire {
             throw std::invalid_argument(
                 fmt::format("--checksum: the devices of --wire {} cannot make checksums; write software",
                             to_string(settings.kind)));
+        if (settings.segmentation && !client_.offloads().tx_tcp_segmentation)
+            throw std::invalid_argument(
+                fmt::format("--segmentation: the client's device of --wire {} cuts no segments; leave it out",
+                            to_string(settings.kind)));
     }
     port::Wire& client() noexcept override { return client_.queue(0); }
     port::Wire& server() noexcept override { return server_.queue(0); }
@@ -122,7 +130,8 @@ class Ports final : public JoinedWire {
                 .transmit_frames = frames,
                 .mtu = static_cast<std::uint16_t>(settings.mtu),
                 .any_mtu = settings.kind == WireKind::memif || settings.kind == WireKind::af_packet,
-                .checksum_offloads = settings.offload};
+                .checksum_offloads = settings.offload,
+                .segmentation = settings.segmentation};
     }
 
     std::unique_ptr<TemporaryFolder> sockets_;  // gone after the ports
@@ -143,7 +152,8 @@ std::unique_ptr<JoinedWire> make_vhost(const WireSettings& settings, unsigned in
     auto folder = std::make_unique<TemporaryFolder>();
     const std::string socket = (folder->path() / "vhost").string();
     return std::make_unique<Ports>(
-        settings, fmt::format("net_vhost{},iface={},queues=1", index, socket),
+        settings,
+        fmt::format("net_vhost{},iface={},queues=1{}", index, socket, settings.segmentation ? ",tso=1" : ""),
         fmt::format("net_virtio_user{},path={},queues=1,queue_size={},mrg_rxbuf=0,in_order=1", index, socket,
                     virtio_frames),
         static_cast<std::uint16_t>(frames_of(settings)), std::move(folder), mbufs);
@@ -190,6 +200,9 @@ void validate(const WireSettings& settings) {
         throw std::invalid_argument(
             fmt::format("--checksum: the devices of --wire {} cannot make checksums; write software",
                         to_string(settings.kind)));
+    if (settings.segmentation && !settings.offload)
+        throw std::invalid_argument(
+            "--segmentation: who cuts segments makes their checksums; write --checksum offload too");
 }
 
 std::uint32_t frames_of(const WireSettings& settings) noexcept {
@@ -244,7 +257,9 @@ std::unique_ptr<JoinedWire> make_wire(const WireSettings& settings, unsigned ind
 }
 
 std::string describe(const WireSettings& settings) {
-    return fmt::format("{}{}, checksums {}", to_string(settings.kind), settings.zero_copy ? " zero-copy" : "",
+    return fmt::format("{}{}{}, checksums {}", to_string(settings.kind),
+                       settings.zero_copy ? " zero-copy" : "",
+                       settings.segmentation ? ", large segments" : "",
                        !settings.offload                 ? "in software"
                        : settings.kind == WireKind::ring ? "declared as offloaded"
                                                          : "offloaded");

@@ -26,9 +26,10 @@ enum class WireKind : std::uint8_t {
 
 struct WireSettings {
     WireKind kind = WireKind::ring;
-    std::uint32_t mtu = 1500;  ///< octets of an IP packet
-    bool offload = false;      ///< checksums: left to the wire, where it can; else every one in software
-    bool zero_copy = false;    ///< of memif: the client's side sends and receives mbufs in place
+    std::uint32_t mtu = 1500;   ///< octets of an IP packet
+    bool offload = false;       ///< checksums: left to the wire, where it can; else every one in software
+    bool segmentation = false;  ///< large segments are left to the wire to cut, where it can
+    bool zero_copy = false;     ///< of memif: the client's side sends and receives mbufs in place
 };
 /// Throws `std::invalid_argument` where the settings do not go together.
 void validate(const WireSettings& settings);

@@ -184,7 +184,21 @@ void Port::configure(const PortConfig& config, rte_mempool* mbufs, CapturedLog& 
         offloads_.tx_tcp_checksum = offer(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_TCP_CKSUM, tx);
         offloads_.tx_udp_checksum = offer(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_UDP_CKSUM, tx);
     }
+    // A driver that names no limit takes as many as its queue has room for: more than any packet needs.
+    const auto most_of = [](std::uint16_t limit) {
+        return static_cast<std::uint8_t>(limit == 0 ? UINT8_MAX : std::min<std::uint16_t>(limit, UINT8_MAX));
+    };
     any_tx_offload_ = conf.txmode.offloads != 0;
+    if (config.chains && offer(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_MULTI_SEGS, conf.txmode.offloads)) {
+        const std::uint8_t most = std::min(most_of(info.tx_desc_lim.nb_seg_max),
+                                           most_of(std::min<std::uint16_t>(config.transmit_frames / 4, 255)));
+        offloads_.tx_chain = std::min(most, most_of(info.tx_desc_lim.nb_mtu_seg_max));
+        if (config.segmentation && offloads_.tx_ip_checksum && offloads_.tx_tcp_checksum &&
+            offer(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_TCP_TSO, conf.txmode.offloads)) {
+            offloads_.tx_tcp_segmentation = true;
+            offloads_.tx_large_chain = most;
+        }
+    }
 
     // Both directions of a connection must reach one core, and fragments too: the driver that hashes ports
     // hashes addresses alone for a fragment.

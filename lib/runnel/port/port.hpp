@@ -33,6 +33,8 @@ struct PortConfig {
     bool any_mtu = false;
     bool promiscuous = false;
     bool checksum_offloads = true;  ///< false: leave every checksum to software
+    bool chains = true;             ///< false: each frame in one mbuf, as some drivers' fastest paths want it
+    bool segmentation = true;       ///< false: leave no segment to the port to cut (TSO)
 };
 
 /// How the port spreads what it receives over its queues.

@@ -44,6 +44,12 @@ RingWire::RingWire(const Options& options) : offloads_(options.offloads) {
         throw std::invalid_argument(
             fmt::format("the ring wire: frames is {}, must be 1 to {}", options.frames, most_frames));
     }
+    if (offloads_.tx_tcp_segmentation && !(offloads_.rx_ip_checksum && offloads_.rx_l4_checksum &&
+                                           offloads_.tx_ip_checksum && offloads_.tx_tcp_checksum))
+        throw std::invalid_argument(
+            "the ring wire: segmentation is declared and checksums are not; large segments pass it whole, "
+            "and "
+            "nobody makes their checksums: declare those of IP and TCP, both ways, too");
     a_to_b_.reset(make_ring(options));
     b_to_a_.reset(make_ring(options));
     a_.out_ = b_.in_ = a_to_b_.get();

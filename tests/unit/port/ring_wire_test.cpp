@@ -150,6 +150,27 @@ TEST(RingWire, MarksChecksumsVerifiedWhereItIsDeclaredToOffloadThem) {
     }
 }
 
+TEST(RingWire, RefusesToPassLargeSegmentsWhoseChecksumsNobodyMakes) {
+    EXPECT_THROW((RingWire{{.offloads = {.tx_tcp_segmentation = true}}}), std::invalid_argument);
+    EXPECT_THROW(
+        (RingWire{
+            {.offloads = {.tx_ip_checksum = true, .tx_tcp_checksum = true, .tx_tcp_segmentation = true}}}),
+        std::invalid_argument);
+}
+
+TEST(RingWire, PassesChainsWhole) {
+    FramePool pool;
+    RingWire wire;
+    rte_mbuf* frame = pool.frame(1);
+    ASSERT_EQ(rte_pktmbuf_chain(frame, pool.frame(2)), 0);
+    ASSERT_EQ(wire.a().send({&frame, 1}), 1u);
+    rte_mbuf* got = nullptr;
+    ASSERT_EQ(wire.b().receive({&got, 1}), 1u);
+    EXPECT_EQ(got->nb_segs, 2u);
+    rte_pktmbuf_free(got);
+    EXPECT_EQ(pool.away(), 0u);
+}
+
 TEST(RingWire, RefusesASizeOutOfRange) {
     EXPECT_THROW((RingWire{{.frames = 0}}), std::invalid_argument);
     EXPECT_THROW((RingWire{{.frames = (1U << 20) + 1}}), std::invalid_argument);
