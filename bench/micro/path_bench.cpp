@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@
 #include <rte_cycles.h>
 #include <rte_eal.h>
 
+#include "runnel/base/eal_memory.hpp"
 #include "runnel/port/mbuf_pool.hpp"
 #include "runnel/stack/stack.hpp"
 
@@ -68,7 +70,11 @@ rte_mempool* pool() {
 
 // Octets that are sent without a copy.
 std::array<std::byte, 64> request, response;
-std::array<std::byte, 65'536> block;
+// In EAL's memory, as a device would want it. Never freed.
+std::span<const std::byte> block() {
+    static const auto* const octets = new EalArray<std::byte>{"block of a stream", 65'536};
+    return octets->span();
+}
 
 // Answers a request; closes where the recipe is to end with that.
 struct Server final : tcp::Handler {
@@ -87,7 +93,7 @@ struct Server final : tcp::Handler {
 };
 
 struct Client final : tcp::Handler {
-    bool asks = false, streams = false;
+    bool asks = false, streams = false, copies = false;
     std::uint64_t established_ = 0, answered = 0, closed_ = 0;
     void established(tcp::Connection connection) noexcept override {
         ++established_;
@@ -100,7 +106,8 @@ struct Client final : tcp::Handler {
         return tcp::Ownership::returned;
     }
     void writable(tcp::Connection connection) noexcept override {
-        while (connection.send_static(block).error == tcp::Error::none) {
+        while ((copies ? connection.send(block()) : connection.send_static(block())).error ==
+               tcp::Error::none) {
         }
     }
     void peer_closed(tcp::Connection connection) noexcept override { (void)connection.close(); }
@@ -109,11 +116,15 @@ struct Client final : tcp::Handler {
 
 class Path {
   public:
-    explicit Path(std::uint32_t connections) {
-        const StackConfig here = config_of(false, connections);
+    explicit Path(std::uint32_t connections, const std::function<void(StackConfig&)>& adapt = {}) {
+        StackConfig here = config_of(false, connections), there = config_of(true, connections);
+        if (adapt) {
+            adapt(here);
+            adapt(there);
+        }
         addresses = here.ip.interfaces[0].address_count;
         client_stack = std::make_unique<Stack>(here, pool());
-        server_stack = std::make_unique<Stack>(config_of(true, connections), pool());
+        server_stack = std::make_unique<Stack>(there, pool());
         server_stack->listen({.port = 80, .handler = &server});
     }
 
@@ -133,10 +144,13 @@ class Path {
     }
 
     // Frames one way, `burst` at a time; returns how many.
-    std::size_t carry(Stack& from, Stack& to, std::size_t burst) {
+    std::size_t carry(Stack& from, Stack& to, std::size_t burst, std::uint64_t verdict = 0) {
         std::size_t carried = 0;
-        for (std::size_t n; (n = from.transmit({frames.data(), burst})) > 0; carried += n)
+        for (std::size_t n; (n = from.transmit({frames.data(), burst})) > 0; carried += n) {
+            if (verdict != 0)
+                for (std::size_t i = 0; i < n; ++i) frames[i]->ol_flags = verdict;
             to.receive({frames.data(), n}, now);
+        }
         return carried;
     }
     // There and back again until nobody has anything to say.
@@ -218,24 +232,51 @@ void rr(benchmark::State& state) {
     report_packets(state, path, before);
 }
 
+// What the port under both stacks does of a stream's work.
+enum class PortDoes : std::int64_t { nothing, checksums, segmentation };
+
 // One iteration is one full segment of one connection that has always more to send, and its share of the
-// ACKs.
+// ACKs. Large segments pass whole and count as what they would be cut into.
 void stream(benchmark::State& state) {
-    Path path(few);
+    const auto port = static_cast<PortDoes>(state.range(0));
+    Path path(few, [&](StackConfig& config) {
+        ip::Offloads& offloads = config.ip.interfaces[0].offloads;
+        if (port != PortDoes::nothing)
+            offloads = {.rx_ip_checksum = true,
+                        .rx_l4_checksum = true,
+                        .tx_ip_checksum = true,
+                        .tx_tcp_checksum = true,
+                        .tx_tcp_segmentation = port == PortDoes::segmentation,
+                        .tx_chain = 255,
+                        .tx_large_chain = 255};
+        config.tcp.merge_segments = state.range(1) != 0;
+        config.tcp.refer_from = static_cast<std::uint32_t>(state.range(2));
+        config.tcp.send_buffer = config.tcp.receive_buffer = 1U << 20;
+    });
     path.client.streams = true;
-    (void)path.connect();
+    path.client.copies = state.range(3) != 0;
+    const tcp::Connection connection = path.connect();
+    const std::uint64_t verdict =
+        port == PortDoes::nothing ? 0 : RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
     const auto turn = [&] {
         const std::size_t there = path.client_stack->transmit(path.frames);
+        if (verdict != 0)
+            for (std::size_t i = 0; i < there; ++i) path.frames[i]->ol_flags = verdict;
         path.server_stack->receive({path.frames.data(), there}, path.now);
-        path.carry(*path.server_stack, *path.client_stack, batch);
+        path.carry(*path.server_stack, *path.client_stack, batch, verdict);
         path.pass(10us);
         return there;
     };
     for (int i = 0; i < 1000; ++i) turn();
+    const std::uint32_t mss = connection.info().mss;
     const std::uint64_t before = path.packets();
     const std::uint64_t octets = path.server.octets;
-    while (state.KeepRunningBatch(batch))
-        if (turn() != batch) state.SkipWithError("the window did not last for a burst");
+    std::uint64_t wanted = octets;
+    while (state.KeepRunningBatch(batch)) {
+        wanted += batch * mss;
+        while (path.server.octets < wanted)
+            if (turn() == 0) return state.SkipWithError("the window did not last for a burst");
+    }
     state.SetBytesProcessed(static_cast<std::int64_t>(path.server.octets - octets));
     report_packets(state, path, before);
 }
@@ -305,7 +346,20 @@ void random_connection(benchmark::State& state) {
 void register_all(std::uint32_t most) {
     benchmark::RegisterBenchmark("Crr", crr);
     benchmark::RegisterBenchmark("Rr", rr);
-    benchmark::RegisterBenchmark("StreamSegment", stream);
+    // The port does nothing, the checksums, the cutting too; segments received are merged or not; what is not
+    // copied is referred to from so many octets on, or never; the application's octets are copied or not.
+    auto* const streams =
+        benchmark::RegisterBenchmark("StreamSegment", stream)->ArgNames({"port", "merge", "refer", "copy"});
+    for (const auto& args : std::vector<std::vector<std::int64_t>>{{0, 0, 0, 0},
+                                                                   {0, 1, 0, 0},
+                                                                   {0, 1, 512, 0},
+                                                                   {0, 1, 0, 1},
+                                                                   {1, 0, 0, 0},
+                                                                   {1, 1, 0, 0},
+                                                                   {1, 1, 512, 0},
+                                                                   {2, 1, 512, 0},
+                                                                   {2, 1, 512, 1}})
+        streams->Args(args);
     for (const std::uint32_t count : {1'000U, 100'000U, 1'000'000U, 10'000'000U}) {
         if (count > most) break;
         for (const int burst : {64, 1})

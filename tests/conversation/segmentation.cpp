@@ -273,6 +273,7 @@ StackConfig chaining_stack(bool checksums) {
     StackConfig config = cutting_stack();
     config.ip.interfaces[0].offloads = {
         .tx_ip_checksum = checksums, .tx_tcp_checksum = checksums, .tx_chain = 8};
+    config.tcp.refer_from = 512;
     return config;
 }
 
@@ -531,7 +532,7 @@ TEST(MergedSegments, OnesThatSaySomethingAreTakenByThemselves) {
         Conversation c{config};
         c.open_passive(offer);
         c.inject_burst({first, second});
-            c.expect_data(stream(0, 2000));
+        c.expect_data(stream(0, 2000));
         return c.count(Counter::tcp_merged_in) > 0;
     };
     const Segment plain = syn().mss(1460);

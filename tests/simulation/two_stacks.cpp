@@ -67,6 +67,7 @@ void offloading(std::uint64_t s, StackConfig& config, int which) {
     offloads.tx_ip_checksum = offloads.tx_tcp_checksum = true;
     offloads.tx_tcp_segmentation = random() % 8 != 0;
     offloads.tx_chain = static_cast<std::uint8_t>(1 + random() % 4);
+    config.tcp.refer_from = 1 + static_cast<std::uint32_t>(random() % 1000);
     offloads.tx_large_chain = static_cast<std::uint8_t>(1 + random() % 40);
 }
 

@@ -124,6 +124,16 @@ def vhost_with_checksums_offloaded(runnel):
 
 
 @case
+def vhost_with_large_segments(runnel):
+    check_large_segments(runnel, "--wire", "vhost", "--checksum", "offload", "--segmentation")
+
+
+@case
+def ring_with_large_segments(runnel):
+    check_large_segments(runnel, "--checksum", "offload", "--segmentation")
+
+
+@case
 def af_packet(runnel):
     if os.geteuid() != 0:
         raise Skip("af_packet needs root, for a network namespace")

@@ -93,8 +93,9 @@ struct Config {
     bool segmentation = true;    ///< large segments are left to a port that cuts them (TSO)
     bool merge_segments = true;  ///< segments of a burst that follow one another are taken as one (GRO)
     std::uint32_t refer_from =
-        512;  ///< octets: a segment with so many of an mbuf's, or of static ones in EAL's memory,
-              ///< refers to them and copies none, where the port takes chains; 0: all are copied
+        4096;  ///< octets: a segment of so many, of an mbuf that was given or of static octets in EAL's
+               ///< memory, refers to them where the port takes chains, and one below copies them, which is
+               ///< cheaper. A large segment always refers. 0: only those do
     std::uint32_t fixed_window = 64 * 1024;  ///< octets; the congestion window where `congestion` is `none`
 
     // -- closing

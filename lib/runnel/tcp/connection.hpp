@@ -105,10 +105,15 @@ class Connection {
     /// As `send`, of octets whose continuation follows soon: the end of them waits for it to fill a segment,
     /// until the next ACK comes or, with nothing in flight, for a retransmission time-out.
     SendResult send_more(std::span<const std::byte> octets) noexcept;
-    /// Sends octets that stay valid and unchanged until the process ends: nothing is copied before the wire.
+    /// Sends octets that stay valid and unchanged until the process ends: nothing is copied before a segment
+    /// is made; nor then, where devices reach them (they lie in EAL's memory) and `Config::refer_from` says
+    /// so.
     SendResult send_static(std::span<const std::byte> octets) noexcept;
     /// Sends the octets of an mbuf (chain). On `Error::none` the stack owns it; else it stays the caller's.
-    /// All or nothing.
+    /// All or nothing. Segments may refer to them (`Config::refer_from`): nobody writes to them until the
+    /// mbuf is freed, which is when they are acknowledged and no packet refers to them any more. An
+    /// application that has attached its own buffer to the mbuf (`rte_pktmbuf_attach_extbuf`) is told of it
+    /// by the callback that it gave there, on whichever thread frees the last packet.
     SendResult send(rte_mbuf* mbuf) noexcept;
     /// Sends octets of which the last is urgent (RFC 9293 section 3.8.5, RFC 6093: the pointer names the
     /// octet after it).
