@@ -64,6 +64,17 @@ TEST(LargeSegments, CarryTimestampsInEachPiece) {
     EXPECT_EQ(c.count(Counter::tcp_large_out), 1U);
 }
 
+// As virtio has it.
+TEST(LargeSegments, HaveAHeaderChecksumWhereThePortMakesNone) {
+    StackConfig config = cutting_stack();
+    config.ip.interfaces[0].offloads.tx_ip_checksum = false;
+    Conversation c{config};
+    c.open_passive();
+    c.send(stream(0, 4 * 1460));
+    EXPECT_EQ(c.take_all().size(), 4U);
+    EXPECT_EQ(c.count(Counter::tcp_large_out), 1U);
+}
+
 TEST(LargeSegments, ShortEndFollowsByItself) {
     Conversation c{cutting_stack()};
     c.open_passive();

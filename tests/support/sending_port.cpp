@@ -46,12 +46,15 @@ void finish_l4(Octets& frame, std::size_t l4, std::size_t field) {
 std::vector<Octets> cut(const Octets& whole, const rte_mbuf& frame, std::size_t ip, std::size_t l4) {
     constexpr std::uint8_t fin = 0x01, push = 0x08, cwr = 0x80;
     const std::size_t text_at = l4 + frame.l4_len;
-    require((frame.ol_flags & RTE_MBUF_F_TX_TCP_CKSUM) != 0 && (frame.ol_flags & RTE_MBUF_F_TX_IP_CKSUM) != 0,
-            "who cuts makes the checksums");
+    require((frame.ol_flags & RTE_MBUF_F_TX_TCP_CKSUM) != 0, "who cuts makes the checksums");
+    const bool header_checksum =
+        (frame.ol_flags & RTE_MBUF_F_TX_IP_CKSUM) == 0;  // of the whole: as for virtio
+    require(header_checksum ? internet_checksum(std::span{whole}.subspan(ip, l4 - ip)) == 0
+                            : get16(whole, ip + 10) == 0,
+            "the header checksum is right, or 0 where the port makes it");
     require(frame.tso_segsz > 0 && frame.tso_segsz < whole.size() - text_at, "there is something to cut");
     require(get16(whole, l4 + 16) == pseudo_sum(whole, ip, 6, 0), "the pseudo-header's sum has no length");
     require(static_cast<std::size_t>(whole.at(l4 + 12) >> 4) * 4 == frame.l4_len, "l4_len is TCP's header");
-    require(get16(whole, ip + 10) == 0, "the header checksum that the port makes is 0 before");
     const std::uint32_t sequence =
         static_cast<std::uint32_t>(get16(whole, l4 + 4) << 16 | get16(whole, l4 + 6));
     std::vector<Octets> frames;
@@ -65,6 +68,7 @@ std::vector<Octets> cut(const Octets& whole, const rte_mbuf& frame, std::size_t 
         set16(piece, ip + 2, static_cast<unsigned>(piece.size() - ip));
         set16(piece, ip + 4, static_cast<unsigned>(get16(whole, ip + 4) + frames.size()));
         set32(piece, l4 + 4, sequence + static_cast<std::uint32_t>(at - text_at));
+        set16(piece, ip + 10, 0);
         set16(piece, l4 + 16, pseudo_sum(piece, ip, 6, piece.size() - l4));
         finish_ip(piece, ip, l4);
         finish_l4(piece, l4, l4 + 16);

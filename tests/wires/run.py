@@ -92,6 +92,16 @@ def check_wire(runnel, *options):
     check(payload > 3000, f"{payload} octets a frame: no large frames went")
 
 
+def check_large_segments(runnel, *options):
+    """The client's end hands over segments of several times the MSS."""
+    document = runnel.measure("--recipe", "crr", *options)
+    check(document["packets"]["per_connection"] >= 6, document["packets"])
+    document = runnel.measure("--recipe", "stream", "--connections", "8", *options)
+    check_stream(document, "server")
+    payload = document["rate"]["goodput_to_server_bps"] / 8 * document["duration_s"] / document["packets"]["client_tx"]
+    check(payload > 3000, f"{payload} octets a frame: no large segments went")
+
+
 @case
 def ring(runnel):
     check_wire(runnel)

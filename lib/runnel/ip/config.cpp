@@ -44,10 +44,11 @@ void validate_interface(const InterfaceConfig& interface, std::size_t index) {
         refuse("{} = {}: give 1 to 4094, or 0 for untagged", name("vlan"), interface.vlan);
     if (interface.address_count == 0) refuse("{} = 0: give at least 1", name("address_count"));
     const Offloads& offloads = interface.offloads;
-    if (offloads.tx_tcp_segmentation && (!offloads.tx_ip_checksum || !offloads.tx_tcp_checksum))
+    if (offloads.tx_tcp_segmentation && !offloads.tx_tcp_checksum)
         refuse(
-            "{} is on and a checksum is left to software: who cuts a segment makes its checksums; give "
-            "it tx_ip_checksum and tx_tcp_checksum too, or leave it off",
+            "{} is on and tx_tcp_checksum is off: who cuts a segment makes its checksums; give it both, or "
+            "leave "
+            "both off",
             name("offloads.tx_tcp_segmentation"));
     if (offloads.tx_chain == 0) refuse("{} = 0: give at least 1", name("offloads.tx_chain"));
     if (offloads.tx_large_chain == 0) refuse("{} = 0: give at least 1", name("offloads.tx_large_chain"));

@@ -21,7 +21,7 @@ struct Offloads {
     bool tx_tcp_checksum = false;  ///< RTE_MBUF_F_TX_TCP_CKSUM is honoured
     bool tx_udp_checksum = false;  ///< RTE_MBUF_F_TX_UDP_CKSUM is honoured
     /// RTE_MBUF_F_TX_TCP_SEG is honoured (TSO): the port cuts a segment of up to 64 KB. Needs
-    /// `tx_ip_checksum` and `tx_tcp_checksum`.
+    /// `tx_tcp_checksum`; virtio does it without `tx_ip_checksum`, and the header of the whole has its own.
     bool tx_tcp_segmentation = false;
     std::uint8_t tx_chain = 1;        ///< mbufs that a frame may be made of; 1: no chains
     std::uint8_t tx_large_chain = 1;  ///< the same of a segment that the port cuts

@@ -195,8 +195,7 @@ void Port::configure(const PortConfig& config, rte_mempool* mbufs, CapturedLog& 
         offloads_.tx_chain = std::min(most, most_of(info.tx_desc_lim.nb_mtu_seg_max));
         // net_tap cuts in software, and leaves a segment for ever that fills its MTU: it counts Ethernet's
         // header (DPDK 22.11, pmd_tx_burst).
-        if (config.segmentation && driver_ != "net_tap" && offloads_.tx_ip_checksum &&
-            offloads_.tx_tcp_checksum &&
+        if (config.segmentation && driver_ != "net_tap" && offloads_.tx_tcp_checksum &&
             offer(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_TCP_TSO, conf.txmode.offloads)) {
             offloads_.tx_tcp_segmentation = true;
             offloads_.tx_large_chain = most;
