@@ -392,7 +392,7 @@ TEST(Rfc7413Server, ForgedAckGetsResetAndTheConnectionStays) {
 Flow& connect_fast(Conversation& c, std::uint16_t port, std::string_view text) {
     Flow& flow = c.add_flow(443, port);
     tcp::ConnectOptions options;
-    options.remote_address = peer_address;
+    options.remote_address = spoken(peer_address);
     options.remote_port = 443;
     options.local_port = port;
     options.handler = &c.handler();
@@ -558,7 +558,7 @@ TEST(Rfc7413Client, CookieIsForItsServerOnly) {
     Conversation c;
     learn(c);
     tcp::ConnectOptions options;
-    options.remote_address = Ipv4Address{192, 0, 2, 7};
+    options.remote_address = spoken(Ipv4Address{192, 0, 2, 7});
     options.remote_port = 443;
     options.local_port = 2001;
     options.handler = &c.handler();

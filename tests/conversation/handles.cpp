@@ -143,9 +143,9 @@ TEST(Handle, InfoTellsTheEndsAndTheState) {
     c.open_passive();
     const tcp::ConnectionInfo info = c.info();
     EXPECT_EQ(info.state, tcp::State::established);
-    EXPECT_EQ(info.local_address, IpAddress{stack_address});
+    EXPECT_EQ(info.local_address, spoken(stack_address));
     EXPECT_EQ(info.local_port, service_port);
-    EXPECT_EQ(info.remote_address, IpAddress{peer_address});
+    EXPECT_EQ(info.remote_address, spoken(peer_address));
     EXPECT_EQ(info.remote_port, peer_port);
     EXPECT_EQ(info.snd_nxt, c.flow().stack_isn + 1);
     EXPECT_EQ(info.rcv_nxt, c.flow().peer_isn + 1);
@@ -254,7 +254,7 @@ TEST(HandlerCalls, ClosedMayConnectAnew) {
     int attempts = 0;
     const auto connect = [&] {
         tcp::ConnectOptions options;
-        options.remote_address = peer_address;
+        options.remote_address = spoken(peer_address);
         options.remote_port = peer_port;
         options.handler = &handler;
         return c.stack().connect(options).error;
@@ -294,7 +294,7 @@ TEST(Capacity, ConnectBeyondTheTableIsRefused) {
     config.tcp.connections = 4;
     Conversation c{config};
     tcp::ConnectOptions options;
-    options.remote_address = peer_address;
+    options.remote_address = spoken(peer_address);
     options.remote_port = 80;
     options.handler = &c.handler();
     for (int i = 0; i < 4; ++i) EXPECT_EQ(c.stack().connect(options).error, Error::none);
@@ -326,7 +326,7 @@ TEST(Capacity, ConnectOfATupleInUseIsRefused) {
     options.local_port = 5000;
     c.connect(options);
     c.expect(syn());
-    options.remote_address = peer_address;
+    options.remote_address = spoken(peer_address);
     options.remote_port = peer_port;
     options.handler = &c.handler();
     EXPECT_EQ(c.stack().connect(options).error, Error::address_in_use);
@@ -343,7 +343,7 @@ TEST(Listening, TwiceOnOnePortThrows) {
     options.handler = &c.handler();
     EXPECT_THROW(c.stack().listen(options), std::invalid_argument);
     options.port = 81;
-    options.address = Ipv4Address{10, 9, 9, 9};
+    options.address = spoken(Ipv4Address{10, 9, 9, 9});
     EXPECT_THROW(c.stack().listen(options), std::invalid_argument);
 }
 

@@ -366,7 +366,7 @@ TEST(Rfc9293, Must43ListenerOfOneAddressAnswersForNoOther) {
     config.ip.interfaces[0].address = Ipv4Address{10, 0, 0, 0x41};
     Conversation c{config};
     tcp::ListenOptions options;
-    options.address = Ipv4Address{10, 0, 0, 0x42};
+    options.address = spoken(Ipv4Address{10, 0, 0, 0x42});
     options.port = 80;
     options.handler = &c.handler();
     c.stack().listen(options);

@@ -15,7 +15,7 @@ using tcp::Error;
 std::uint32_t isn_of(Conversation& c, std::uint16_t local_port, std::uint16_t remote_port) {
     Flow& flow = c.add_flow(remote_port, local_port);
     tcp::ConnectOptions options;
-    options.remote_address = peer_address;
+    options.remote_address = spoken(peer_address);
     options.remote_port = remote_port;
     options.local_port = local_port;
     options.handler = &c.handler();
@@ -99,7 +99,7 @@ std::vector<std::uint16_t> ports_of(Conversation& c, std::uint16_t n, bool one_d
     std::vector<std::uint16_t> ports;
     for (std::uint16_t i = 0; i < n; ++i) {
         tcp::ConnectOptions options;
-        options.remote_address = peer_address;
+        options.remote_address = spoken(peer_address);
         options.remote_port = static_cast<std::uint16_t>(one_destination ? 80 : 1000 + i);
         options.handler = &c.handler();
         const tcp::ConnectResult result = c.stack().connect(options);
@@ -148,7 +148,7 @@ TEST(Rfc6056, RangeIsRespectedAndSaysWhenNonePortIsFree) {
     EXPECT_EQ((std::set<std::uint16_t>(ports.begin(), ports.end())),
               (std::set<std::uint16_t>{30000, 30001, 30002}));
     tcp::ConnectOptions options;
-    options.remote_address = peer_address;
+    options.remote_address = spoken(peer_address);
     options.remote_port = 80;
     options.handler = &c.handler();
     EXPECT_EQ(c.stack().connect(options).error, Error::no_port_free);

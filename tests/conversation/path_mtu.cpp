@@ -279,7 +279,7 @@ TEST_P(PathMtu, Rfc1191AConnectionOpenedFromHereStartsLowerToo) {
     options.local_port = 5000;
     options.remote_port = 443;
     options.handler = &c.handler();
-    options.remote_address = peer_address;
+    options.remote_address = spoken(peer_address);
     EXPECT_EQ(c.stack().connect(options).error, tcp::Error::none);
     c.pump();
     flow.expect(syn().mss(smss));

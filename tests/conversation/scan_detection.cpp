@@ -51,7 +51,7 @@ TEST(ScanDetection, EachKindIsToldApartAtItsBeginningAndItsEnd) {
         const AttackEpisode first = watcher.heard[0];
         EXPECT_EQ(first.kind, kind) << watcher.all();
         EXPECT_FALSE(first.ended);
-        EXPECT_EQ(first.source, scanner);
+        EXPECT_EQ(first.source, spoken(scanner));
         EXPECT_EQ(first.ports, 16U);
         EXPECT_EQ(first.segments, 16U);
         EXPECT_EQ(first.began, begin);
@@ -66,7 +66,7 @@ TEST(ScanDetection, EachKindIsToldApartAtItsBeginningAndItsEnd) {
         const AttackEpisode last = watcher.heard[1];
         EXPECT_EQ(last.kind, kind);
         EXPECT_TRUE(last.ended);
-        EXPECT_EQ(last.source, scanner);
+        EXPECT_EQ(last.source, spoken(scanner));
         EXPECT_EQ(last.ports, open_port_counts ? 417U : 416U);
         EXPECT_EQ(last.segments, open_port_counts ? 817U : 816U);
         EXPECT_NEAR(static_cast<double>(last.duration.count()), 0.816e9, 2e6);
@@ -157,7 +157,7 @@ TEST(ScanDetection, AmongManySourcesTheScannerIsFound) {
         if (i % 100 == 0) scan(c, "S", static_cast<std::uint16_t>(1000 + i), 1, scanner, 1us);
     }
     ASSERT_EQ(watcher.heard.size(), 1U) << watcher.all();
-    EXPECT_EQ(watcher.heard[0].source, scanner);
+    EXPECT_EQ(watcher.heard[0].source, spoken(scanner));
 }
 
 TEST(ScanDetection, SixteenScansAreFollowedAtOnceAndMoreWait) {

@@ -120,7 +120,7 @@ TEST(Rfc9293, Must46OpenToAGroupIsRefusedAndNoSynIsSent) {
           Ipv4Address{239, 1, 2, 3}, Ipv4Address{240, 0, 0, 1}, Ipv4Address{127, 0, 0, 1},
           Ipv4Address{0, 0, 0, 0}}) {
         tcp::ConnectOptions options;
-        options.remote_address = address;
+        options.remote_address = spoken(address);
         options.remote_port = 80;
         options.handler = &c.handler();
         const tcp::ConnectResult result = c.stack().connect(options);
@@ -136,9 +136,9 @@ TEST(Rfc9293, Must46OpenToAGroupIsRefusedAndNoSynIsSent) {
 TEST(Connecting, FromAnAddressThatIsNotOursIsRefused) {
     Conversation c;
     tcp::ConnectOptions options;
-    options.remote_address = peer_address;
+    options.remote_address = spoken(peer_address);
     options.remote_port = 80;
-    options.local_address = Ipv4Address{10, 0, 0, 77};
+    options.local_address = spoken(Ipv4Address{10, 0, 0, 77});
     options.handler = &c.handler();
     EXPECT_EQ(c.stack().connect(options).error, tcp::Error::invalid_address);
     c.pump();
@@ -150,7 +150,7 @@ TEST(Connecting, WhereNoRouteLeadsIsRefused) {
     config.ip.routes.clear();
     Conversation c{config};
     tcp::ConnectOptions options;
-    options.remote_address = Ipv4Address{192, 0, 2, 1};
+    options.remote_address = spoken(Ipv4Address{192, 0, 2, 1});
     options.remote_port = 80;
     options.handler = &c.handler();
     EXPECT_EQ(c.stack().connect(options).error, tcp::Error::no_route);

@@ -130,7 +130,7 @@ TEST(Settings, OutOfRangeIsRefusedAndChangesNothing) {
     EXPECT_EQ(c.connection().set(kept_alive({.probes = 0})), Error::invalid_setting);
     EXPECT_EQ(c.connection().settings(), Settings{});
     tcp::ConnectOptions options;
-    options.remote_address = peer_address;
+    options.remote_address = spoken(peer_address);
     options.remote_port = 9;
     options.handler = &c.handler();
     options.settings = settings;
@@ -191,7 +191,7 @@ TEST(Settings, TwoHundredAndFiftyFiveDifferentOnesAreKnownAtATimeAndGivenBack) {
     std::vector<tcp::Connection> connections;
     const auto connect = [&](std::uint8_t dscp, std::uint8_t ttl) {
         tcp::ConnectOptions options;
-        options.remote_address = peer_address;
+        options.remote_address = spoken(peer_address);
         options.remote_port = 9;
         options.handler = &c.handler();
         options.settings.dscp = dscp;

@@ -185,7 +185,7 @@ TEST(Rfc7323, ClockDoesNotTellTheUptime) {
     Flow& other = c.add_flow(40001, 0);
     tcp::ConnectOptions options;
     options.remote_port = 40001;
-    options.remote_address = peer_address;
+    options.remote_address = spoken(peer_address);
     options.handler = &c.handler();
     ASSERT_EQ(c.stack().connect(options).error, tcp::Error::none);
     c.pump();

@@ -34,6 +34,7 @@ constexpr MacAddress our_mac{{2, 0, 0, 0, 0, 2}};
 constexpr MacAddress peer_mac{{2, 0, 0, 0, 0, 1}};
 constexpr Ipv4Address our_address{10, 0, 0, 2};
 constexpr Ipv4Address peer_address{10, 0, 0, 1};
+constexpr Ipv6Address our_ipv6_address = Ipv6Address::of(0x2001'0db8'0000'0000, 2);
 constexpr std::uint32_t peer_isn = 0xfffffff0;  // soon wraps around
 
 rte_mempool* start_eal_and_make_pool() {
@@ -65,7 +66,8 @@ class Echo final : public tcp::Handler {
 
 StackConfig configuration(bool cookies) {
     StackConfig config;
-    config.ip.interfaces = {{.mac = our_mac, .address = our_address}};
+    config.ip.interfaces = {
+        {.mac = our_mac, .address = our_address, .ipv6 = {{.address = our_ipv6_address}}}};
     config.ip.neighbours = {{.address = peer_address, .mac = peer_mac}};
     config.ip.neighbour_capacity = 16;
     config.tcp.connections = 16;

@@ -48,6 +48,20 @@ def arp(operation, sender="020000000001 0a000001", target="000000000000 0a000002
     return octets("0001 0800 06 04") + struct.pack(">H", operation) + octets(sender + target)
 
 
+PEER6 = "20010db8" + "00" * 11 + "01"
+OURS6 = "20010db8" + "00" * 11 + "02"
+
+
+def ipv6(next_header, payload, hops=64, source=PEER6, destination=OURS6):
+    return struct.pack(">IHBB", 6 << 28, len(payload), next_header, hops) + octets(source + destination) + payload
+
+
+def icmpv6(kind, code, rest, payload=b"", source=PEER6, destination=OURS6):
+    message = struct.pack(">BBHI", kind, code, 0, rest) + payload
+    pseudo = octets(source + destination) + struct.pack(">II", len(message), 58)
+    return message[:2] + struct.pack(">H", checksum(pseudo + message)) + message[4:]
+
+
 def ethernet(kind, payload, destination="020000000002"):
     return octets(destination + "020000000001" + kind) + payload
 
@@ -86,6 +100,19 @@ packets = {
     "router_alert": ipv4(2, octets("16000904 e0000009"), octets("94040000")),
     "fragment": ipv4(17, b"12345678", offset=0x2001),
 }
+messages6 = {
+    "echo_request": icmpv6(128, 0, 0x00070001, b"ping"),
+    "too_big": icmpv6(2, 0, 1400, ipv6(6, tcp(ACK), source=OURS6, destination=PEER6)),
+    "solicitation": icmpv6(135, 0, 0, octets(OURS6 + "0101 020000000001")),
+    "advertisement": icmpv6(136, 0, 0x60000000, octets(PEER6 + "0201 020000000001")),
+}
+packets6 = {
+    "tcp": ipv6(6, segments["syn"]),
+    "chain": ipv6(0, octets("2b00 01040000 0000 3c00 0001 0000 0000 2c00 1e02 0909 0000 0600 0000 00000001") + tcp(ACK)),
+    "first_fragment": ipv6(44, octets("0600 0001 00000009") + tcp(ACK) + b"1234"),
+    "later_fragment": ipv6(44, octets("0600 0019 00000009") + b"12345678"),
+    "unknown_option": ipv6(60, octets("0600 c204 00010000") + tcp(ACK)),
+} | {name: ipv6(58, each, hops=255) for name, each in messages6.items()}
 arps = {"request": arp(1), "reply": arp(2, target="020000000002 0a000002"), "probe": arp(1, "020000000001 00000000")}
 frames = {
     "tcp": ethernet("0800", packets["tcp"]),
@@ -97,9 +124,7 @@ describe |= {f"tcp_{name}": ethernet("0800", ipv4(6, each)) for name, each in se
 describe |= {f"icmp_{name}": ethernet("0800", ipv4(1, each)) for name, each in messages.items()}
 describe |= {f"udp_{name}": ethernet("0800", ipv4(17, each)) for name, each in datagrams.items()}
 describe |= {f"arp_{name}": ethernet("0806", each, "ffffffffffff") for name, each in arps.items()}
-describe["ipv6"] = ethernet(
-    "86dd", octets("60000000 0014 0640 20010db8" + "00" * 11 + "01 20010db8" + "00" * 11 + "02") + tcp(SYN)
-)
+describe |= {f"ipv6_{name}": ethernet("86dd", each) for name, each in packets6.items()}
 
 
 def script(step, *script_frames):
@@ -252,6 +277,15 @@ stack = {
         ethernet("0800", ipv4(1, messages["port_unreachable"])),
         b"\0",
     ),
+    "ipv6": script(
+        1,
+        ethernet("86dd", packets6["solicitation"]),
+        ethernet("86dd", packets6["solicitation"], "3333ff000002"),
+        ethernet("86dd", packets6["advertisement"]),
+        *(ethernet("86dd", packets6[name]) for name in ("echo_request", "too_big", "tcp", "unknown_option", "chain")),
+        ethernet("86dd", packets6["first_fragment"]),
+        ethernet("86dd", packets6["later_fragment"]),
+    ),
 }
 
 CORPUS = {
@@ -260,6 +294,7 @@ CORPUS = {
     "ethernet": frames,
     "arp": arps,
     "ipv4": packets,
+    "ipv6": packets6,
     "icmp": messages,
     "udp": datagrams,
     "describe": describe,

@@ -21,7 +21,7 @@ void expect_nothing_left(World& world, std::uint32_t connections) {
         };
         static Deaf deaf;
         tcp::ConnectOptions options;
-        options.remote_address = World::address(1 - i);
+        options.remote_address = spoken(World::address(1 - i));
         options.remote_port = 9999;
         options.handler = &deaf;
         std::uint32_t free = 0;

@@ -45,7 +45,7 @@ std::size_t Application::size_for(std::uint64_t identity) const {
 void Application::open() {
     auto side = std::make_unique<Side>();
     tcp::ConnectOptions options;
-    options.remote_address = World::address(1);
+    options.remote_address = spoken(World::address(1));
     options.remote_port = port;
     options.handler = this;
     options.context = sides_.size() + 1;

@@ -38,7 +38,7 @@ Bulk::Bulk(World& world, std::uint32_t flows, Duration stagger, std::uint64_t li
 void Bulk::open(std::uint32_t flow) {
     if (stopped_) return;
     tcp::ConnectOptions options;
-    options.remote_address = World::address(1);
+    options.remote_address = spoken(World::address(1));
     options.remote_port = port;
     options.handler = this;
     options.context = 2 * flow + 1;

@@ -168,8 +168,8 @@ TEST(Simulation, AddressResolutionOverTheWireComesFirst) {
             EXPECT_TRUE(world.run([&] { return application.done(); }, 2h)) << replay(seed());
             EXPECT_EQ(application.verdict(), "") << replay(seed());
             expect_nothing_left(world);
-            EXPECT_GE(world.stack(0).counters().get(Counter::arp_out), 1U);
-            EXPECT_GE(world.stack(1).counters().get(Counter::arp_in), 1U);
+            EXPECT_GE(world.stack(0).counters().get(speaks_ipv6() ? Counter::nd_out : Counter::arp_out), 1U);
+            EXPECT_GE(world.stack(1).counters().get(speaks_ipv6() ? Counter::nd_in : Counter::arp_in), 1U);
         }
         EXPECT_EQ(mbufs_in_use(), 0U);
     }
@@ -202,7 +202,7 @@ TEST(Simulation, PathThatDiesEndsBothSidesAndFreesEverything) {
             listen.handler = &writer;
             world.stack(1).listen(listen);
             tcp::ConnectOptions options;
-            options.remote_address = World::address(1);
+            options.remote_address = spoken(World::address(1));
             options.remote_port = 7;
             options.handler = &writer;
             ASSERT_EQ(world.stack(0).connect(options).error, Error::none);
@@ -239,7 +239,7 @@ class ShortConnections : private tcp::Handler {
     void open() {
         while (opened_ < wanted_ && opened_ - client_ended < 8) {
             tcp::ConnectOptions options;
-            options.remote_address = World::address(1);
+            options.remote_address = spoken(World::address(1));
             options.remote_port = 80;
             options.handler = this;
             options.context = client;

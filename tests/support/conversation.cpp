@@ -167,10 +167,11 @@ Segment Flow::expect_within(Duration latest, const Segment& expected, Where wher
 // --------------------------------------------------------------------------------------------------
 // Conversation
 
-Conversation::Conversation(StackConfig config)
+Conversation::Conversation(const StackConfig& scripted)
     : start_(beginning()),
       now_(start_),
-      invariants_(config.ip.interfaces.at(0).mac, config.ip.interfaces.at(0).mtu) {
+      invariants_(scripted.ip.interfaces.at(0).mac, scripted.ip.interfaces.at(0).mtu) {
+    const StackConfig config = spoken(scripted);
     ++conversations_alive;
     flows_.emplace_back(*this, SocketAddress{stack_address, service_port},
                         SocketAddress{peer_address, peer_port});
@@ -195,7 +196,7 @@ void Conversation::listen(std::uint16_t port) {
 }
 
 tcp::Connection Conversation::connect(tcp::ConnectOptions options) {
-    if (options.remote_address.is_unspecified()) options.remote_address = peer_address;
+    if (options.remote_address.is_unspecified()) options.remote_address = spoken(peer_address);
     if (options.remote_port == 0) options.remote_port = peer_port;
     if (options.handler == nullptr) options.handler = this;
     flow().local.port = options.local_port;  // 0: learnt from the SYN
@@ -277,14 +278,43 @@ void Conversation::inject_icmp(std::uint8_t type, std::uint8_t code, std::uint32
     Octets segment = encode_tcp(quoted);
     segment.resize(quoted_size - 20U);
     const Octets packet =
-        encode_ipv4(peer_mac, stack_mac, flow().local.address, flow().remote.address, 6, segment);
+        encode_ip(peer_mac, stack_mac, flow().local.address, flow().remote.address, 6, segment);
+    if (speaks_ipv6()) {
+        inject_icmpv6(type, code, mtu, packet);
+        return;
+    }
     Octets icmp{type, code, 0, 0, 0, 0, static_cast<std::uint8_t>(mtu >> 8), static_cast<std::uint8_t>(mtu)};
     icmp.insert(icmp.end(), packet.begin() + 14,
                 packet.begin() + 14 + 28);  // RFC 792: the header and 8 octets
     const std::uint16_t sum = internet_checksum(icmp);
     icmp[2] = static_cast<std::uint8_t>(sum >> 8);
     icmp[3] = static_cast<std::uint8_t>(sum);
-    inject_frame(encode_ipv4(stack_mac, peer_mac, peer_address, stack_address, 1, icmp));
+    inject_frame(encode_ip(stack_mac, peer_mac, peer_address, stack_address, 1, icmp));
+}
+
+// The error that says the same in ICMPv6.
+void Conversation::inject_icmpv6(std::uint8_t type, std::uint8_t code, std::uint16_t mtu,
+                                 const Octets& quoted) {
+    const ErrorKind same = spoken_error(type, code);
+    const unsigned more = same.type == 2 && mtu != 0 ? 20 : 0;  // as the MTU of the stack
+    const unsigned told = mtu + more;
+    Octets icmp{same.type,
+                same.code,
+                0,
+                0,
+                0,
+                0,
+                static_cast<std::uint8_t>(told >> 8),
+                static_cast<std::uint8_t>(told)};
+    icmp.insert(icmp.end(), quoted.begin() + 14, quoted.end());
+    std::uint32_t pseudo = 58 + static_cast<std::uint32_t>(icmp.size());
+    for (const Ipv6Address& address : {ipv6_for(peer_address), ipv6_for(stack_address)})
+        for (std::size_t i = 0; i < 16; i += 2)
+            pseudo += static_cast<std::uint32_t>(address.octets[i] << 8 | address.octets[i + 1]);
+    const std::uint16_t sum = internet_checksum(icmp, pseudo);
+    icmp[2] = static_cast<std::uint8_t>(sum >> 8);
+    icmp[3] = static_cast<std::uint8_t>(sum);
+    inject_frame(encode_ip(stack_mac, peer_mac, peer_address, stack_address, 58, icmp));
 }
 
 void Conversation::pump() {

@@ -20,6 +20,7 @@
 
 #include "runnel/stack/stack.hpp"
 
+#include "family.hpp"
 #include "invariants.hpp"
 
 namespace runnel::test {
@@ -99,7 +100,8 @@ class Conversation : private tcp::Handler {
   public:
     using Where = std::source_location;
 
-    explicit Conversation(StackConfig config = small_stack());
+    /// `config` is scripted in IPv4, and spoken as family.hpp says.
+    explicit Conversation(const StackConfig& config = small_stack());
     /// Destroys the stack and fails the test where an mbuf has been lost.
     ~Conversation() override;
     Conversation(const Conversation&) = delete;
@@ -219,6 +221,7 @@ class Conversation : private tcp::Handler {
     void note(Event event);
 
     void let_go(std::size_t keep);
+    void inject_icmpv6(std::uint8_t type, std::uint8_t code, std::uint16_t mtu, const Octets& quoted);
     void receive(std::span<const Octets> frames);
     void take(const Octets& frame);
     Flow* flow_of(const Segment& sent);

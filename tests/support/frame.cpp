@@ -7,6 +7,8 @@
 
 #include <rte_mempool.h>
 
+#include "family.hpp"
+
 namespace runnel::test {
 
 namespace {
@@ -33,8 +35,18 @@ std::uint32_t get32(std::span<const std::uint8_t> in, std::size_t at) {
     return std::uint32_t{get16(in, at)} << 16 | get16(in, at + 2);
 }
 
+Octets octets_of(const Ipv6Address& address) {
+    return {address.octets.begin(), address.octets.end()};
+}
+
 std::uint32_t pseudo_header_sum(Ipv4Address source, Ipv4Address destination, std::uint8_t protocol,
                                 std::size_t length) {
+    if (speaks_ipv6()) {
+        std::uint32_t sum = protocol + static_cast<std::uint32_t>(length);
+        for (const Octets& address : {octets_of(ipv6_for(source)), octets_of(ipv6_for(destination))})
+            for (std::size_t i = 0; i < 16; i += 2) sum += get16(address, i);
+        return sum;
+    }
     return (source.value >> 16) + (source.value & 0xffff) + (destination.value >> 16) +
            (destination.value & 0xffff) + protocol + static_cast<std::uint32_t>(length);
 }
@@ -99,17 +111,17 @@ std::uint16_t internet_checksum(std::span<const std::uint8_t> octets, std::uint3
     return static_cast<std::uint16_t>(~total);
 }
 
-Octets encode_ipv4(const MacAddress& to, const MacAddress& from, Ipv4Address source, Ipv4Address destination,
-                   std::uint8_t protocol, std::span<const std::uint8_t> payload, std::uint8_t ttl,
-                   std::span<const std::uint8_t> ip_options, std::uint8_t tos) {
+namespace {
+
+Octets ipv4_packet(Ipv4Address source, Ipv4Address destination, std::uint8_t protocol, std::size_t size,
+                   std::uint8_t ttl, std::span<const std::uint8_t> ip_options, std::uint8_t tos) {
     Octets padded(ip_options.begin(), ip_options.end());
     padded.resize((padded.size() + 3) / 4 * 4);
     const std::size_t header = 20 + padded.size();
-
     Octets ip;
     put8(ip, static_cast<unsigned>(0x40 | header / 4));
     put8(ip, tos);
-    put16(ip, static_cast<unsigned>(header + payload.size()));
+    put16(ip, static_cast<unsigned>(header + size));
     put16(ip, 0x1234);
     put16(ip, 0x4000);
     put8(ip, ttl);
@@ -119,11 +131,42 @@ Octets encode_ipv4(const MacAddress& to, const MacAddress& from, Ipv4Address sou
     put32(ip, destination.value);
     ip.insert(ip.end(), padded.begin(), padded.end());
     set16(ip, 10, internet_checksum(ip));
+    return ip;
+}
 
+Octets ipv6_packet(Ipv4Address source, Ipv4Address destination, std::uint8_t protocol, std::size_t size,
+                   std::uint8_t ttl, std::span<const std::uint8_t> options, std::uint8_t tos) {
+    constexpr unsigned destination_options = 60;
+    constexpr std::uint8_t pad1 = 0, to_be_skipped = 0x1e;
+    Octets extension;
+    if (!options.empty()) {
+        extension = {protocol, 0, to_be_skipped, static_cast<std::uint8_t>(options.size())};
+        extension.insert(extension.end(), options.begin(), options.end());
+        extension.resize((extension.size() + 7) / 8 * 8, pad1);
+        extension[1] = static_cast<std::uint8_t>(extension.size() / 8 - 1);
+    }
+    Octets ip;
+    put32(ip, 0x6000'0000U | std::uint32_t{tos} << 20);
+    put16(ip, static_cast<unsigned>(extension.size() + size));
+    put8(ip, extension.empty() ? protocol : destination_options);
+    put8(ip, ttl);
+    for (const Octets& address : {octets_of(ipv6_for(source)), octets_of(ipv6_for(destination))})
+        ip.insert(ip.end(), address.begin(), address.end());
+    ip.insert(ip.end(), extension.begin(), extension.end());
+    return ip;
+}
+
+}  // namespace
+
+Octets encode_ip(const MacAddress& to, const MacAddress& from, Ipv4Address source, Ipv4Address destination,
+                 std::uint8_t protocol, std::span<const std::uint8_t> payload, std::uint8_t ttl,
+                 std::span<const std::uint8_t> ip_options, std::uint8_t tos) {
+    const Octets ip = (speaks_ipv6() ? ipv6_packet : ipv4_packet)(source, destination, protocol,
+                                                                  payload.size(), ttl, ip_options, tos);
     Octets frame;
     frame.insert(frame.end(), to.octets.begin(), to.octets.end());
     frame.insert(frame.end(), from.octets.begin(), from.octets.end());
-    put16(frame, 0x0800);
+    put16(frame, speaks_ipv6() ? 0x86dd : 0x0800);
     frame.insert(frame.end(), ip.begin(), ip.end());
     frame.insert(frame.end(), payload.begin(), payload.end());
     if (frame.size() < 60) frame.resize(60);
@@ -152,11 +195,66 @@ Octets encode_tcp(const Segment& segment) {
 }
 
 Octets encode(const Segment& segment, const MacAddress& to, const MacAddress& from) {
-    return encode_ipv4(segment.ethernet_destination.value_or(to), from, segment.source->address,
-                       segment.destination->address, 6, encode_tcp(segment),
-                       segment.time_to_live.value_or(64), segment.ip_option_octets,
-                       segment.type_of_service.value_or(0));
+    return encode_ip(segment.ethernet_destination.value_or(to), from, segment.source->address,
+                     segment.destination->address, 6, encode_tcp(segment), segment.time_to_live.value_or(64),
+                     segment.ip_option_octets, segment.type_of_service.value_or(0));
 }
+
+namespace {
+
+// ICMPv6 of a size and with a checksum; of Neighbour Discovery no more is looked at here.
+void decode_icmpv6(std::span<const std::uint8_t> payload, std::span<const std::uint8_t> addresses,
+                   Frame& frame) {
+    std::uint32_t sum = 58 + static_cast<std::uint32_t>(payload.size());
+    for (std::size_t i = 0; i < addresses.size(); i += 2) sum += get16(addresses, i);
+    frame.kind = FrameKind::icmp;
+    if (payload.size() < 8 || internet_checksum(payload, sum) != 0)
+        frame.problems += "ICMPv6 truncated or its checksum wrong; ";
+    else
+        frame.icmp_type = payload[0], frame.icmp_code = payload[1];
+}
+
+void decode_ipv6(std::span<const std::uint8_t> ip, bool padded, Frame& frame) {
+    if (ip.size() < 40 || ip[0] >> 4 != 6) {
+        frame.problems += "not an IPv6 header; ";
+        return;
+    }
+    const std::size_t length = 40 + std::size_t{get16(ip, 4)};
+    if (length > ip.size()) {
+        frame.problems += fmt::format("IPv6 packet of {}, frame holds {}; ", length, ip.size());
+        return;
+    }
+    if (length < ip.size() && !padded) frame.problems += "octets after the IPv6 packet; ";
+    Ipv6Address source, destination;
+    std::copy_n(ip.begin() + 8, 16, source.octets.begin());
+    std::copy_n(ip.begin() + 24, 16, destination.octets.begin());
+    frame.source = ipv4_for(source);
+    frame.destination = ipv4_for(destination);
+    frame.ttl = ip[7];
+    frame.tos = static_cast<std::uint8_t>(get16(ip, 0) >> 4);
+    frame.flow_label = get32(ip, 0) & 0xfffff;
+    frame.dont_fragment = true;
+    if (frame.ttl == 0) frame.problems += "hop limit 0; ";
+    std::size_t at = 40;
+    std::uint8_t protocol = ip[6];
+    if (protocol == 60 && length >= 48) {
+        protocol = ip[at];
+        at += (std::size_t{ip[at + 1]} + 1) * 8;
+    }
+    const auto payload = ip.subspan(std::min(at, length), length - std::min(at, length));
+    if (protocol == 6) {
+        frame.kind = FrameKind::tcp;
+        decode_tcp(payload, frame);
+    } else if (protocol == 17) {
+        frame.kind = FrameKind::udp;
+    } else if (protocol == 58) {
+        decode_icmpv6(payload, ip.subspan(8, 32), frame);
+    } else {
+        frame.problems += fmt::format("next header {}; ", protocol);
+    }
+}
+
+}  // namespace
 
 Frame decode(std::span<const std::uint8_t> octets) {
     Frame frame;
@@ -170,6 +268,10 @@ Frame decode(std::span<const std::uint8_t> octets) {
     if (type == 0x0806) {
         frame.kind = FrameKind::arp;
         if (octets.size() < 42) frame.problems += "ARP truncated; ";
+        return frame;
+    }
+    if (type == 0x86dd) {
+        decode_ipv6(octets.subspan(14), octets.size() <= 60, frame);
         return frame;
     }
     if (type != 0x0800) {

@@ -18,11 +18,12 @@ using Octets = std::vector<std::uint8_t>;
 /// The Internet checksum (RFC 1071) of octets, begun with `sum`, in host order.
 [[nodiscard]] std::uint16_t internet_checksum(std::span<const std::uint8_t> octets, std::uint32_t sum = 0);
 
-/// An Ethernet frame with an IPv4 packet of this protocol, padded to 60 octets as a port would.
-[[nodiscard]] Octets encode_ipv4(const MacAddress& to, const MacAddress& from, Ipv4Address source,
-                                 Ipv4Address destination, std::uint8_t protocol,
-                                 std::span<const std::uint8_t> payload, std::uint8_t ttl = 64,
-                                 std::span<const std::uint8_t> ip_options = {}, std::uint8_t tos = 0);
+/// An Ethernet frame with an IP packet of this protocol, padded to 60 octets as a port would. Where IPv6 is
+/// spoken (family.hpp) it is of IPv6, and IP options stand in a destination option that is to be skipped.
+[[nodiscard]] Octets encode_ip(const MacAddress& to, const MacAddress& from, Ipv4Address source,
+                               Ipv4Address destination, std::uint8_t protocol,
+                               std::span<const std::uint8_t> payload, std::uint8_t ttl = 64,
+                               std::span<const std::uint8_t> ip_options = {}, std::uint8_t tos = 0);
 
 /// The frame of a segment whose addresses, flags and numbers (absolute) are all set.
 [[nodiscard]] Octets encode(const Segment& segment, const MacAddress& to, const MacAddress& from);
@@ -32,7 +33,8 @@ using Octets = std::vector<std::uint8_t>;
 
 enum class FrameKind : std::uint8_t { tcp, icmp, udp, arp, other };
 
-/// A frame, read.
+/// A frame, read. Addresses of IPv6 are told as those that stand for them (family.hpp), ICMPv6 by its own
+/// types.
 struct Frame {
     FrameKind kind = FrameKind::other;
     MacAddress ethernet_to{}, ethernet_from{};
@@ -40,7 +42,8 @@ struct Frame {
     std::uint8_t ttl = 0, tos = 0;
     bool dont_fragment = false;
     std::uint8_t icmp_type = 0, icmp_code = 0;
-    Segment segment;  ///< of TCP, with all fields set and absolute numbers
+    std::uint32_t flow_label = 0;  ///< of IPv6
+    Segment segment;               ///< of TCP, with all fields set and absolute numbers
     /// What is wrong with it: lengths, checksums, options that cannot be walked; empty where all is well.
     std::string problems;
     std::string sender_faults;  ///< what a sender must not do and a receiver puts up with

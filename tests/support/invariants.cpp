@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "family.hpp"
+
 namespace runnel::test {
 
 namespace {
@@ -27,7 +29,7 @@ Invariants::Direction Invariants::offered(const Segment& syn) {
 
 void Invariants::learn_peer(Conversation& c, const Segment& syn) {
     c.peers = offered(syn);
-    c.peer_mss = std::max<std::uint32_t>(syn.option_number(option::mss).value_or(536),
+    c.peer_mss = std::max<std::uint32_t>(syn.option_number(option::mss).value_or(default_mss()),
                                          64);  // tcp::Config::min_peer_mss
     c.send_limit.reset();
     c.synchronized = true;

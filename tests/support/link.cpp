@@ -14,8 +14,17 @@ bool is_ipv4(const Octets& frame) {
     return frame.size() > 34 && frame[12] == 0x08 && frame[13] == 0x00;
 }
 
+bool is_ipv6(const Octets& frame) {
+    return frame.size() > 54 && frame[12] == 0x86 && frame[13] == 0xdd;
+}
+
 // Sets CE where the sender is capable of ECN (RFC 3168 section 5); false where it is not.
 bool mark(Octets& frame) {
+    if (is_ipv6(frame)) {
+        if ((frame[15] & 0x30) == 0) return false;
+        frame[15] |= 0x30;
+        return true;
+    }
     if (!is_ipv4(frame) || (frame[15] & 3) == 0) return false;
     frame[15] |= 3;
     frame[24] = frame[25] = 0;
@@ -97,14 +106,19 @@ void Link::send(Octets frame, Instant now) {
         ++counts_.duplicated;
         put(frame);
     }
-    if (is_ipv4(frame) && happens(config_.corruption)) damage(frame);
+    if ((is_ipv4(frame) || is_ipv6(frame)) && happens(config_.corruption)) damage(frame);
     put(std::move(frame));
 }
 
 void Link::damage(Octets& frame) {
-    // Of a padded frame only the packet is covered by checksums.
-    const std::size_t packet = static_cast<std::size_t>(frame[16] << 8 | frame[17]);
-    const std::size_t bit = random_() % (packet * 8);
+    // Of a padded frame only the packet is covered by checksums, and of an IPv6 packet not its first octets.
+    constexpr std::size_t ipv6_uncovered = 8, ipv6_header = 40;
+    const bool ipv6 = is_ipv6(frame);
+    const std::size_t at = ipv6 ? 18 : 16;
+    const std::size_t length =
+        static_cast<std::size_t>(frame[at] << 8 | frame[at + 1]) + (ipv6 ? ipv6_header : 0);
+    const std::size_t first = ipv6 ? ipv6_uncovered : 0;
+    const std::size_t bit = first * 8 + random_() % ((length - first) * 8);
     frame[14 + bit / 8] = static_cast<std::uint8_t>(frame[14 + bit / 8] ^ (1U << bit % 8));
     ++counts_.corrupted;
 }

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "family.hpp"
 #include "sending_port.hpp"
 
 namespace runnel::test {
@@ -35,7 +36,7 @@ World::World(std::uint64_t seed, const std::array<LinkConfig, 2>& links,
         config.secret = std::array<std::uint64_t, 2>{seed * 2 + static_cast<std::uint64_t>(i) + 1, ~seed};
         if (adapt) adapt(config, i);
         const auto at = static_cast<std::size_t>(i);
-        ends_.push_back({std::make_unique<Stack>(config, mbuf_pool()), Invariants{mac, 1500},
+        ends_.push_back({std::make_unique<Stack>(spoken(config), mbuf_pool()), Invariants{mac, 1500},
                          Link{links[at], seed * 4 + at}, Instant{}});
     }
 }

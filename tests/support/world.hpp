@@ -11,6 +11,7 @@
 
 #include "runnel/stack/stack.hpp"
 
+#include "family.hpp"
 #include "invariants.hpp"
 #include "link.hpp"
 

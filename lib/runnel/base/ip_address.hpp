@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -42,8 +43,54 @@ struct Ipv4Address {
 /// An IPv6 address, as it stands on the wire.
 struct Ipv6Address {
     std::array<std::uint8_t, 16> octets{};
+
+    /// From its two halves in host order: 2001:db8::1 is {0x20010db800000000, 1}.
+    [[nodiscard]] static constexpr Ipv6Address of(std::uint64_t high, std::uint64_t low) noexcept {
+        Ipv6Address address;
+        for (std::size_t i = 0; i < 8; ++i) {
+            address.octets[i] = static_cast<std::uint8_t>(high >> (56 - 8 * i));
+            address.octets[8 + i] = static_cast<std::uint8_t>(low >> (56 - 8 * i));
+        }
+        return address;
+    }
+    /// The first and the last eight octets, in host order: prefix and interface identifier, mostly.
+    [[nodiscard]] constexpr std::uint64_t high() const noexcept { return half(0); }
+    [[nodiscard]] constexpr std::uint64_t low() const noexcept { return half(1); }
+
+    [[nodiscard]] constexpr bool is_unspecified() const noexcept { return words() == Words{}; }
+    [[nodiscard]] constexpr bool is_loopback() const noexcept { return high() == 0 && low() == 1; }
+    [[nodiscard]] constexpr bool is_multicast() const noexcept { return octets[0] == 0xff; }
+    /// fe80::/10, valid on one link only (RFC 4291 section 2.5.6).
+    [[nodiscard]] constexpr bool is_link_local() const noexcept {
+        return octets[0] == 0xfe && (octets[1] & 0xc0) == 0x80;
+    }
+    /// ::ffff:0:0/96 stands for IPv4 within a host and is nothing to be seen on a wire (RFC 4291 section
+    /// 2.5.5.2).
+    [[nodiscard]] constexpr bool is_v4_mapped() const noexcept {
+        return high() == 0 && low() >> 32 == 0xffff;
+    }
+    /// The group at which the holder of this address hears neighbour solicitations (RFC 4291 section 2.7.1).
+    [[nodiscard]] constexpr Ipv6Address solicited_node() const noexcept {
+        return of(0xff02'0000'0000'0000, 0x1'ff00'0000 | (low() & 0xff'ffff));
+    }
     friend constexpr auto operator<=>(const Ipv6Address&, const Ipv6Address&) noexcept = default;
+    friend constexpr bool operator==(const Ipv6Address& a, const Ipv6Address& b) noexcept {
+        return a.words() == b.words();
+    }
+
+  private:
+    using Words = std::array<std::uint64_t, 2>;  // as they lie in memory
+    [[nodiscard]] constexpr Words words() const noexcept { return std::bit_cast<Words>(octets); }
+    [[nodiscard]] constexpr std::uint64_t half(std::size_t which) const noexcept {
+        const std::uint64_t word = words()[which];
+        return std::endian::native == std::endian::little ? __builtin_bswap64(word) : word;
+    }
 };
+
+/// All nodes on a link (RFC 4291 section 2.7.1).
+inline constexpr Ipv6Address all_nodes = Ipv6Address::of(0xff02'0000'0000'0000, 1);
+/// All routers on a link.
+inline constexpr Ipv6Address all_routers = Ipv6Address::of(0xff02'0000'0000'0000, 2);
 
 /// An address of either family. IPv4 is held in the IPv4-mapped form (RFC 4291 section 2.5.5.2).
 class IpAddress {

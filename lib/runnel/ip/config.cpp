@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "runnel/ip/route_table.hpp"
+
 namespace runnel::ip {
 
 namespace {
@@ -17,31 +19,93 @@ constexpr std::uint32_t mask_of(unsigned prefix_length) noexcept {
     return prefix_length == 0 ? 0 : ~std::uint32_t{0} << (32 - prefix_length);
 }
 
-bool is_unicast(Ipv4Address address) noexcept {
-    return address.value >> 24 != 0 && !address.is_loopback() && !address.is_multicast() &&
-           !address.is_reserved();
+bool is_unicast(const IpAddress& address) noexcept {
+    if (!address.is_v4()) {
+        const Ipv6Address v6 = address.v6();
+        return !v6.is_unspecified() && !v6.is_loopback() && !v6.is_multicast();
+    }
+    const Ipv4Address v4 = address.v4();
+    return v4.value >> 24 != 0 && !v4.is_loopback() && !v4.is_multicast() && !v4.is_reserved();
 }
 
-bool in_network(Ipv4Address address, Ipv4Address network, unsigned prefix_length) noexcept {
-    return ((address.value ^ network.value) & mask_of(prefix_length)) == 0;
+unsigned bits_of(const IpAddress& address) noexcept {
+    return address.is_v4() ? 32 : 128;
 }
 
-void validate_interface(const InterfaceConfig& interface, std::size_t index) {
+bool in_network(const IpAddress& address, const IpAddress& network, unsigned prefix_length) noexcept {
+    if (address.is_v4() != network.is_v4()) return false;
+    return address.is_v4() ? same_prefix(address.v4(), network.v4(), prefix_length)
+                           : same_prefix(address.v6(), network.v6(), prefix_length);
+}
+
+/// The network that an address belongs to.
+IpAddress network_of(const IpAddress& address, unsigned prefix_length) noexcept {
+    if (address.is_v4()) return Ipv4Address{address.v4().value & mask_of(prefix_length)};
+    const auto half = [](std::uint64_t bits, unsigned length) {
+        return length == 0 ? 0 : length >= 64 ? bits : bits & ~std::uint64_t{0} << (64 - length);
+    };
+    const Ipv6Address v6 = address.v6();
+    return Ipv6Address::of(half(v6.high(), prefix_length),
+                           half(v6.low(), prefix_length > 64 ? prefix_length - 64 : 0));
+}
+
+// The addresses [address, address + count) of one family.
+bool holds(const Ipv6AddressConfig& range, const Ipv6Address& address) noexcept {
+    return address.high() == range.address.high() &&
+           address.low() - range.address.low() < range.address_count;
+}
+
+bool is_ours(const InterfaceConfig& interface, const IpAddress& address) noexcept {
+    if (address.is_v4())
+        return interface.speaks_ipv4() &&
+               std::uint64_t{address.v4().value} - interface.address.value < interface.address_count;
+    for (const Ipv6AddressConfig& range : interface.ipv6)
+        if (holds(range, address.v6())) return true;
+    return false;
+}
+
+void validate_ipv6(const InterfaceConfig& interface, std::size_t index) {
+    for (std::size_t i = 0; i < interface.ipv6.size(); ++i) {
+        const Ipv6AddressConfig& range = interface.ipv6[i];
+        const auto name = [&](const char* setting) {
+            return fmt::format("interfaces[{}].ipv6[{}].{}", index, i, setting);
+        };
+        if (!is_unicast(range.address) || range.address.is_v4_mapped())
+            refuse("{} = {}: not an address of a host; give a unicast address such as 2001:db8::1",
+                   name("address"), to_string(range.address));
+        if (range.address.is_link_local())
+            refuse(
+                "{} = {}: is link-local; an interface makes such an address for itself, give a global or "
+                "unique local one",
+                name("address"), to_string(range.address));
+        if (range.prefix_length > 128)
+            refuse("{} = {}: give 0 to 128", name("prefix_length"), range.prefix_length);
+        if (range.address_count == 0) refuse("{} = 0: give at least 1", name("address_count"));
+        const std::uint64_t last = range.address.low() + range.address_count - 1;
+        if (last < range.address.low() ||
+            !same_prefix(range.address, Ipv6Address::of(range.address.high(), last), range.prefix_length))
+            refuse(
+                "{} = {} and {} = {}: not all are of the network /{}; give a shorter prefix_length or fewer "
+                "addresses",
+                name("address"), to_string(range.address), name("address_count"), range.address_count,
+                range.prefix_length);
+    }
+    if (interface.mtu < 1280)
+        refuse(
+            "interfaces[{}].mtu = {}: IPv6 needs 1280 (RFC 8200 section 5); give at least that, or no IPv6 "
+            "address",
+            index, interface.mtu);
+}
+
+void validate_ipv4(const InterfaceConfig& interface, std::size_t index) {
     const auto name = [index](const char* setting) {
         return fmt::format("interfaces[{}].{}", index, setting);
     };
-    if (interface.mac == MacAddress{} || interface.mac.is_group())
-        refuse("{} = {}: not an address of one station; give the port's, or one like 02:00:00:00:00:01",
-               name("mac"), to_string(interface.mac));
     if (!is_unicast(interface.address))
         refuse("{} = {}: not an address of a host; give a unicast address such as 10.0.0.1", name("address"),
                to_string(interface.address));
     if (interface.prefix_length > 32)
         refuse("{} = {}: give 0 to 32", name("prefix_length"), interface.prefix_length);
-    if (interface.mtu < 576 || interface.mtu > 9216)
-        refuse("{} = {}: give 576 to 9216", name("mtu"), interface.mtu);
-    if (interface.vlan > 4094)
-        refuse("{} = {}: give 1 to 4094, or 0 for untagged", name("vlan"), interface.vlan);
     if (interface.address_count == 0) refuse("{} = 0: give at least 1", name("address_count"));
     const Offloads& offloads = interface.offloads;
     if (offloads.tx_tcp_segmentation && !offloads.tx_tcp_checksum)
@@ -71,11 +135,37 @@ void validate_interface(const InterfaceConfig& interface, std::size_t index) {
                to_string(Ipv4Address{static_cast<std::uint32_t>(last)}));
 }
 
+void validate_interface(const InterfaceConfig& interface, std::size_t index) {
+    const auto name = [index](const char* setting) {
+        return fmt::format("interfaces[{}].{}", index, setting);
+    };
+    if (interface.mac == MacAddress{} || interface.mac.is_group())
+        refuse("{} = {}: not an address of one station; give the port's, or one like 02:00:00:00:00:01",
+               name("mac"), to_string(interface.mac));
+    if (interface.mtu < 576 || interface.mtu > 9216)
+        refuse("{} = {}: give 576 to 9216", name("mtu"), interface.mtu);
+    if (interface.vlan > 4094)
+        refuse("{} = {}: give 1 to 4094, or 0 for untagged", name("vlan"), interface.vlan);
+    if (interface.speaks_ipv4() || !interface.speaks_ipv6()) validate_ipv4(interface, index);
+    if (interface.speaks_ipv6()) validate_ipv6(interface, index);
+}
+
 void validate_disjoint(const Config& config) {
+    const auto overlap = [](const Ipv6AddressConfig& a, const Ipv6AddressConfig& b) {
+        return holds(a, b.address) || holds(b, a.address);
+    };
     for (std::size_t i = 0; i < config.interfaces.size(); ++i)
-        for (std::size_t j = 0; j < i; ++j) {
+        for (std::size_t j = 0; j <= i; ++j) {
             const InterfaceConfig& a = config.interfaces[i];
             const InterfaceConfig& b = config.interfaces[j];
+            for (std::size_t k = 0; k < a.ipv6.size(); ++k)
+                for (std::size_t l = 0; l < (i == j ? k : b.ipv6.size()); ++l)
+                    if (overlap(a.ipv6[k], b.ipv6[l]))
+                        refuse(
+                            "interfaces[{}].ipv6[{}].address = {}: overlaps the addresses of "
+                            "interfaces[{}].ipv6[{}]; give each its own",
+                            i, k, to_string(a.ipv6[k].address), j, l);
+            if (i == j || !a.speaks_ipv4() || !b.speaks_ipv4()) continue;
             if (std::uint64_t{a.address.value} < std::uint64_t{b.address.value} + b.address_count &&
                 std::uint64_t{b.address.value} < std::uint64_t{a.address.value} + a.address_count)
                 refuse(
@@ -88,11 +178,16 @@ void validate_disjoint(const Config& config) {
 void validate_route(const Config& config, std::size_t index) {
     const RouteConfig& route = config.routes[index];
     const auto name = [index](const char* setting) { return fmt::format("routes[{}].{}", index, setting); };
-    if (route.prefix_length > 32) refuse("{} = {}: give 0 to 32", name("prefix_length"), route.prefix_length);
-    if ((route.network.value & ~mask_of(route.prefix_length)) != 0)
+    const unsigned bits = bits_of(route.gateway);
+    if (route.prefix_length > bits)
+        refuse("{} = {}: give 0 to {}", name("prefix_length"), route.prefix_length, bits);
+    if (route.prefix_length > 0 && route.network.is_v4() != route.gateway.is_v4())
+        refuse("{} = {}: is of another family than the gateway {}; give both of one", name("network"),
+               to_string(route.network), to_string(route.gateway));
+    const IpAddress network = network_of(route.network, route.prefix_length);
+    if (route.prefix_length > 0 && network != route.network)
         refuse("{} = {}: has bits beyond the prefix /{}; give {}", name("network"), to_string(route.network),
-               route.prefix_length,
-               to_string(Ipv4Address{route.network.value & mask_of(route.prefix_length)}));
+               route.prefix_length, to_string(network));
     if (route.interface >= config.interfaces.size())
         refuse("{} = {}: there are {} interfaces; give the index of one", name("interface"), route.interface,
                config.interfaces.size());
@@ -100,8 +195,23 @@ void validate_route(const Config& config, std::size_t index) {
     if (!is_unicast(route.gateway))
         refuse("{} = {}: not an address of a host; give the router's", name("gateway"),
                to_string(route.gateway));
-    if (std::uint64_t{route.gateway.value} - interface.address.value < interface.address_count)
+    if (is_ours(interface, route.gateway))
         refuse("{} = {}: is our own address; give the router's", name("gateway"), to_string(route.gateway));
+    if (!route.gateway.is_v4()) {
+        if (!interface.speaks_ipv6())
+            refuse("{} = {}: interfaces[{}] has no IPv6 address; give it one", name("gateway"),
+                   to_string(route.gateway), route.interface);
+        bool connected = route.gateway.v6().is_link_local();
+        for (const Ipv6AddressConfig& range : interface.ipv6)
+            connected |= in_network(route.gateway, range.address, range.prefix_length);
+        if (!connected)
+            refuse("{} = {}: not in a connected network of interfaces[{}]; give a router on that link",
+                   name("gateway"), to_string(route.gateway), route.interface);
+        return;
+    }
+    if (!interface.speaks_ipv4())
+        refuse("{} = {}: interfaces[{}] has no IPv4 address; give it one", name("gateway"),
+               to_string(route.gateway), route.interface);
     // A network of one address reaches its router by link alone, as rented machines often do.
     if (interface.prefix_length < 32 &&
         !in_network(route.gateway, interface.address, interface.prefix_length))
@@ -144,6 +254,9 @@ void validate(const Config& config) {
     if (config.neighbour_lifetime <= Duration::zero())
         refuse("neighbour_lifetime = {} ns: give a time above 0, such as 60 s",
                config.neighbour_lifetime.count());
+    if (config.reachable_time < 1s || config.reachable_time > 1h)
+        refuse("reachable_time = {} ms: give 1000 to 3600000 (RFC 4861 section 10)",
+               config.reachable_time / 1ms);
     if (config.neighbour_request_interval < 1s)
         refuse("neighbour_request_interval = {} ns: give at least 1 s (RFC 1122 section 2.3.2.1)",
                config.neighbour_request_interval.count());

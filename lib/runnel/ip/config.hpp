@@ -27,25 +27,39 @@ struct Offloads {
     std::uint8_t tx_large_chain = 1;  ///< the same of a segment that the port cuts
 };
 
-struct InterfaceConfig {
-    MacAddress mac{};
-    Ipv4Address address{};            ///< the first address of this interface
+/// IPv6 addresses of an interface.
+struct Ipv6AddressConfig {
+    Ipv6Address address{};
     std::uint32_t address_count = 1;  ///< consecutive addresses from `address` on that are all ours
-    std::uint8_t prefix_length = 24;  ///< of the connected network, 0 to 32
-    std::uint16_t mtu = 1500;         ///< octets of an IP packet, 576 to 9216
-    std::uint16_t vlan = 0;           ///< 802.1Q VLAN id that is sent and expected; 0: untagged
-    Offloads offloads{};
+    std::uint8_t prefix_length = 64;  ///< of the connected network, 0 to 128
 };
 
+struct InterfaceConfig {
+    MacAddress mac{};
+    /// The first IPv4 address of this interface; unspecified: it has none, and speaks IPv6 alone.
+    Ipv4Address address{};
+    std::uint32_t address_count = 1;  ///< consecutive addresses from `address` on that are all ours
+    std::uint8_t prefix_length = 24;  ///< of the connected network, 0 to 32
+    std::uint16_t mtu = 1500;  ///< octets of an IP packet, 576 to 9216; with IPv6 at least 1280 (RFC 8200)
+    std::uint16_t vlan = 0;    ///< 802.1Q VLAN id that is sent and expected; 0: untagged
+    Offloads offloads{};
+    /// IPv6 is spoken where there is one. Each interface that speaks it has a link-local address besides.
+    std::vector<Ipv6AddressConfig> ipv6{};
+
+    [[nodiscard]] bool speaks_ipv4() const noexcept { return !address.is_unspecified(); }
+    [[nodiscard]] bool speaks_ipv6() const noexcept { return !ipv6.empty(); }
+};
+
+/// A route of either family: network and gateway are of the same.
 struct RouteConfig {
-    Ipv4Address network{};
+    IpAddress network{};
     std::uint8_t prefix_length = 0;  ///< 0 is the default route
-    Ipv4Address gateway{};
-    std::uint8_t interface = 0;  ///< index into Config::interfaces
+    IpAddress gateway{};             ///< a router on the link; of IPv6 its link-local address will do
+    std::uint8_t interface = 0;      ///< index into Config::interfaces
 };
 
 struct NeighbourConfig {
-    Ipv4Address address{};
+    IpAddress address{};
     MacAddress mac{};
     std::uint8_t interface = 0;
 };
@@ -54,15 +68,17 @@ struct Config {
     std::vector<InterfaceConfig> interfaces;
     std::vector<RouteConfig> routes;          ///< besides the connected networks
     std::vector<NeighbourConfig> neighbours;  ///< static entries: never aged, never overwritten
-    std::uint32_t neighbour_capacity = 4096;  ///< entries of the ARP cache
+    std::uint32_t neighbour_capacity = 4096;  ///< entries of the cache of neighbours, of each family
     Duration neighbour_lifetime =
-        60s;  ///< a resolved entry is probed again after this (RFC 1122 section 2.3.2.1)
+        60s;  ///< IPv4: a resolved entry is probed again after this (RFC 1122 section 2.3.2.1)
+    Duration reachable_time =
+        30s;  ///< IPv6: the same, on the average: by half more or less (RFC 4861 section 6.3.2)
     Duration neighbour_request_interval =
         1s;                               ///< at most one request a destination in this time (same section)
     std::uint8_t neighbour_requests = 3;  ///< unanswered requests before the neighbour counts as unreachable
     std::uint8_t neighbour_queue = 4;     ///< packets kept a neighbour while it resolves
     std::uint32_t icmp_errors_per_second =
-        1000;                                ///< token bucket for ICMP errors sent (RFC 1812 section 4.3.2.8)
+        1000;  ///< token bucket for ICMP errors sent (RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 (f))
     std::uint8_t ttl = 64;                   ///< of packets that say nothing else
     std::uint32_t path_mtu_capacity = 4096;  ///< destinations of which a lower path MTU is known at once
     std::uint16_t path_mtu_floor =

@@ -28,7 +28,7 @@ FlowOwners FlowOwners::evenly(unsigned cores) {
         std::clamp<std::size_t>(std::bit_ceil(std::size_t{cores} * 16), 128, most_entries);
     std::vector<std::uint16_t> redirection(entries);
     for (std::size_t i = 0; i < entries; ++i) redirection[i] = static_cast<std::uint16_t>(i % cores);
-    std::array<std::uint8_t, wire::Toeplitz::least_key> key;
+    std::array<std::uint8_t, wire::Toeplitz::least_ipv6_key> key;
     std::random_device entropy;
     for (std::uint8_t& octet : key) octet = static_cast<std::uint8_t>(entropy());
     return {key, std::move(redirection)};

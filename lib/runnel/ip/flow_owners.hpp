@@ -33,6 +33,17 @@ class FlowOwners {
                                       std::uint16_t local_port) const noexcept {
         return owner(toeplitz_.hash(remote, local, remote_port, local_port));
     }
+    [[nodiscard]] std::uint16_t owner(const Ipv6Address& remote, const Ipv6Address& local,
+                                      std::uint16_t remote_port, std::uint16_t local_port) const noexcept {
+        return owner(toeplitz_.hash(remote, local, remote_port, local_port));
+    }
+    /// Both addresses are of one family. Under a key too short for IPv6 its connections have no owner:
+    /// `toeplitz().hashes_ipv6()`.
+    [[nodiscard]] std::uint16_t owner(const IpAddress& remote, const IpAddress& local,
+                                      std::uint16_t remote_port, std::uint16_t local_port) const noexcept {
+        return remote.is_v4() ? owner(remote.v4(), local.v4(), remote_port, local_port)
+                              : owner(remote.v6(), local.v6(), remote_port, local_port);
+    }
     /// The core of a hash value.
     [[nodiscard]] std::uint16_t owner(std::uint32_t hash) const noexcept {
         return redirection_[hash & mask_];

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "runnel/ip/mbuf_checksum.hpp"
+#include "runnel/ip/received_frame.hpp"
 #include "runnel/wire/byte_order.hpp"
 #include "runnel/wire/checksum.hpp"
 #include "runnel/wire/icmp.hpp"
@@ -17,9 +18,22 @@ namespace {
 // An ICMP error quotes as much as fits an IP packet of 576 octets (RFC 1812 section 4.3.2.3).
 constexpr std::size_t largest_quote = 576 - wire::ipv4_header_size - wire::icmp_header_size;
 
-// True where the octets of the first segment are this packet's alone, to be written on.
-bool is_writable(const rte_mbuf* mbuf) noexcept {
-    return RTE_MBUF_DIRECT(mbuf) && rte_mbuf_refcnt_read(mbuf) == 1;
+IcmpMeaning meaning_of(const wire::IcmpView& message) noexcept {
+    constexpr std::uint8_t net_prohibited = 9, host_prohibited = 10, prohibited = 13;
+    if (message.type() != wire::IcmpType::destination_unreachable) return IcmpMeaning::other;
+    switch (message.code()) {
+        case static_cast<std::uint8_t>(wire::UnreachableCode::fragmentation_needed):
+            return IcmpMeaning::too_big;
+        case static_cast<std::uint8_t>(wire::UnreachableCode::protocol):
+        case static_cast<std::uint8_t>(wire::UnreachableCode::port):
+            return IcmpMeaning::refused;
+        case net_prohibited:
+        case host_prohibited:
+        case prohibited:
+            return IcmpMeaning::prohibited;
+        default:
+            return IcmpMeaning::unreachable;
+    }
 }
 
 }  // namespace
@@ -69,16 +83,8 @@ Upper Icmp::input(Ingress& in, Instant now) noexcept {
 // The request becomes its reply: all data stays, only the type and with it the checksum change (RFC 1122
 // section 3.2.2.6).
 void Icmp::answer_echo(Ingress& in, Instant now) noexcept {
-    rte_mbuf* mbuf = in.mbuf;
-    if (!is_writable(mbuf)) [[unlikely]] {
-        rte_mbuf* copy = rte_pktmbuf_copy(mbuf, link_.stash().pool(), 0, mbuf->pkt_len);
-        if (copy == nullptr) {
-            link_.drop(mbuf, DropReason::no_mbuf);
-            return;
-        }
-        link_.stash().put(mbuf);
-        mbuf = copy;
-    }
+    rte_mbuf* const mbuf = make_writable(in.mbuf, link_);
+    if (mbuf == nullptr) return;
     auto* const message = rte_pktmbuf_mtod(mbuf, std::byte*);
     const std::uint16_t checksum = wire::load_be16(message + 2);
     const std::uint16_t type_and_code = wire::load_be16(message);
@@ -107,13 +113,12 @@ Upper Icmp::take_error(Ingress& in) noexcept {
         link_.drop(in.mbuf, DropReason::icmp_error_without_owner);
         return Upper::none;
     }
-    const bool too_big =
-        message->type() == wire::IcmpType::destination_unreachable &&
-        message->code() == static_cast<std::uint8_t>(wire::UnreachableCode::fragmentation_needed);
-    in.error = {.type = static_cast<std::uint8_t>(message->type()),
+    const IcmpMeaning meaning = meaning_of(*message);
+    in.error = {.meaning = meaning,
+                .type = static_cast<std::uint8_t>(message->type()),
                 .code = message->code(),
                 .protocol = static_cast<std::uint8_t>(quote->protocol),
-                .next_hop_mtu = too_big ? message->next_hop_mtu() : std::uint16_t{0},
+                .next_hop_mtu = meaning == IcmpMeaning::too_big ? message->next_hop_mtu() : std::uint16_t{0},
                 .source = quote->source,
                 .destination = quote->destination,
                 .source_port = quote->source_port,

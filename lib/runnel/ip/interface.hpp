@@ -29,8 +29,10 @@ struct Interface {
     Interface(const InterfaceConfig& settings, std::uint8_t at) noexcept
         : mac_as_number(mac_number(settings.mac)),
           first(settings.address.value),
-          count(settings.address_count),
-          mask(settings.prefix_length == 0 ? 0 : ~std::uint32_t{0} << (32 - settings.prefix_length)),
+          count(settings.speaks_ipv4() ? settings.address_count : 0),
+          mask(!settings.speaks_ipv4()       ? ~std::uint32_t{0}
+               : settings.prefix_length == 0 ? 0
+                                             : ~std::uint32_t{0} << (32 - settings.prefix_length)),
           // Networks of one or two addresses have no broadcast (RFC 3021); these two values are no host's
           // anyway.
           network_address(settings.prefix_length < 31 ? first & mask : 0),
@@ -56,6 +58,7 @@ struct Interface {
         return address.value == broadcast_address || address.value == network_address;
     }
     [[nodiscard]] Ipv4Address address() const noexcept { return Ipv4Address{first}; }
+    [[nodiscard]] bool speaks_ipv4() const noexcept { return count != 0; }
 
     std::uint64_t mac_as_number;
     std::uint32_t first;

@@ -7,16 +7,22 @@
 #include "runnel/base/keyed_hash.hpp"
 #include "runnel/ip/arp.hpp"
 #include "runnel/ip/icmp.hpp"
+#include "runnel/ip/icmpv6.hpp"
 #include "runnel/ip/interface.hpp"
 #include "runnel/ip/ip_output.hpp"
+#include "runnel/ip/ipv6_addresses.hpp"
+#include "runnel/ip/ipv6_output.hpp"
 #include "runnel/ip/link_output.hpp"
 #include "runnel/ip/mbuf_checksum.hpp"
+#include "runnel/ip/neighbour_discovery.hpp"
 #include "runnel/ip/path_mtu.hpp"
 #include "runnel/ip/received_frame.hpp"
 #include "runnel/wire/byte_order.hpp"
 #include "runnel/wire/checksum.hpp"
 #include "runnel/wire/icmp.hpp"
+#include "runnel/wire/icmpv6.hpp"
 #include "runnel/wire/ipv4.hpp"
+#include "runnel/wire/ipv6.hpp"
 
 namespace runnel::ip {
 
@@ -25,6 +31,7 @@ namespace {
 constexpr std::uint64_t broadcast_mac = mac_number(MacAddress::broadcast());
 constexpr Ipv4Address all_hosts{224, 0, 0, 1};  // RFC 1112 section 4: every host is a member
 constexpr std::uint64_t all_hosts_mac = mac_number(wire::multicast_mac(all_hosts));
+constexpr std::uint64_t ipv6_group_mac = 0x3333;  // the first two octets (RFC 2464 section 7)
 
 const Config& validated(const Config& config) {
     validate(config);
@@ -46,6 +53,25 @@ DropReason reason_of(wire::Ipv4Fault fault) noexcept {
     return DropReason::ip_truncated;
 }
 
+DropReason reason_of(wire::Ipv6Fault fault) noexcept {
+    switch (fault) {
+        case wire::Ipv6Fault::bad_version:
+            return DropReason::ip_bad_version;
+        case wire::Ipv6Fault::bad_payload_length:
+            return DropReason::ip_bad_total_length;
+        case wire::Ipv6Fault::truncated:
+        case wire::Ipv6Fault::none:
+            break;
+    }
+    return DropReason::ip_truncated;
+}
+
+// Whether another host may have sent from that address.
+bool may_send_ipv6(const Ipv6Address& address) noexcept {
+    return !address.is_multicast() && !address.is_unspecified() && !address.is_loopback() &&
+           !address.is_v4_mapped();
+}
+
 }  // namespace
 
 struct InternetLayer::Parts {
@@ -55,13 +81,23 @@ struct InternetLayer::Parts {
           arp(config, key, interfaces, link),
           output(config, key, interfaces, arp, link),
           icmp(config, key, interfaces, output, link),
-          path_mtu(config, key, counters) {}
+          path_mtu(config, key, counters),
+          ipv6_addresses(config),
+          neighbours(config, key, interfaces, ipv6_addresses, link),
+          ipv6_output(config, key, interfaces, ipv6_addresses, neighbours, link),
+          icmpv6(config, key, interfaces, ipv6_addresses, neighbours, ipv6_output, link) {}
 
     Upper input(rte_mbuf* frame, Ingress& in, Instant now) noexcept;
     Upper input_ipv4(rte_mbuf* frame, const Interface& interface, std::size_t offset, bool link_group,
                      Ingress& in, Instant now) noexcept;
 
+    Upper input_ipv6(rte_mbuf* frame, const Interface& interface, std::size_t offset, bool link_group,
+                     Ingress& in, Instant now) noexcept;
+    Upper refuse_ipv6(const wire::Ipv6Chain& chain, Ingress& in, Instant now) noexcept;
+
     bool is_plain_tcp(rte_mbuf* frame, Ingress& in) const noexcept;
+    bool is_plain_ipv6_tcp(rte_mbuf* frame, Ingress& in) const noexcept;
+    [[nodiscard]] bool hears(const Interface& interface, const std::byte* frame) const noexcept;
 
     Upper drop(rte_mbuf* frame, DropReason reason) noexcept {
         link.drop(frame, reason);
@@ -74,6 +110,10 @@ struct InternetLayer::Parts {
     IpOutput output;
     Icmp icmp;
     PathMtuTable path_mtu;
+    Ipv6Addresses ipv6_addresses;
+    NeighbourDiscovery neighbours;
+    Ipv6Output ipv6_output;
+    Icmpv6 icmpv6;
 };
 
 // What a port has found out about checksums, of the bits of `ol_flags` in which it is believed. "None" of a
@@ -128,6 +168,7 @@ bool InternetLayer::Parts::is_plain_tcp(rte_mbuf* frame, Ingress& in) const noex
     in.mbuf = frame;
     in.source = source;
     in.destination = Ipv4Address{destination};
+    in.ipv6 = nullptr;
     in.protocol = static_cast<std::uint8_t>(wire::IpProtocol::tcp);
     in.ttl = std::to_integer<std::uint8_t>(header[8]);
     in.tos = std::to_integer<std::uint8_t>(header[1]);
@@ -139,10 +180,53 @@ bool InternetLayer::Parts::is_plain_tcp(rte_mbuf* frame, Ingress& in) const noex
     return true;
 }
 
+// The same over IPv6.
+bool InternetLayer::Parts::is_plain_ipv6_tcp(rte_mbuf* frame, Ingress& in) const noexcept {
+    constexpr std::size_t ip = wire::ethernet_header_size, tcp = ip + wire::ipv6_header_size;
+    constexpr std::uint32_t ipv6_version = 0x86dd'6;  // the type of the frame, version
+    const Interface& interface = interfaces.first();
+    if (!interfaces.one_untagged() || frame->nb_segs != 1 || frame->data_len < tcp ||
+        (frame->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) [[unlikely]]
+        return false;
+    const std::uint64_t verdicts = frame->ol_flags & interface.believed;
+    const auto* const octets = rte_pktmbuf_mtod(frame, const std::byte*);
+    const std::byte* const header = octets + ip;
+    const std::uint32_t length = wire::load_be16(header + 4);
+    const Ipv6Address source = wire::load_ipv6(header + 8);
+    if (wire::load_be64(octets) >> 16 != interface.mac_as_number ||
+        wire::load_be32(octets + 12) >> 12 != ipv6_version || length > frame->data_len - tcp ||
+        header[6] != std::byte{static_cast<std::uint8_t>(wire::IpProtocol::tcp)} || !may_send_ipv6(source) ||
+        ipv6_addresses.is_local(source) || !ipv6_addresses.owns(0, wire::load_ipv6(header + 24))) [[unlikely]]
+        return false;
+    frame->data_off = static_cast<std::uint16_t>(frame->data_off + tcp);
+    frame->data_len = static_cast<std::uint16_t>(length);  // without padding
+    frame->pkt_len = frame->data_len;
+    in.mbuf = frame;
+    in.ipv6 = header + 8;
+    in.protocol = static_cast<std::uint8_t>(wire::IpProtocol::tcp);
+    in.ttl = std::to_integer<std::uint8_t>(header[7]);
+    in.tos = static_cast<std::uint8_t>(wire::load_be16(header) >> 4);
+    in.interface = 0;
+    in.group = false;
+    in.l4_checksum_good = l4_checksum_good(verdicts);
+    in.l4_checksum_bad = l4_checksum_bad(verdicts);
+    in.ip_header_size = wire::ipv6_header_size;
+    return true;
+}
+
+// Whether a frame to a group concerns the interface: the groups that our addresses belong to. Which of them
+// is meant the IP header says.
+bool InternetLayer::Parts::hears(const Interface& interface, const std::byte* frame) const noexcept {
+    const std::uint64_t destination = wire::load_be64(frame) >> 16;
+    if (destination == broadcast_mac || destination == all_hosts_mac) return true;
+    return ipv6_addresses.speaks(interface.index) && destination >> 32 == ipv6_group_mac;
+}
+
 // The link layer: whose frame, of which VLAN, of what type.
 Upper InternetLayer::Parts::input(rte_mbuf* frame, Ingress& in, Instant now) noexcept {
     if (is_plain_tcp(frame, in)) [[likely]]
         return Upper::tcp;
+    if (ipv6_addresses.any() && is_plain_ipv6_tcp(frame, in)) return Upper::tcp;
     const std::size_t index = interfaces.size() == 1 ? 0 : frame->port;
     if (index >= interfaces.size()) [[unlikely]]
         return drop(frame, DropReason::ethernet_not_for_us);
@@ -156,7 +240,7 @@ Upper InternetLayer::Parts::input(rte_mbuf* frame, Ingress& in, Instant now) noe
     const std::uint64_t destination = wire::load_be64(octets) >> 16;
     bool link_group = false;
     if (destination != interface.mac_as_number) [[unlikely]] {
-        link_group = destination == broadcast_mac || destination == all_hosts_mac;
+        link_group = hears(interface, octets);
         if (!link_group) return drop(frame, DropReason::ethernet_not_for_us);
     }
 
@@ -184,9 +268,12 @@ Upper InternetLayer::Parts::input(rte_mbuf* frame, Ingress& in, Instant now) noe
         link.stash().put(frame);
         return Upper::none;
     }
-    return drop(frame, type == static_cast<std::uint16_t>(wire::EtherType::ipv6)
-                           ? DropReason::ip_family_unsupported
-                           : DropReason::ethernet_unknown_type);
+    if (type == static_cast<std::uint16_t>(wire::EtherType::ipv6)) {
+        if (ipv6_addresses.speaks(interface.index))
+            return input_ipv6(frame, interface, offset, link_group, in, now);
+        return drop(frame, DropReason::ip_family_unsupported);
+    }
+    return drop(frame, DropReason::ethernet_unknown_type);
 }
 
 // RFC 1122 section 3.2.1, in its order.
@@ -239,6 +326,7 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
     in.mbuf = frame;
     in.source = source;
     in.destination = destination;
+    in.ipv6 = nullptr;
     in.protocol = std::to_integer<std::uint8_t>(header[9]);
     in.ttl = std::to_integer<std::uint8_t>(header[8]);
     in.tos = std::to_integer<std::uint8_t>(header[1]);
@@ -266,6 +354,110 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
     return drop(frame, DropReason::ip_unknown_protocol);
 }
 
+// RFC 8200 sections 3 and 4.
+Upper InternetLayer::Parts::input_ipv6(rte_mbuf* frame, const Interface& interface, std::size_t offset,
+                                       bool link_group, Ingress& in, Instant now) noexcept {
+    const std::span<const std::byte> packet = first_segment(frame).subspan(offset);
+    const wire::Ipv6Fault fault = wire::check_ipv6_header(packet, frame->pkt_len - offset);
+    if (fault != wire::Ipv6Fault::none) [[unlikely]]
+        return drop(frame, reason_of(fault));
+    const Ipv6Address source = wire::load_ipv6(packet.data() + 8);
+    const Ipv6Address destination = wire::load_ipv6(packet.data() + 24);
+    // An unspecified source is that of a host which does not have its address yet, and one of ours that of a
+    // host which wants the same: Neighbour Discovery alone has a use for these, and says so.
+    const bool stranger = source.is_unspecified() || ipv6_addresses.is_local(source);
+    if (!stranger && !may_send_ipv6(source)) [[unlikely]]
+        return drop(frame, DropReason::ip_bad_source);
+    bool group = false;
+    if (!ipv6_addresses.owns(interface.index, destination)) [[unlikely]] {
+        group = ipv6_addresses.hears(interface.index, destination);
+        if (!group && (destination.is_multicast() || destination.is_link_local() ||
+                       !ipv6_addresses.is_local(destination)))
+            return drop(frame, DropReason::ip_not_for_us);
+    }
+    // A link multicast that means a single host is nothing that a host sends.
+    if (link_group && !group) [[unlikely]]
+        return drop(frame, DropReason::ip_not_for_us);
+
+    const std::size_t length = wire::ipv6_header_size + wire::load_be16(packet, 4);
+    if (frame->pkt_len != offset + length) trim(frame, offset + length);
+    const wire::Ipv6Chain chain = wire::walk_ipv6_chain(first_segment(frame).subspan(offset), length);
+    const auto skip = static_cast<std::uint16_t>(offset + chain.offset);
+    if (skip > frame->data_len) [[unlikely]]
+        return drop(frame, DropReason::ip_bad_option);
+    frame->data_off = static_cast<std::uint16_t>(frame->data_off + skip);
+    frame->data_len = static_cast<std::uint16_t>(frame->data_len - skip);
+    frame->pkt_len -= skip;
+
+    // Few ports know of ICMPv6's checksum, and none of one that is spread over fragments.
+    const std::uint64_t verdicts = chain.protocol != wire::icmpv6_protocol && chain.fragment_header == 0
+                                       ? frame->ol_flags & interface.believed
+                                       : 0;
+    in.mbuf = frame;
+    in.ipv6 = packet.data() + 8;
+    in.protocol = chain.protocol;
+    in.ttl = std::to_integer<std::uint8_t>(packet[7]);
+    in.tos = static_cast<std::uint8_t>(wire::load_be16(packet, 0) >> 4);
+    in.interface = interface.index;
+    in.group = group;
+    in.l4_checksum_good = l4_checksum_good(verdicts);
+    in.l4_checksum_bad =
+        chain.protocol == static_cast<std::uint8_t>(wire::IpProtocol::tcp) && l4_checksum_bad(verdicts);
+    in.ip_header_size = chain.offset;
+    if (chain.verdict != wire::Ipv6Verdict::deliver) [[unlikely]]
+        return refuse_ipv6(chain, in, now);
+    if (chain.protocol == wire::icmpv6_protocol) return icmpv6.input(in, chain.fragment_header != 0, now);
+    if (stranger) [[unlikely]]
+        return drop(frame, DropReason::ip_bad_source);
+    switch (wire::IpProtocol{chain.protocol}) {
+        case wire::IpProtocol::tcp:
+            return Upper::tcp;
+        case wire::IpProtocol::udp:
+            return Upper::udp;
+        case wire::IpProtocol::icmp:
+        case wire::IpProtocol::igmp:
+            break;
+    }
+    icmpv6.send_error(in, wire::Icmpv6Type::parameter_problem,
+                      static_cast<std::uint8_t>(wire::Ipv6ProblemCode::unknown_next_header),
+                      chain.next_header_field, false, now);
+    return drop(frame, DropReason::ip_unknown_protocol);
+}
+
+// What the chain of extension headers forbids to deliver.
+Upper InternetLayer::Parts::refuse_ipv6(const wire::Ipv6Chain& chain, Ingress& in, Instant now) noexcept {
+    const auto problem = [&](std::uint8_t code, std::uint32_t pointer) {
+        icmpv6.send_error(in, wire::Icmpv6Type::parameter_problem, code, pointer, chain.even_if_group, now);
+    };
+    switch (chain.verdict) {
+        case wire::Ipv6Verdict::fragment:
+            return drop(in.mbuf, DropReason::ip_fragment);
+        case wire::Ipv6Verdict::nothing:
+            return drop(in.mbuf, DropReason::ip_no_next_header);
+        case wire::Ipv6Verdict::drop:
+            return drop(in.mbuf, DropReason::ip_option_refused);
+        case wire::Ipv6Verdict::incomplete_chain:
+            problem(static_cast<std::uint8_t>(wire::Ipv6ProblemCode::incomplete_chain), 0);
+            return drop(in.mbuf, DropReason::ip_incomplete_chain);
+        case wire::Ipv6Verdict::parameter_problem:
+            break;
+        case wire::Ipv6Verdict::malformed:
+        case wire::Ipv6Verdict::deliver:
+            return drop(in.mbuf, DropReason::ip_bad_option);
+    }
+    problem(chain.code, chain.pointer);
+    switch (wire::Ipv6ProblemCode{chain.code}) {
+        case wire::Ipv6ProblemCode::erroneous_field:
+            return drop(in.mbuf, DropReason::ip_routing_header);
+        case wire::Ipv6ProblemCode::unknown_next_header:
+            return drop(in.mbuf, DropReason::ip_unknown_protocol);
+        case wire::Ipv6ProblemCode::unknown_option:
+        case wire::Ipv6ProblemCode::incomplete_chain:
+            break;
+    }
+    return drop(in.mbuf, DropReason::ip_option_refused);
+}
+
 InternetLayer::InternetLayer(const Config& config, std::array<std::uint64_t, 2> secret, Counters& counters,
                              MbufStash& stash, TransmitQueue& queue)
     : parts_(std::make_unique<Parts>(config, HashKey{secret[0], secret[1]}, counters, stash, queue)) {}
@@ -277,37 +469,58 @@ Upper InternetLayer::input(rte_mbuf* frame, Ingress& in, Instant now) noexcept {
 }
 
 bool InternetLayer::output(rte_mbuf* packet, const Output& how, Instant now) noexcept {
-    return parts_->output.send(packet, how, now);
+    if (how.ipv6 == nullptr) [[likely]]
+        return parts_->output.send(packet, how, now);
+    return parts_->ipv6_output.send(packet, how, now);
 }
 
-void InternetLayer::send_error(const Ingress& about, std::uint8_t type, std::uint8_t code,
-                               Instant now) noexcept {
-    parts_->icmp.send_error(about, type, code, now);
+void InternetLayer::send_port_unreachable(const Ingress& about, Instant now) noexcept {
+    if (about.ipv6 == nullptr)
+        parts_->icmp.send_error(about, static_cast<std::uint8_t>(wire::IcmpType::destination_unreachable),
+                                static_cast<std::uint8_t>(wire::UnreachableCode::port), now);
+    else
+        parts_->icmpv6.send_error(about, wire::Icmpv6Type::destination_unreachable,
+                                  static_cast<std::uint8_t>(wire::Icmpv6UnreachableCode::port), 0, false,
+                                  now);
 }
 
-bool InternetLayer::is_local(Ipv4Address address) const noexcept {
-    return parts_->interfaces.is_local(address);
+bool InternetLayer::is_local(const IpAddress& address) const noexcept {
+    return address.is_v4() ? parts_->interfaces.is_local(address.v4())
+                           : parts_->ipv6_addresses.is_local(address.v6());
 }
 
-bool InternetLayer::is_group(Ipv4Address address) const noexcept {
-    return parts_->interfaces.is_group(address);
+bool InternetLayer::is_group(const IpAddress& address) const noexcept {
+    return address.is_v4() ? parts_->interfaces.is_group(address.v4()) : address.v6().is_multicast();
 }
 
-std::optional<Ipv4Address> InternetLayer::source_for(Ipv4Address destination) const noexcept {
-    const auto route = parts_->output.route_to(destination);
+bool InternetLayer::speaks_ipv6() const noexcept {
+    return parts_->ipv6_addresses.any();
+}
+
+std::optional<IpAddress> InternetLayer::source_for(const IpAddress& destination) const noexcept {
+    if (destination.is_v4()) {
+        const auto route = parts_->output.route_to(destination.v4());
+        if (!route || !parts_->interfaces[route->interface].speaks_ipv4()) return std::nullopt;
+        return parts_->interfaces[route->interface].address();
+    }
+    const auto route = parts_->ipv6_output.route_to(destination.v6());
     if (!route) return std::nullopt;
-    return parts_->interfaces[route->interface].address();
+    const auto source = parts_->ipv6_addresses.source_for(route->interface, destination.v6());
+    if (!source) return std::nullopt;
+    return *source;
 }
 
-std::uint16_t InternetLayer::mtu_for(Ipv4Address destination) const noexcept {
-    return parts_->output.mtu_for(destination);
+std::uint16_t InternetLayer::mtu_for(const IpAddress& destination) const noexcept {
+    return destination.is_v4() ? parts_->output.mtu_for(destination.v4())
+                               : parts_->ipv6_output.mtu_for(destination.v6());
 }
 
-const Offloads& InternetLayer::offloads_for(Ipv4Address destination) const noexcept {
-    return parts_->output.offloads_for(destination);
+const Offloads& InternetLayer::offloads_for(const IpAddress& destination) const noexcept {
+    return destination.is_v4() ? parts_->output.offloads_for(destination.v4())
+                               : parts_->ipv6_output.offloads_for(destination.v6());
 }
 
-std::uint16_t InternetLayer::path_mtu_for(Ipv4Address destination, Instant now) const noexcept {
+std::uint16_t InternetLayer::path_mtu_for(const IpAddress& destination, Instant now) const noexcept {
     return parts_->path_mtu.mtu_for(destination, mtu_for(destination), now);
 }
 
@@ -316,30 +529,38 @@ std::uint16_t InternetLayer::lower_path_mtu(const IcmpError& error, Instant now)
     // Routers of before RFC 1191 say 0. Some of them count the header twice in the length that they quote
     // (section 5): what we know to fit is never exceeded.
     const std::uint16_t mtu =
-        error.next_hop_mtu != 0
+        error.next_hop_mtu != 0 || !error.destination.is_v4()
             ? error.next_hop_mtu
             : plateau_below(std::min(error.total_length, path_mtu_for(error.destination, now)));
     return parts_->path_mtu.lower(error.destination, interface_mtu, mtu, now);
 }
 
-void InternetLayer::doubt(Ipv4Address destination, Instant now) noexcept {
-    parts_->output.doubt(destination, now);
+void InternetLayer::doubt(const IpAddress& destination, Instant now) noexcept {
+    if (destination.is_v4())
+        parts_->output.doubt(destination.v4(), now);
+    else
+        parts_->ipv6_output.doubt(destination.v6(), now);
 }
 
 void InternetLayer::announce(Instant now) noexcept {
     parts_->arp.announce(now);
+    parts_->neighbours.announce(now);
 }
 
 void InternetLayer::hear(const NeighbourNews& news, Instant now) noexcept {
-    parts_->arp.hear(news, now);
+    if (news.address.is_v4())
+        parts_->arp.hear(news, now);
+    else
+        parts_->neighbours.hear(news, now);
 }
 
 void InternetLayer::advance(Instant now) noexcept {
     parts_->arp.advance(now);
+    parts_->neighbours.advance(now);
 }
 
 Instant InternetLayer::next_deadline() const noexcept {
-    return parts_->arp.next_deadline();
+    return std::min(parts_->arp.next_deadline(), parts_->neighbours.next_deadline());
 }
 
 }  // namespace runnel::ip

@@ -1,9 +1,11 @@
 // One core's internet layer: what arrives is parsed, checked and sorted; what leaves is routed, resolved and
-// framed. RFC 791, RFC 826, RFC 792, RFC 1122 sections 2 and 3.
+// framed. RFC 791, RFC 826, RFC 792, RFC 1122 sections 2 and 3; RFC 8200, RFC 4443, RFC 4861.
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 
@@ -29,15 +31,31 @@ enum class Upper : std::uint8_t {
                  ///< caller's to put back
 };
 
-/// An ICMP error, reduced to what a transport needs (RFC 1122 section 3.2.2, RFC 5927).
+/// What an ICMP or ICMPv6 error says, whichever of them.
+enum class IcmpMeaning : std::uint8_t {
+    unreachable,  ///< the network or the host cannot be reached at present
+    refused,      ///< the host is reached, and has nobody for the protocol or port
+    prohibited,   ///< somebody on the way does not let it pass
+    too_big,      ///< the path takes less: see `next_hop_mtu`
+    other,        ///< the packet lived too long, or its header was not understood
+};
+
+/// An ICMP error, reduced to what a transport needs (RFC 1122 section 3.2.2, RFC 4443 section 3, RFC 5927).
 struct IcmpError {
-    std::uint8_t type = 0, code = 0;
-    std::uint8_t protocol = 0;            ///< of the quoted packet
-    std::uint16_t next_hop_mtu = 0;       ///< of "fragmentation needed" (RFC 1191), else 0
-    Ipv4Address source{}, destination{};  ///< of the quoted packet: source is ours
+    IcmpMeaning meaning = IcmpMeaning::other;
+    std::uint8_t type = 0, code = 0;    ///< as they stand in the message
+    std::uint8_t protocol = 0;          ///< of the quoted packet
+    std::uint16_t next_hop_mtu = 0;     ///< of `too_big` (RFC 1191, RFC 8201), else 0
+    IpAddress source{}, destination{};  ///< of the quoted packet: source is ours
     std::uint16_t source_port = 0, destination_port = 0;
     std::uint32_t sequence = 0;      ///< TCP sequence number quoted
     std::uint16_t total_length = 0;  ///< of the quoted packet, as its header says
+};
+
+/// The addresses of an IPv6 packet or connection as this side sees them.
+struct Ipv6Pair {
+    Ipv6Address remote{}, local{};
+    friend constexpr bool operator==(const Ipv6Pair&, const Ipv6Pair&) noexcept = default;
 };
 
 /// A received packet, parsed and checked up to the transport header. All numbers in host order.
@@ -45,7 +63,8 @@ struct Ingress {
     /// Data starts at the transport header and ends with the IP payload. Of a chain the first segment holds
     /// the whole transport header, and the IP header stands before the data, in the head room.
     rte_mbuf* mbuf = nullptr;
-    Ipv4Address source{}, destination{};
+    Ipv4Address source{}, destination{};  ///< of IPv4
+    const std::byte* ipv6 = nullptr;      ///< of IPv6: where source and destination stand in the packet
     std::uint8_t protocol = 0, ttl = 0, tos = 0, interface = 0;
     bool group = false;             ///< sent to a link or IP multicast or broadcast address
     bool l4_checksum_good = false;  ///< the port has verified the transport checksum
@@ -53,13 +72,28 @@ struct Ingress {
     /// Octets from the start of the IP header to the transport header: lets an ICMP error quote the packet.
     std::uint16_t ip_header_size = 0;
     IcmpError error{};  ///< where `input` returned `icmp_error`
+
+    [[nodiscard]] Ipv6Pair ipv6_pair() const noexcept {
+        Ipv6Pair pair;
+        std::memcpy(&pair, ipv6, sizeof pair);
+        return pair;
+    }
+    [[nodiscard]] IpAddress source_address() const noexcept {
+        return ipv6 == nullptr ? IpAddress{source} : IpAddress{ipv6_pair().remote};
+    }
+    [[nodiscard]] IpAddress destination_address() const noexcept {
+        return ipv6 == nullptr ? IpAddress{destination} : IpAddress{ipv6_pair().local};
+    }
 };
 
 /// How a packet is to leave. The transport header stands at the start of the mbuf's data, its checksum field
 /// is zero (of TCP and UDP; what else is sent brings its own checksum). The first segment is the packet's
-/// alone, not shared or indirect, and has 38 octets of head room or more; the rest of a chain may be either.
+/// alone, not shared or indirect, and has 38 octets of head room or more (IPv6: 58); the rest of a chain may
+/// be either.
 struct Output {
-    Ipv4Address source{}, destination{};
+    Ipv4Address source{}, destination{};  ///< of IPv4
+    const Ipv6Pair* ipv6 = nullptr;       ///< of IPv6, in their place: from `local` to `remote`. Not owned
+    std::uint32_t flow_label = 0;         ///< of IPv6 (RFC 6437)
     std::uint8_t protocol = 0;
     std::uint8_t tos = 0;
     std::uint8_t ttl = 0;  ///< 0: the default of the configuration
@@ -87,32 +121,36 @@ class InternetLayer {
     /// interface.
     bool output(rte_mbuf* packet, const Output& how, Instant now) noexcept;
 
-    /// Sends an ICMP error about a received packet, within the rate limit and the rules of RFC 1122
-    /// section 3.2.2. The mbuf stays the caller's.
-    void send_error(const Ingress& about, std::uint8_t type, std::uint8_t code, Instant now) noexcept;
+    /// Tells the sender of a received packet that nobody here takes its port, within the rate limit and the
+    /// rules of RFC 1122 section 3.2.2 and RFC 4443 section 2.4. The mbuf stays the caller's.
+    void send_port_unreachable(const Ingress& about, Instant now) noexcept;
 
-    [[nodiscard]] bool is_local(Ipv4Address address) const noexcept;
+    /// An address of ours, on whichever interface.
+    [[nodiscard]] bool is_local(const IpAddress& address) const noexcept;
     /// Broadcast (limited, or of a connected network) or multicast: no transport answers or connects to it.
-    [[nodiscard]] bool is_group(Ipv4Address address) const noexcept;
-    /// The address that a packet to `destination` would carry as its source; nothing where no route leads
-    /// there.
-    [[nodiscard]] std::optional<Ipv4Address> source_for(Ipv4Address destination) const noexcept;
+    [[nodiscard]] bool is_group(const IpAddress& address) const noexcept;
+    /// There are interfaces with IPv6 addresses.
+    [[nodiscard]] bool speaks_ipv6() const noexcept;
+    /// The address that a packet to `destination` would carry as its source (of IPv6 by RFC 6724); nothing
+    /// where no route leads there.
+    [[nodiscard]] std::optional<IpAddress> source_for(const IpAddress& destination) const noexcept;
     /// MTU of the interface that leads to `destination`, in octets; 0 where no route leads there.
-    [[nodiscard]] std::uint16_t mtu_for(Ipv4Address destination) const noexcept;
+    [[nodiscard]] std::uint16_t mtu_for(const IpAddress& destination) const noexcept;
     /// What the port does on the way to `destination`; nothing where no route leads there.
-    [[nodiscard]] const Offloads& offloads_for(Ipv4Address destination) const noexcept;
+    [[nodiscard]] const Offloads& offloads_for(const IpAddress& destination) const noexcept;
     /// MTU of the path to `destination` as far as it is known: that of the interface, or less where a router
     /// has said so; 0 where no route leads there.
-    [[nodiscard]] std::uint16_t path_mtu_for(Ipv4Address destination, Instant now) const noexcept;
-    /// Takes a router's "fragmentation needed" about a packet that the transport knows to have sent, and
-    /// lowers the path MTU (RFC 1191). It is never raised by a message. Returns what holds from now on.
+    [[nodiscard]] std::uint16_t path_mtu_for(const IpAddress& destination, Instant now) const noexcept;
+    /// Takes a router's "too big" about a packet that the transport knows to have sent, and lowers the path
+    /// MTU (RFC 1191, RFC 8201). It is never raised by a message. Returns what holds from now on.
     std::uint16_t lower_path_mtu(const IcmpError& error, Instant now) noexcept;
 
     /// A transport has heard nothing from `destination` for several retransmissions (RFC 9293 section 3.8.3,
     /// R1): the neighbour on the way there is asked again before it is used.
-    void doubt(Ipv4Address destination, Instant now) noexcept;
+    void doubt(const IpAddress& destination, Instant now) noexcept;
 
-    /// Announces our addresses (gratuitous ARP, RFC 5227 section 3).
+    /// Announces our addresses (gratuitous ARP, RFC 5227 section 3; unsolicited advertisements, RFC 4861
+    /// section 7.2.6).
     void announce(Instant now) noexcept;
 
     /// What another core with the same addresses has received and told.

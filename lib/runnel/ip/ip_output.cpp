@@ -5,6 +5,7 @@
 #include <span>
 
 #include "runnel/ip/mbuf_checksum.hpp"
+#include "runnel/ip/outgoing_packet.hpp"
 #include "runnel/wire/byte_order.hpp"
 #include "runnel/wire/checksum.hpp"
 #include "runnel/wire/ipv4.hpp"
@@ -14,8 +15,7 @@ namespace runnel::ip {
 namespace {
 
 constexpr std::uint8_t tcp = static_cast<std::uint8_t>(wire::IpProtocol::tcp);
-constexpr std::uint8_t udp = static_cast<std::uint8_t>(wire::IpProtocol::udp);
-constexpr std::size_t tcp_data_offset_at = 12, tcp_checksum_at = 16, udp_checksum_at = 6;
+constexpr std::size_t tcp_data_offset_at = 12, tcp_checksum_at = 16;
 
 // The header checksum of what `wire::write` makes of the fields (RFC 791), its own field counted as 0.
 std::uint16_t header_checksum(const wire::Ipv4Header& header) noexcept {
@@ -27,71 +27,6 @@ std::uint16_t header_checksum(const wire::Ipv4Header& header) noexcept {
     return wire::checksum_finish(sum);
 }
 
-// Writes the transport checksum, or leaves to the port what it can do.
-void finish_transport(rte_mbuf* packet, const Output& how, const Interface& interface) noexcept {
-    auto* const header = rte_pktmbuf_mtod(packet, std::byte*);
-    if (how.segment_size != 0) {
-        // The port adds the length of each segment that it makes to the sum of the rest of the pseudo-header.
-        packet->ol_flags |= RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IPV4;
-        packet->l4_len = std::to_integer<std::uint8_t>(header[tcp_data_offset_at] >> 4) * 4U & 0xff;
-        packet->tso_segsz = how.segment_size;
-        wire::store_be16(header + tcp_checksum_at, wire::checksum_fold(wire::pseudo_header_sum(
-                                                       how.source, how.destination, how.protocol, 0)));
-        return;
-    }
-    const std::uint32_t pseudo = wire::pseudo_header_sum(how.source, how.destination, how.protocol,
-                                                         static_cast<std::uint16_t>(packet->pkt_len));
-    if (how.protocol == tcp) {
-        if (interface.offloads.tx_tcp_checksum) {
-            packet->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IPV4;
-            packet->l4_len = std::to_integer<std::uint8_t>(header[tcp_data_offset_at] >> 4) * 4U & 0xff;
-            wire::store_be16(header + tcp_checksum_at, wire::checksum_fold(pseudo));
-        } else {
-            wire::store_be16(header + tcp_checksum_at,
-                             wire::checksum_finish(mbuf_checksum_add(packet, pseudo)));
-        }
-    } else if (how.protocol == udp) {
-        if (interface.offloads.tx_udp_checksum) {
-            packet->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM | RTE_MBUF_F_TX_IPV4;
-            packet->l4_len = 8;
-            wire::store_be16(header + udp_checksum_at, wire::checksum_fold(pseudo));
-        } else {
-            const std::uint16_t sum = wire::checksum_finish(mbuf_checksum_add(packet, pseudo));
-            wire::store_be16(header + udp_checksum_at, sum == 0 ? std::uint16_t{0xffff} : sum);
-        }
-    }
-}
-
-// Octets of the largest packet that leaves the port, of what is to be cut the largest piece.
-std::uint32_t largest_packet(const rte_mbuf* packet, const Output& how) noexcept {
-    if (how.segment_size == 0) return packet->pkt_len + static_cast<std::uint32_t>(wire::ipv4_header_size);
-    const std::byte data_offset = rte_pktmbuf_mtod(packet, const std::byte*)[tcp_data_offset_at];
-    return static_cast<std::uint32_t>(wire::ipv4_header_size) +
-           std::to_integer<std::uint32_t>(data_offset >> 4) * 4 + how.segment_size;
-}
-
-// The octets of a chain in one mbuf, for a port that takes no more. False where they do not fit one, or none
-// is to be had.
-bool linearize(rte_mbuf*& packet, MbufStash& stash) noexcept {
-    rte_mbuf* const whole = stash.take_data();
-    if (whole == nullptr) return false;
-    char* const room = packet->pkt_len > UINT16_MAX
-                           ? nullptr
-                           : rte_pktmbuf_append(whole, static_cast<std::uint16_t>(packet->pkt_len));
-    if (room == nullptr) {
-        stash.put(whole);
-        return false;
-    }
-    std::size_t at = 0;
-    for (const rte_mbuf* part = packet; part != nullptr; part = part->next) {
-        std::memcpy(room + at, rte_pktmbuf_mtod(part, const char*), part->data_len);
-        at += part->data_len;
-    }
-    stash.put(packet);
-    packet = whole;
-    return true;
-}
-
 }  // namespace
 
 IpOutput::IpOutput(const Config& config, HashKey key, const Interfaces& interfaces, Arp& arp,
@@ -101,8 +36,16 @@ IpOutput::IpOutput(const Config& config, HashKey key, const Interfaces& interfac
       link_(link),
       default_ttl_(config.ttl),
       key_(key),
-      routes_(config),
-      paths_(std::make_unique<std::array<Path, path_count>>()) {}
+      paths_(std::make_unique<std::array<Path, path_count>>()) {
+    // Between equals the connected network wins, then the order of the configuration.
+    for (std::size_t i = 0; i < config.interfaces.size(); ++i)
+        if (config.interfaces[i].speaks_ipv4())
+            routes_.add(config.interfaces[i].address, config.interfaces[i].prefix_length,
+                        {static_cast<std::uint8_t>(i), {}});
+    for (const RouteConfig& route : config.routes)
+        if (route.gateway.is_v4())
+            routes_.add(route.network.v4(), route.prefix_length, {route.interface, route.gateway.v4()});
+}
 
 std::optional<Route> IpOutput::route_to(Ipv4Address destination) const noexcept {
     if (destination.is_limited_broadcast()) return Route{};  // the first interface's link
@@ -123,27 +66,12 @@ bool IpOutput::complete(rte_mbuf*& packet, const Output& how, const Interface& i
         link_.drop(packet, DropReason::ip_bad_source);
         return false;
     }
-    const std::uint32_t total = packet->pkt_len + static_cast<std::uint32_t>(wire::ipv4_header_size);
-    if (largest_packet(packet, how) > interface.mtu || total > UINT16_MAX ||
-        (how.segment_size != 0 && !interface.offloads.tx_tcp_segmentation)) [[unlikely]] {
-        link_.drop(packet, DropReason::ip_too_big);
-        return false;
-    }
-    const std::size_t most_mbufs =
-        how.segment_size != 0 ? interface.offloads.tx_large_chain : interface.offloads.tx_chain;
-    if (packet->nb_segs > most_mbufs) [[unlikely]] {
-        if (!linearize(packet, link_.stash())) {
-            link_.drop(packet, DropReason::no_mbuf);
-            return false;
-        }
-        link_.counters().add(Counter::frames_linearized);
-    }
-    if (rte_pktmbuf_headroom(packet) < wire::ipv4_header_size + max_link_header_size) [[unlikely]] {
-        link_.drop(packet, DropReason::no_mbuf);
-        return false;
-    }
-    finish_transport(packet, how, interface);
+    if (!fit(packet, how, interface, wire::ipv4_header_size, link_)) return false;
+    finish_transport(packet, how, interface,
+                     wire::pseudo_header_sum(how.source, how.destination, how.protocol, 0),
+                     RTE_MBUF_F_TX_IPV4);
 
+    const std::uint32_t total = packet->pkt_len + static_cast<std::uint32_t>(wire::ipv4_header_size);
     wire::Ipv4Header header{.tos = how.tos,
                             .total_length = static_cast<std::uint16_t>(total),
                             // A packet that nobody may fragment needs no id (RFC 6864 section 4.1).

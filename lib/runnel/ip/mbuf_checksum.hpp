@@ -34,15 +34,20 @@ namespace runnel::ip {
     return partial;
 }
 
-/// True where the port, or else the sum over pseudo-header, header and payload, finds the TCP or UDP checksum
-/// right. `in.mbuf` holds exactly what the checksum covers.
+/// True where the port, or else the sum over pseudo-header, header and payload, finds the checksum of TCP,
+/// UDP or ICMPv6 right. `in.mbuf` holds exactly what the checksum covers.
 [[nodiscard]] inline bool transport_checksum_holds(const Ingress& in) noexcept {
     if (in.l4_checksum_good) return true;
     if (in.l4_checksum_bad) [[unlikely]]
         return false;
-    return wire::checksum_holds(
-        mbuf_checksum_add(in.mbuf, wire::pseudo_header_sum(in.source, in.destination, in.protocol,
-                                                           static_cast<std::uint16_t>(in.mbuf->pkt_len))));
+    std::uint32_t pseudo;
+    if (in.ipv6 == nullptr) [[likely]]
+        pseudo = wire::pseudo_header_sum(in.source, in.destination, in.protocol,
+                                         static_cast<std::uint16_t>(in.mbuf->pkt_len));
+    else
+        // Source and destination stand side by side (RFC 8200 section 8.1).
+        pseudo = wire::checksum_add({in.ipv6, sizeof(Ipv6Pair)}, in.mbuf->pkt_len + in.protocol);
+    return wire::checksum_holds(mbuf_checksum_add(in.mbuf, pseudo));
 }
 
 }  // namespace runnel::ip

@@ -21,17 +21,18 @@ NeighbourTable::~NeighbourTable() {
         while (rte_mbuf* packet = pop_waiting(entry)) rte_pktmbuf_free(packet);
 }
 
-std::uint32_t& NeighbourTable::bucket_of(std::uint8_t interface, Ipv4Address address) noexcept {
-    return buckets_[siphash_1_3(key_, address.value, interface) & (buckets_.size() - 1)];
+std::uint32_t& NeighbourTable::bucket_of(std::uint8_t interface, const IpAddress& address) noexcept {
+    const Ipv6Address words = address.v6();
+    return buckets_[siphash_1_3(key_, words.high() ^ interface, words.low()) & (buckets_.size() - 1)];
 }
 
-Neighbour* NeighbourTable::find(std::uint8_t interface, Ipv4Address address) noexcept {
+Neighbour* NeighbourTable::find(std::uint8_t interface, const IpAddress& address) noexcept {
     for (std::uint32_t i = bucket_of(interface, address); i != none; i = entries_[i].next_in_bucket)
         if (entries_[i].address == address && entries_[i].interface == interface) return &entries_[i];
     return nullptr;
 }
 
-Neighbour& NeighbourTable::create(std::uint8_t interface, Ipv4Address address, NeighbourState state,
+Neighbour& NeighbourTable::create(std::uint8_t interface, const IpAddress& address, NeighbourState state,
                                   Instant due) noexcept {
     Entry& entry = entries_[free_];
     free_ = entry.next_in_bucket;
@@ -77,6 +78,8 @@ NeighbourTable::QueueIndex NeighbourTable::queue_of(NeighbourState state) noexce
             return told;
         case NeighbourState::stale:
             return old;
+        case NeighbourState::delayed:
+            return used;
         case NeighbourState::unreachable:
             return silent;
         case NeighbourState::permanent:
@@ -94,6 +97,7 @@ void NeighbourTable::enqueue(Entry& entry) noexcept {
     entry.next = none;
     (queue.tail == none ? queue.head : entries_[queue.tail].next) = index;
     queue.tail = index;
+    ++queue.size;
 }
 
 void NeighbourTable::dequeue(Entry& entry) noexcept {
@@ -103,10 +107,12 @@ void NeighbourTable::dequeue(Entry& entry) noexcept {
     (entry.previous == none ? queue.head : entries_[entry.previous].next) = entry.next;
     (entry.next == none ? queue.tail : entries_[entry.next].previous) = entry.previous;
     entry.previous = entry.next = none;
+    --queue.size;
 }
 
 Neighbour* NeighbourTable::to_evict() noexcept {
-    for (const QueueIndex at : {silent, old, told, asked})
+    const QueueIndex crowd = queues_[asked].size > entries_.size() / 2 ? asked : silent;
+    for (const QueueIndex at : {silent, crowd, old, told, used, asked})
         if (queues_[at].head != none) return &entries_[queues_[at].head];
     return nullptr;
 }

@@ -1,5 +1,6 @@
 // The neighbours that a stack knows by their link address, and the packets that wait for one: the data
-// structure behind ARP (RFC 1122 section 2.3.2). It knows no packet formats and sends nothing.
+// structure behind ARP and Neighbour Discovery (RFC 1122 section 2.3.2, RFC 4861 section 5.1). It knows no
+// packet formats and sends nothing.
 #pragma once
 
 #include <array>
@@ -16,22 +17,24 @@
 namespace runnel::ip {
 
 enum class NeighbourState : std::uint8_t {
-    incomplete,   ///< asked by broadcast, no answer yet; packets wait
+    incomplete,   ///< asked by broadcast or multicast, no answer yet; packets wait
     probing,      ///< asked again at its known address, which is used meanwhile
     reachable,    ///< told within its lifetime
-    stale,        ///< told longer ago; its next use asks again
+    stale,        ///< told longer ago, or by hearsay; its next use asks again
+    delayed,      ///< used since it was stale; asked again soon, unless news come first
     unreachable,  ///< did not answer; packets are dropped for a short while
     permanent,    ///< configured; never aged, changed or evicted
 };
 
 struct Neighbour {
-    Ipv4Address address{};
-    Ipv4Address asker{};  ///< of ours, the sender address of requests
-    MacAddress mac{};     ///< known in all states but `incomplete` and `unreachable`
+    IpAddress address{};
+    IpAddress asker{};  ///< of ours, the sender address of requests
+    MacAddress mac{};   ///< known in all states but `incomplete` and `unreachable`
     std::uint8_t interface = 0;
     NeighbourState state = NeighbourState::incomplete;
     std::uint8_t requests = 0;  ///< sent since the last answer
     std::uint8_t waiting = 0;   ///< packets that wait
+    bool is_router = false;     ///< it says so of itself (RFC 4861)
     Instant due = never;        ///< when the state ends
 
     /// True where `mac` may be sent to.
@@ -54,9 +57,9 @@ class NeighbourTable {
     NeighbourTable& operator=(const NeighbourTable&) = delete;
 
     /// Null where it is not known. Pointers stay valid until the neighbour is removed.
-    [[nodiscard]] Neighbour* find(std::uint8_t interface, Ipv4Address address) noexcept;
+    [[nodiscard]] Neighbour* find(std::uint8_t interface, const IpAddress& address) noexcept;
     /// Adds a neighbour that is not in the table, which is not full.
-    Neighbour& create(std::uint8_t interface, Ipv4Address address, NeighbourState state,
+    Neighbour& create(std::uint8_t interface, const IpAddress& address, NeighbourState state,
                       Instant due) noexcept;
     /// Removes a neighbour for whom no packet waits.
     void remove(Neighbour& neighbour) noexcept;
@@ -65,8 +68,9 @@ class NeighbourTable {
 
     [[nodiscard]] bool full() const noexcept { return free_ == none; }
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
-    /// Who leaves first where room is needed: unreachable ones, then stale ones, then whose news are oldest,
-    /// then who was asked longest ago. Null where all are permanent.
+    /// Who leaves first where room is needed: unreachable ones; where those who were asked are most of all,
+    /// as under a scan (RFC 6583), who was asked longest ago; then stale ones, then whose news are oldest,
+    /// then who is in use, then who was asked longest ago. Null where all are permanent.
     [[nodiscard]] Neighbour* to_evict() noexcept;
     /// The neighbour whose state ends next, or null.
     [[nodiscard]] Neighbour* next_due() noexcept;
@@ -91,18 +95,19 @@ class NeighbourTable {
     };
     struct Queue {
         std::uint32_t head = none, tail = none;
+        std::uint32_t size = 0;
     };
 
     // Both states that wait for an answer do so equally long and share a queue; permanent ones stand in none.
-    static constexpr std::size_t queue_count = 4;
-    enum QueueIndex : std::size_t { asked = 0, told = 1, old = 2, silent = 3, no_queue = queue_count };
+    static constexpr std::size_t queue_count = 5;
+    enum QueueIndex : std::size_t { asked, told, old, silent, used, no_queue = queue_count };
     static QueueIndex queue_of(NeighbourState state) noexcept;
 
     [[nodiscard]] Entry& entry_of(Neighbour& neighbour) noexcept { return static_cast<Entry&>(neighbour); }
     [[nodiscard]] std::uint32_t index_of(const Entry& entry) const noexcept {
         return static_cast<std::uint32_t>(&entry - entries_.data());
     }
-    [[nodiscard]] std::uint32_t& bucket_of(std::uint8_t interface, Ipv4Address address) noexcept;
+    [[nodiscard]] std::uint32_t& bucket_of(std::uint8_t interface, const IpAddress& address) noexcept;
     void enqueue(Entry& entry) noexcept;
     void dequeue(Entry& entry) noexcept;
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "runnel/wire/ipv6.hpp"
+
 namespace runnel::ip {
 
 std::uint16_t plateau_below(std::uint16_t size) noexcept {
@@ -19,24 +21,25 @@ PathMtuTable::PathMtuTable(const Config& config, HashKey key, Counters& counters
       lifetime_(config.path_mtu_lifetime),
       buckets_((config.path_mtu_capacity + bucket_size - 1) / bucket_size) {}
 
-std::uint16_t PathMtuTable::look_up(Ipv4Address destination, std::uint16_t interface_mtu,
+std::uint16_t PathMtuTable::look_up(const IpAddress& destination, std::uint16_t interface_mtu,
                                     Instant now) const noexcept {
-    for (const Entry& entry : buckets_[bucket_of(destination)].entries)
-        if (entry.destination == destination.value && now < entry.expires)
-            return std::min(entry.mtu, interface_mtu);
+    const Place place = place_of(destination);
+    for (const Entry& entry : buckets_[place.bucket].entries)
+        if (entry.digest == place.digest && now < entry.expires) return std::min(entry.mtu, interface_mtu);
     return interface_mtu;
 }
 
-std::uint16_t PathMtuTable::lower(Ipv4Address destination, std::uint16_t interface_mtu, std::uint16_t mtu,
-                                  Instant now) noexcept {
+std::uint16_t PathMtuTable::lower(const IpAddress& destination, std::uint16_t interface_mtu,
+                                  std::uint16_t mtu, Instant now) noexcept {
     const std::uint16_t known = mtu_for(destination, interface_mtu, now);
+    if (!destination.is_v4() && mtu < wire::ipv6_min_mtu) return known;
     const std::uint16_t wanted = std::max(mtu, std::min(floor_, interface_mtu));
     if (wanted > known || wanted >= interface_mtu) return known;
 
-    auto& entries = buckets_[bucket_of(destination)].entries;
-    auto* entry = std::find_if(entries.begin(), entries.end(), [&](const Entry& candidate) {
-        return candidate.destination == destination.value;
-    });
+    const Place place = place_of(destination);
+    auto& entries = buckets_[place.bucket].entries;
+    auto* entry = std::find_if(entries.begin(), entries.end(),
+                               [&](const Entry& candidate) { return candidate.digest == place.digest; });
     if (entry == entries.end()) {
         // All live equally long: the one that ends first was told of first.
         entry = std::min_element(entries.begin(), entries.end(),
@@ -45,7 +48,7 @@ std::uint16_t PathMtuTable::lower(Ipv4Address destination, std::uint16_t interfa
     }
     if (wanted < known) counters_.add(Counter::path_mtu_lowered);
     // The same once more: a router has dropped a packet of that path just now, and the time begins anew.
-    *entry = {destination.value, wanted, now + lifetime_};
+    *entry = {place.digest, wanted, now + lifetime_};
     last_expiry_ = std::max(last_expiry_, entry->expires);
     return wanted;
 }

@@ -1,4 +1,4 @@
-// The destinations to which a path is known that takes less than the interface does (RFC 1191).
+// The destinations to which a path is known that takes less than the interface does (RFC 1191, RFC 8201).
 #pragma once
 
 #include <array>
@@ -27,20 +27,22 @@ class PathMtuTable {
     PathMtuTable(const Config& config, HashKey key, Counters& counters);
 
     /// The lesser of what the path to `destination` and `interface_mtu` take, in octets.
-    [[nodiscard]] std::uint16_t mtu_for(Ipv4Address destination, std::uint16_t interface_mtu,
+    [[nodiscard]] std::uint16_t mtu_for(const IpAddress& destination, std::uint16_t interface_mtu,
                                         Instant now) const noexcept {
         if (now >= last_expiry_) [[likely]]
             return interface_mtu;
         return look_up(destination, interface_mtu, now);
     }
-    /// A router has said that the path takes `mtu` octets. Never raises; not below the floor of the
-    /// configuration. Returns what holds from now on.
-    std::uint16_t lower(Ipv4Address destination, std::uint16_t interface_mtu, std::uint16_t mtu,
+    /// A router has said that the path takes `mtu` octets. Never raises; of IPv4 not below the floor of the
+    /// configuration, and what lies below that of IPv6 is no word at all (RFC 8201 section 4). Returns what
+    /// holds from now on.
+    std::uint16_t lower(const IpAddress& destination, std::uint16_t interface_mtu, std::uint16_t mtu,
                         Instant now) noexcept;
 
   private:
+    // A destination is known by a keyed digest of its address.
     struct Entry {
-        std::uint32_t destination = 0;
+        std::uint32_t digest = 0;
         std::uint16_t mtu = 0;
         Instant expires{};
     };
@@ -50,10 +52,16 @@ class PathMtuTable {
     };
     static_assert(sizeof(Bucket) == 64);
 
-    [[nodiscard]] std::uint16_t look_up(Ipv4Address destination, std::uint16_t interface_mtu,
+    [[nodiscard]] std::uint16_t look_up(const IpAddress& destination, std::uint16_t interface_mtu,
                                         Instant now) const noexcept;
-    [[nodiscard]] std::size_t bucket_of(Ipv4Address destination) const noexcept {
-        return siphash_1_3(key_, destination.value, 0x6d74'75) % buckets_.size();
+    struct Place {
+        std::size_t bucket;
+        std::uint32_t digest;
+    };
+    [[nodiscard]] Place place_of(const IpAddress& destination) const noexcept {
+        const Ipv6Address words = destination.v6();
+        const std::uint64_t hash = siphash_1_3(key_, words.high() ^ 0x6d74'75, words.low());
+        return {static_cast<std::size_t>(hash >> 32) % buckets_.size(), static_cast<std::uint32_t>(hash)};
     }
 
     HashKey key_;

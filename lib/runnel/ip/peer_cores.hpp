@@ -10,9 +10,9 @@ namespace runnel::ip {
 
 struct IcmpError;
 
-/// A neighbour's link address, as an ARP packet said it.
+/// A neighbour's link address, as it said it.
 struct NeighbourNews {
-    Ipv4Address address{};
+    IpAddress address{};
     MacAddress mac{};
     std::uint8_t interface = 0;
     bool asked_us = false;  ///< it asked for an address of ours: it will soon be sent something

@@ -14,6 +14,10 @@ namespace runnel::ip {
 
 namespace {
 
+// Of a chain of extension headers, the longest TCP header, and what an ICMPv6 error quotes of both. A longer
+// chain, cut off in the first segment, is malformed to the parser.
+constexpr std::size_t largest_ipv6_headers = 512;
+
 // The first `size` octets, or all of a shorter frame, in the first segment.
 bool gather(rte_mbuf* frame, std::size_t size) noexcept {
     if (frame->data_len >= std::min<std::size_t>(size, frame->pkt_len)) return true;
@@ -44,6 +48,7 @@ bool gather_headers(rte_mbuf* frame) noexcept {
         type = type_at(16);
     }
     if (type == wire::EtherType::arp) return gather(frame, frame->pkt_len);
+    if (type == wire::EtherType::ipv6) return gather(frame, end + largest_ipv6_headers);
     if (type != wire::EtherType::ipv4) return true;
     const std::size_t ip = end;
     end += wire::ipv4_header_size;
@@ -80,6 +85,17 @@ void trim(rte_mbuf* frame, std::size_t length) noexcept {
     rte_pktmbuf_free(segment->next);
     segment->next = nullptr;
     frame->nb_segs = segments;
+}
+
+rte_mbuf* make_writable(rte_mbuf* frame, LinkOutput& link) noexcept {
+    if (RTE_MBUF_DIRECT(frame) && rte_mbuf_refcnt_read(frame) == 1) [[likely]]
+        return frame;
+    rte_mbuf* const copy = rte_pktmbuf_copy(frame, link.stash().pool(), 0, frame->pkt_len);
+    if (copy == nullptr)
+        link.drop(frame, DropReason::no_mbuf);
+    else
+        link.stash().put(frame);
+    return copy;
 }
 
 }  // namespace runnel::ip

@@ -5,6 +5,8 @@
 
 #include <rte_mbuf.h>
 
+#include "runnel/ip/link_output.hpp"
+
 namespace runnel::ip {
 
 /// Sees to it that the link, IP and transport headers of a chain of segments, and what an ICMP error quotes,
@@ -13,5 +15,9 @@ namespace runnel::ip {
 
 /// Cuts a frame to its first `length` octets, which it has. Segments that become empty go back to their pool.
 void trim(rte_mbuf* frame, std::size_t length) noexcept;
+
+/// The frame itself where the octets of its first segment are its own, to be written on; else a copy, in
+/// place of the frame, which goes back. Null where no mbuf is free: that is counted.
+[[nodiscard]] rte_mbuf* make_writable(rte_mbuf* frame, LinkOutput& link) noexcept;
 
 }  // namespace runnel::ip

@@ -4,18 +4,26 @@
 
 namespace runnel::ip {
 
-RouteTable::RouteTable(const Config& config) {
-    const auto add = [this](Ipv4Address network, unsigned prefix_length, Route route) {
-        const std::uint32_t mask = prefix_length == 0 ? 0 : ~std::uint32_t{0} << (32 - prefix_length);
-        entries_.push_back({network.value & mask, mask, route});
-    };
-    for (std::size_t i = 0; i < config.interfaces.size(); ++i)
-        add(config.interfaces[i].address, config.interfaces[i].prefix_length,
-            {static_cast<std::uint8_t>(i), {}});
-    for (const RouteConfig& route : config.routes)
-        add(route.network, route.prefix_length, {route.interface, route.gateway});
-    std::stable_sort(entries_.begin(), entries_.end(),
-                     [](const Entry& a, const Entry& b) { return a.mask > b.mask; });
+template <class Address>
+void RouteTableOf<Address>::add(const Address& network, unsigned prefix_length, const Route& route) {
+    const auto shorter = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+        return entry.prefix_length < prefix_length;
+    });
+    entries_.insert(shorter, {network, prefix_length, route});
 }
+
+template <class Address>
+bool RouteTableOf<Address>::remove(const Address& network, unsigned prefix_length, const Route& route) {
+    const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+        return entry.prefix_length == prefix_length && same_prefix(entry.network, network, prefix_length) &&
+               entry.route == route;
+    });
+    if (found == entries_.end()) return false;
+    entries_.erase(found);
+    return true;
+}
+
+template class RouteTableOf<Ipv4Address>;
+template class RouteTableOf<Ipv6Address>;
 
 }  // namespace runnel::ip

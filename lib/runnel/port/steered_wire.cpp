@@ -8,6 +8,7 @@
 #include "runnel/wire/byte_order.hpp"
 #include "runnel/wire/ethernet.hpp"
 #include "runnel/wire/ipv4.hpp"
+#include "runnel/wire/ipv6.hpp"
 #include "runnel/wire/vlan.hpp"
 
 namespace runnel::port {
@@ -17,6 +18,8 @@ namespace {
 constexpr std::size_t ports_size = 4;
 constexpr std::size_t longest_headers =
     wire::ethernet_header_size + wire::vlan_tag_size + wire::ipv4_max_header_size + ports_size;
+static_assert(longest_headers >=
+              wire::ethernet_header_size + wire::vlan_tag_size + wire::ipv6_header_size + ports_size);
 constexpr std::size_t shortest_headers = wire::ethernet_header_size + wire::ipv4_header_size + ports_size;
 
 }  // namespace
@@ -35,8 +38,17 @@ std::optional<std::uint32_t> connection_hash(const wire::Toeplitz& toeplitz, con
         type = wire::load_be16(octets + 16);
         at += wire::vlan_tag_size;
     }
-    if (type != static_cast<std::uint16_t>(wire::EtherType::ipv4)) return {};
     const std::byte* const header = octets + at;
+    if (type == static_cast<std::uint16_t>(wire::EtherType::ipv6)) {
+        // A port looks for TCP behind the header itself, as most do who meet an extension header.
+        const std::byte* const ports = header + wire::ipv6_header_size;
+        if (!toeplitz.hashes_ipv6() || at + wire::ipv6_header_size + ports_size > size ||
+            header[6] != static_cast<std::byte>(wire::IpProtocol::tcp))
+            return {};
+        return toeplitz.hash(wire::load_ipv6(header + 8), wire::load_ipv6(header + 24),
+                             wire::load_be16(ports), wire::load_be16(ports + 2));
+    }
+    if (type != static_cast<std::uint16_t>(wire::EtherType::ipv4)) return {};
     const std::size_t header_size = (std::to_integer<std::size_t>(header[0]) & 0xf) * 4;
     if (header_size < wire::ipv4_header_size || at + header_size + ports_size > size) [[unlikely]]
         return {};

@@ -50,7 +50,7 @@ struct Stack::Parts {
           udp(config.udp, internet, counters, stash),
           tcp(config.tcp,
               {derive(secret, 2), derive(secret, 3), derive(secret, 4), derive(secret, 5), derive(secret, 6),
-               derive(secret, 7)},
+               derive(secret, 7), derive(secret, 8)},
               internet, counters, stash, queue) {}
 
     Counters counters;
@@ -65,7 +65,10 @@ struct Stack::Parts {
 };
 
 std::size_t memory_needed(const StackConfig& config) noexcept {
-    return tcp::Endpoint::memory_needed(config.tcp);
+    const auto& interfaces = config.ip.interfaces;
+    const bool ipv6 = std::any_of(interfaces.begin(), interfaces.end(),
+                                  [](const auto& interface) { return interface.speaks_ipv6(); });
+    return tcp::Endpoint::memory_needed(config.tcp, ipv6);
 }
 
 Stack::Stack(const StackConfig& config, rte_mempool* mbufs)

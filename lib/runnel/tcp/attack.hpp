@@ -32,7 +32,7 @@ struct AttackEpisode {
     std::uint64_t completed = 0;  ///< of a flood: handshakes that peers did complete meanwhile
     std::uint32_t sources = 0;    ///< distinct; of a flood an estimate, within some 10 %
     std::uint32_t ports = 0;      ///< of a scan: distinct ports of ours
-    Ipv4Address source{};         ///< of a scan
+    IpAddress source{};           ///< of a scan
 };
 
 /// A line for a log: "SYN flood begins: 40012 SYNs in 1.0 s from about 39000 sources, 0.1 % completed".

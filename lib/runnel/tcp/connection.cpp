@@ -243,8 +243,9 @@ ConnectionInfo Connection::info() const noexcept {
     const Cold* const cold = core.cold_of(*tcb);
     const std::size_t queued = cold == nullptr ? 0 : cold->queue.size();
     info.state = tcb->state;
-    info.local_address = tcb->flow.local_address;
-    info.remote_address = tcb->flow.remote_address;
+    const Ends ends = core.ends_of(*tcb);
+    info.local_address = ends.local_address();
+    info.remote_address = ends.remote_address();
     info.local_port = tcb->flow.local_port;
     info.remote_port = tcb->flow.remote_port;
     info.snd_una = tcb->snd_una.value();

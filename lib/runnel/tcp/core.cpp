@@ -23,6 +23,8 @@ Core::Core(Endpoint& owner, const Config& given, const Secrets& secrets, ip::Int
       config(given),
       keys(secrets),
       flow_hasher(secrets.flow),
+      digest(secrets.ipv6),
+      flow_labels({siphash_2_4(secrets.ipv6, UINT64_MAX, 0), siphash_2_4(secrets.ipv6, UINT64_MAX, 1)}),
       isn_secret(secrets.isn),
       ip(internet),
       counters(counts),
@@ -42,6 +44,10 @@ Core::Core(Endpoint& owner, const Config& given, const Secrets& secrets, ip::Int
       // No address is as large as this: the table's key says nothing of the cookies.
       fast_open_servers(given.fast_open_servers, {siphash_2_4(secrets.fast_open, UINT64_MAX, 0),
                                                   siphash_2_4(secrets.fast_open, UINT64_MAX, 1)}),
+      connection_pairs("IPv6 addresses of connections", internet.speaks_ipv6() ? given.connections : 0),
+      half_open_pairs("IPv6 addresses of half-open connections",
+                      internet.speaks_ipv6() ? given.half_open : 0),
+      time_wait_pairs("IPv6 addresses in TIME-WAIT", internet.speaks_ipv6() ? given.time_wait : 0),
       timers(tcbs.data(), Instant{}),
       half_open_timers(half_open.data(), Instant{}) {
     pending_.reserve(std::size_t{given.connections} + pending_slack);
@@ -189,7 +195,7 @@ void Core::compact_pending() noexcept {
     for (const std::uint32_t slot : pending_) tcbs[slot].output_pending = true;
 }
 
-std::uint32_t Core::new_tcb(const Flow& flow, std::uint32_t hash) noexcept {
+std::uint32_t Core::new_tcb(const Ends& ends, std::uint32_t hash) noexcept {
     const std::uint32_t slot = tcbs.allocate();
     if (slot == no_slot) [[unlikely]] {
         make_room();
@@ -199,7 +205,8 @@ std::uint32_t Core::new_tcb(const Flow& flow, std::uint32_t hash) noexcept {
     const std::uint32_t generation = tcb.generation;
     tcb = Tcb{};
     tcb.generation = generation;
-    tcb.flow = flow;
+    tcb.flow = ends.flow;
+    if (ends.ipv6 != nullptr) connection_pairs[slot] = *ends.ipv6;
     tcb.flow_hash = hash;
     tcb.cold = no_slot;
     tcb.ssthresh = 0x7fffffff;
@@ -272,6 +279,7 @@ void Core::enter_time_wait(std::uint32_t slot) noexcept {
     }
     TimeWait& entry = time_wait[waiting];
     entry.flow = tcb.flow;
+    if (tcb.flow.is_ipv6()) time_wait_pairs[waiting] = connection_pairs[slot];
     entry.flow_hash = tcb.flow_hash;
     entry.snd_nxt = tcb.snd_nxt;
     entry.rcv_nxt = tcb.rcv_nxt;

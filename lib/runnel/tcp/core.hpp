@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runnel/base/counters.hpp"
+#include "runnel/base/eal_memory.hpp"
 #include "runnel/base/flow_table.hpp"
 #include "runnel/base/keyed_hash.hpp"
 #include "runnel/base/mbuf_stash.hpp"
@@ -33,7 +34,7 @@ namespace runnel::tcp {
 
 /// The keys of a start, each for one purpose.
 struct Secrets {
-    HashKey flow, isn, ports, cookies, detectors, fast_open;
+    HashKey flow, isn, ports, cookies, detectors, fast_open, ipv6;
 };
 
 /// How many ranges of sent data there are beyond one a cold block.
@@ -61,6 +62,8 @@ struct Core {
     Config config;
     Secrets keys;
     TupleHash flow_hasher;
+    FlowDigest digest;      // of the addresses of IPv6
+    TupleHash flow_labels;  // of IPv6 (RFC 6437): what they tell is nothing of the flow table's hash
     BlockPrf isn_secret;
     ip::InternetLayer& ip;
     Counters& counters;
@@ -82,6 +85,8 @@ struct Core {
     FastOpenCookies fast_open_cookies;
     PendingFastOpens pending_fast_opens;
     FastOpenCache fast_open_servers;
+    EalArray<ip::Ipv6Pair> connection_pairs, half_open_pairs,
+        time_wait_pairs;  // of IPv6, by slot; else empty
     TimerWheel<Tcb, &Tcb::timer> timers;
     TimerWheel<HalfOpen, &HalfOpen::timer> half_open_timers;
 
@@ -91,9 +96,11 @@ struct Core {
     [[nodiscard]] Handler& handler_of(const Tcb& tcb) const noexcept { return handlers[tcb.handler]; }
 
     /// The owner of a four-tuple as the flow table's value, or FlowTable::none.
-    [[nodiscard]] std::uint32_t find(const Flow& flow, std::uint32_t hash) const noexcept {
-        return flows.find(
-            hash, [&](std::uint32_t value) noexcept { return flow_of(Owner::decode(value)) == flow; });
+    [[nodiscard]] std::uint32_t find(const Ends& ends, std::uint32_t hash) const noexcept {
+        return flows.find(hash, [&](std::uint32_t value) noexcept {
+            const Owner owner = Owner::decode(value);
+            return flow_of(owner) == ends.flow && (ends.ipv6 == nullptr || pair_of(owner) == *ends.ipv6);
+        });
     }
     [[nodiscard]] const Flow& flow_of(Owner owner) const noexcept {
         switch (owner.table) {
@@ -108,6 +115,30 @@ struct Core {
     }
     /// Prefetches what a value of the flow table points at.
     void prefetch(std::uint32_t value) const noexcept;
+
+    // -- the addresses of IPv6, filed under the same slots; there are none where no interface speaks it
+    [[nodiscard]] const ip::Ipv6Pair& pair_of(Owner owner) const noexcept {
+        switch (owner.table) {
+            case Table::half_open:
+                return half_open_pairs[owner.slot];
+            case Table::time_wait:
+                return time_wait_pairs[owner.slot];
+            case Table::connection:
+                break;
+        }
+        return connection_pairs[owner.slot];
+    }
+    [[nodiscard]] Ends ends_of(const Tcb& tcb) const noexcept {
+        if (!tcb.flow.is_ipv6()) [[likely]]
+            return {tcb.flow};
+        return {tcb.flow, &connection_pairs[static_cast<std::size_t>(&tcb - tcbs.data())]};
+    }
+    [[nodiscard]] Ends ends_of(std::uint32_t slot, const HalfOpen& entry) const noexcept {
+        return {entry.flow, entry.flow.is_ipv6() ? &half_open_pairs[slot] : nullptr};
+    }
+    [[nodiscard]] Ends ends_of(std::uint32_t slot, const TimeWait& entry) const noexcept {
+        return {entry.flow, entry.flow.is_ipv6() ? &time_wait_pairs[slot] : nullptr};
+    }
 
     // -- cold blocks
     [[nodiscard]] Cold* cold_of(const Tcb& tcb) noexcept {
@@ -147,8 +178,8 @@ struct Core {
 
     /// The MSS that a connection with these settings announces (RFC 9293 section 3.7.1), and most that it
     /// sends.
-    [[nodiscard]] std::uint16_t own_mss(std::uint8_t index, std::uint16_t mtu) const noexcept {
-        const auto mss = static_cast<std::uint16_t>(mtu - headers_ipv4);
+    [[nodiscard]] std::uint16_t own_mss(std::uint8_t index, std::uint16_t mtu, bool ipv6) const noexcept {
+        const auto mss = static_cast<std::uint16_t>(mtu - headers_size(ipv6));
         if (index == SettingsTable::plain || settings[index].mss == 0) [[likely]]
             return mss;
         return std::min(mss, settings[index].mss);
@@ -214,7 +245,7 @@ struct Core {
 
     // -- the end of connections
     /// A TCB for a new connection, zeroed but for its generation; no_slot where the table is full.
-    [[nodiscard]] std::uint32_t new_tcb(const Flow& flow, std::uint32_t hash) noexcept;
+    [[nodiscard]] std::uint32_t new_tcb(const Ends& ends, std::uint32_t hash) noexcept;
     /// Memory has run short: looks at some connections, and gives up the first whose peer has kept its window
     /// closed over many probes (CERT-FI "sockstress", CVE-2008-4609). It is reset with the next transmission.
     void make_room() noexcept;

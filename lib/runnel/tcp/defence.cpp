@@ -89,7 +89,7 @@ void Defence::unexpected(const Segment& segment, bool listening) noexcept {
 void Defence::touch(const Segment& segment, AttackKind kind) noexcept {
     run_timers();
     if (const auto began =
-            scans_.touch(segment.flow.remote_address, kind, segment.flow.local_port, core_.now))
+            scans_.touch(segment.ends().remote_address(), kind, segment.flow.local_port, core_.now))
         report(*began);
 }
 

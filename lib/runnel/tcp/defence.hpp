@@ -27,7 +27,8 @@ class Defence {
     void syn_arrived(const Segment& segment) noexcept {
         if (flood_.over(core_.now)) [[unlikely]]
             turn();
-        flood_.syn(segment.flow.remote_address, core_.half_open.size() >= crowd_);
+        flood_.syn(segment.ipv6 == nullptr ? segment.flow.remote_address.value : segment.ipv6->remote.high(),
+                   core_.half_open.size() >= crowd_);
     }
     /// A segment has reached a port and belongs to no connection, or, with RST, gives up a handshake: is it
     /// one of a scan? `listening`: somebody listens on the port.

@@ -88,14 +88,18 @@ Core& Endpoint::core() noexcept {
     return parts_->core;
 }
 
-std::size_t Endpoint::memory_needed(const Config& config) noexcept {
+std::size_t Endpoint::memory_needed(const Config& config, bool ipv6) noexcept {
     const std::uint32_t cold = config.cold_blocks == 0 ? config.connections : config.cold_blocks;
     // Settings whose sum does not fit are refused by the constructor.
     const auto entries = std::min<std::uint64_t>(
         std::uint64_t{config.connections} + config.half_open + config.time_wait, UINT32_MAX);
     return FlowTable::bytes(static_cast<std::uint32_t>(entries)) + SlotPool<Tcb>::bytes(config.connections) +
            SlotPool<Cold>::bytes(cold) + SentRanges::bytes(cold, spare_ranges(config)) +
-           HalfOpenPool::bytes(config.half_open) + TimeWaitTable::bytes(config.time_wait);
+           HalfOpenPool::bytes(config.half_open) + TimeWaitTable::bytes(config.time_wait) +
+           (ipv6 ? EalArray<ip::Ipv6Pair>::bytes(config.connections) +
+                       EalArray<ip::Ipv6Pair>::bytes(config.half_open) +
+                       EalArray<ip::Ipv6Pair>::bytes(config.time_wait)
+                 : 0);
 }
 
 void Endpoint::set_time(Instant now) noexcept {
@@ -122,7 +126,8 @@ namespace {
     return true;
 }
 
-bool parse(Counters& counters, const ip::Ingress& in, Segment& segment) noexcept {
+bool parse(Counters& counters, const FlowDigest& digest, const ip::Ingress& in, Segment& segment,
+           ip::Ipv6Pair& pair) noexcept {
     counters.add(Counter::tcp_in);
     if (in.group) [[unlikely]] {
         counters.drop(DropReason::tcp_group_destination);  // RFC 9293 MUST-57
@@ -146,7 +151,14 @@ bool parse(Counters& counters, const ip::Ingress& in, Segment& segment) noexcept
     }
     const wire::TcpView view = *wire::TcpView::parse(first);
     segment.mbuf = in.mbuf;
-    segment.flow = {in.source, in.destination, view.source_port(), view.destination_port()};
+    if (in.ipv6 == nullptr) [[likely]] {
+        segment.flow = {in.source, in.destination, view.source_port(), view.destination_port()};
+        segment.ipv6 = nullptr;
+    } else {
+        pair = in.ipv6_pair();
+        segment.flow = digest(pair, view.source_port(), view.destination_port());
+        segment.ipv6 = &pair;
+    }
     segment.seq = view.sequence();
     segment.ack = view.acknowledgement();
     segment.flags = view.flags();
@@ -230,7 +242,7 @@ void Endpoint::receive(std::span<const ip::Ingress> burst) noexcept {
     std::size_t n = 0;
     for (const ip::Ingress& in : burst) {
         Segment& segment = segments[n];
-        if (!parse(core.counters, in, segment)) [[unlikely]] {
+        if (!parse(core.counters, core.digest, in, segment, parts_->pairs[n])) [[unlikely]] {
             core.stash.put(in.mbuf);
             continue;
         }
@@ -244,7 +256,9 @@ void Endpoint::receive(std::span<const ip::Ingress> burst) noexcept {
     }
     for (std::size_t i = 0; i < n; ++i) {
         const std::uint32_t candidate = core.flows.candidate(segments[i].hash);
-        if (candidate != FlowTable::none) core.prefetch(candidate);
+        if (candidate == FlowTable::none) continue;
+        core.prefetch(candidate);
+        if (segments[i].ipv6 != nullptr) __builtin_prefetch(&core.pair_of(Owner::decode(candidate)));
     }
     const bool merges = core.config.merge_segments;
     for (std::size_t i = 0; i < n; ++i) {
@@ -260,8 +274,16 @@ void Endpoint::receive(std::span<const ip::Ingress> burst) noexcept {
 // refuses it does (RFC 9293 section 3.9.2.2, RFC 5927 sections 4.1 and 5.2).
 void Endpoint::receive_error(const ip::IcmpError& error) noexcept {
     Core& core = parts_->core;
-    const Flow flow{error.destination, error.source, error.destination_port, error.source_port};
-    const std::uint32_t value = core.find(flow, flow_hash(core.flow_hasher, flow));
+    const bool ipv6 = !error.source.is_v4();
+    if (ipv6 != !error.destination.is_v4() || (ipv6 && !core.ip.speaks_ipv6())) {
+        core.counters.drop(DropReason::icmp_error_without_owner);
+        return;
+    }
+    const ip::Ipv6Pair pair{error.destination.v6(), error.source.v6()};
+    const Flow flow =
+        ipv6 ? core.digest(pair, error.destination_port, error.source_port)
+             : Flow{error.destination.v4(), error.source.v4(), error.destination_port, error.source_port};
+    const std::uint32_t value = core.find({flow, ipv6 ? &pair : nullptr}, flow_hash(core.flow_hasher, flow));
     const Owner owner = value == FlowTable::none ? Owner{Table::half_open, 0} : Owner::decode(value);
     if (owner.table != Table::connection) {
         core.counters.drop(DropReason::icmp_error_without_owner);
@@ -272,9 +294,7 @@ void Endpoint::receive_error(const ip::IcmpError& error) noexcept {
         core.counters.drop(DropReason::icmp_error_without_owner);
         return;
     }
-    constexpr std::uint8_t unreachable = 3, protocol = 2, port = 3, fragmentation_needed = 4;
-    constexpr std::uint8_t net_prohibited = 9, host_prohibited = 10, prohibited = 13;
-    if (error.type == unreachable && error.code == fragmentation_needed) {
+    if (error.meaning == ip::IcmpMeaning::too_big) {
         // A SYN is smaller than what every path takes.
         if (tcb.handshake_done())
             parts_->path_mtu.too_big(owner.slot, tcb, error);
@@ -282,16 +302,21 @@ void Endpoint::receive_error(const ip::IcmpError& error) noexcept {
             core.counters.drop(DropReason::icmp_mtu_not_lower);
         return;
     }
-    if (tcb.state == State::syn_sent && error.type == unreachable) {
-        if (error.code == protocol || error.code == port) {
-            core.end(owner.slot, CloseReason::refused);
-            return;
+    if (tcb.state == State::syn_sent) {
+        switch (error.meaning) {
+            case ip::IcmpMeaning::refused:
+                core.end(owner.slot, CloseReason::refused);
+                return;
+            case ip::IcmpMeaning::prohibited:
+                core.end(owner.slot, CloseReason::unreachable);
+                return;
+            case ip::IcmpMeaning::unreachable:
+                tcb.unreachable = true;
+                break;
+            case ip::IcmpMeaning::too_big:
+            case ip::IcmpMeaning::other:
+                break;
         }
-        if (error.code == net_prohibited || error.code == host_prohibited || error.code == prohibited) {
-            core.end(owner.slot, CloseReason::unreachable);
-            return;
-        }
-        tcb.unreachable = true;
     }
     core.handler_of(tcb).soft_error(core.handle(owner.slot), error.type, error.code);
 }
@@ -334,15 +359,26 @@ Instant Endpoint::next_deadline() const noexcept {
 // ---------------------------------------------------------------------------------------------------------------------
 // Opening
 
+namespace {
+
+bool may_connect_to(const IpAddress& address) noexcept {
+    if (!address.is_v4()) {
+        const Ipv6Address v6 = address.v6();
+        return !v6.is_unspecified() && !v6.is_loopback() && !v6.is_multicast();
+    }
+    const Ipv4Address v4 = address.v4();
+    return !v4.is_unspecified() && !v4.is_loopback() && !v4.is_multicast() && !v4.is_reserved();
+}
+
+}  // namespace
+
 void Endpoint::listen(const ListenOptions& options) {
     Core& core = parts_->core;
     const std::string where = to_string(options.address) + " port " + std::to_string(options.port);
     require(options.port != 0, "listen: the port is 0; give one from 1 to 65535");
     require(options.handler != nullptr,
             "listen on " + where + ": the handler is null; give one that outlives the stack");
-    require(options.address.is_v4() || options.address.is_unspecified(),
-            "listen on " + where + ": this stack speaks IPv4; give one of its IPv4 addresses or 0.0.0.0");
-    const Ipv4Address address = options.address.is_v4() ? options.address.v4() : Ipv4Address{};
+    const IpAddress address = options.address.is_unspecified() ? IpAddress{} : options.address;
     require(address.is_unspecified() || core.ip.is_local(address),
             "listen on " + where + ": no interface has this address; give one of its addresses or 0.0.0.0");
     require(
@@ -379,7 +415,7 @@ void Endpoint::listen(const ListenOptions& options) {
 
 void Endpoint::unlisten(IpAddress address, std::uint16_t port) {
     Core& core = parts_->core;
-    const std::uint16_t index = core.listeners.exact(address.is_v4() ? address.v4() : Ipv4Address{}, port);
+    const std::uint16_t index = core.listeners.exact(address.is_unspecified() ? IpAddress{} : address, port);
     if (index == no_listener) return;
     for (std::uint32_t slot = 0; slot < core.half_open.capacity(); ++slot)
         if (core.half_open_timers.armed(slot) && core.half_open[slot].listener == index)
@@ -394,41 +430,43 @@ ConnectResult Endpoint::connect(const ConnectOptions& options) noexcept {
     const auto refuse = [&](Error error) noexcept { return ConnectResult{{}, error}; };
     if (options.handler == nullptr) return refuse(Error::wrong_state);
     if (!valid(options.settings)) return refuse(Error::invalid_setting);
-    if (!options.remote_address.is_v4() || options.remote_port == 0) return refuse(Error::invalid_address);
-    const Ipv4Address remote = options.remote_address.v4();
-    if (remote.is_unspecified() || remote.is_loopback() || remote.is_multicast() || remote.is_reserved() ||
-        core.ip.is_group(remote) || core.ip.is_local(remote))
+    const IpAddress& remote = options.remote_address;
+    if (options.remote_port == 0 || !may_connect_to(remote) || core.ip.is_group(remote) ||
+        core.ip.is_local(remote))
         return refuse(Error::invalid_address);
     const std::uint16_t mtu = core.ip.mtu_for(remote);
     if (mtu == 0) return refuse(Error::no_route);
-    Ipv4Address local{};
-    if (options.local_address.is_unspecified()) {
-        const std::optional<Ipv4Address> source = core.ip.source_for(remote);
+    IpAddress local = options.local_address;
+    if (local.is_unspecified()) {
+        const std::optional<IpAddress> source = core.ip.source_for(remote);
         if (!source) return refuse(Error::no_route);
         local = *source;
-    } else {
-        if (!options.local_address.is_v4() || !core.ip.is_local(options.local_address.v4()))
-            return refuse(Error::invalid_address);
-        local = options.local_address.v4();
+    } else if (local.is_v4() != remote.is_v4() || !core.ip.is_local(local)) {
+        return refuse(Error::invalid_address);
     }
 
-    Flow flow{remote, local, options.remote_port, options.local_port};
+    const bool ipv6 = !remote.is_v4();
+    if (ipv6 && core.config.home_ports && !core.config.home_ports->knows_ipv6())
+        return refuse(Error::port_elsewhere);
+    const ip::Ipv6Pair pair{remote.v6(), local.v6()};
+    Flow flow = ipv6 ? core.digest(pair, options.remote_port, options.local_port)
+                     : Flow{remote.v4(), local.v4(), options.remote_port, options.local_port};
+    const Ends ends{flow, ipv6 ? &pair : nullptr};
     std::uint32_t hash = 0;
     const auto is_free = [&](std::uint16_t port) noexcept {
         flow.local_port = port;
         hash = flow_hash(core.flow_hasher, flow);
-        return core.find(flow, hash) == FlowTable::none;
+        return core.find(ends, hash) == FlowTable::none;
     };
     if (options.local_port != 0) {
         if (core.config.home_ports &&
             !core.config.home_ports->contains(remote, options.remote_port, local, options.local_port))
             return refuse(Error::port_elsewhere);
         if (!is_free(options.local_port)) return refuse(Error::address_in_use);
-    } else if (core.tcbs.size() < core.tcbs.capacity() &&
-               core.ports.choose(remote, options.remote_port, local, is_free) == 0) {
+    } else if (core.tcbs.size() < core.tcbs.capacity() && core.ports.choose(ends, is_free) == 0) {
         return refuse(Error::no_port_free);
     }
-    const std::uint32_t slot = core.new_tcb(flow, hash);
+    const std::uint32_t slot = core.new_tcb(ends, hash);
     if (slot == no_slot || !core.flows.insert(hash, Owner{Table::connection, slot}.encode())) {
         if (slot != no_slot) core.tcbs.free(slot);
         core.counters.drop(DropReason::tcp_connections_full);

@@ -35,7 +35,7 @@ class Endpoint {
     Endpoint& operator=(const Endpoint&) = delete;
 
     /// Octets of EAL memory for the tables of this configuration.
-    [[nodiscard]] static std::size_t memory_needed(const Config& config) noexcept;
+    [[nodiscard]] static std::size_t memory_needed(const Config& config, bool ipv6) noexcept;
 
     /// The instant at which what follows happens.
     void set_time(Instant now) noexcept;

@@ -22,15 +22,15 @@ class EphemeralPorts {
                    const HomePorts* home = nullptr) noexcept
         : secret_(key), first_(first), last_(last), home_(home) {}
 
-    /// Calls `try_port(port)` with one port after the other until it returns true, through at most one whole
-    /// round. Returns the port, or 0 where none was free.
+    /// For a connection of which all but the local port is settled: calls `try_port(port)` with one port
+    /// after the other until it returns true, through at most one whole round. Returns the port, or 0 where
+    /// none was free.
     template <class TryPort>
-    std::uint16_t choose(Ipv4Address remote, std::uint16_t remote_port, Ipv4Address local,
-                         TryPort&& try_port) noexcept {
+    std::uint16_t choose(const Ends& ends, TryPort&& try_port) noexcept {
+        const std::uint16_t remote_port = ends.flow.remote_port;
         // Cores may share the key: what one chooses says nothing of what another will.
         const std::uint64_t core = home_ == nullptr ? 0 : std::uint64_t{home_->core()} + 1;
-        const std::uint64_t f =
-            secret_(std::uint64_t{remote.value} << 32 | local.value, std::uint64_t{remote_port} << 48 | core);
+        const std::uint64_t f = secret_(ends.flow.addresses(), std::uint64_t{remote_port} << 48 | core);
         std::uint32_t& counter = counters_[f % counters_.size()];
         const auto round_key = static_cast<std::uint32_t>(f >> 32);
         const auto first_free = [&](unsigned bits, auto&& port_of) noexcept -> std::uint16_t {
@@ -44,7 +44,8 @@ class EphemeralPorts {
         if (home_ == nullptr) [[likely]]
             return first_free(
                 16, [](std::uint32_t number) noexcept { return static_cast<std::uint16_t>(number); });
-        const HomePorts::Candidates candidates = home_->towards(remote, remote_port, local);
+        const HomePorts::Candidates candidates =
+            home_->towards(ends.remote_address(), remote_port, ends.local_address());
         return first_free(candidates.bits(),
                           [&](std::uint32_t number) noexcept { return candidates[number]; });
     }

@@ -6,21 +6,30 @@
 
 namespace runnel::tcp {
 
-wire::FastOpenCookie FastOpenCookies::cookie(Ipv4Address client, Ipv4Address server,
+wire::FastOpenCookie FastOpenCookies::cookie(const IpAddress& client, const IpAddress& server,
                                              std::uint64_t slot) const noexcept {
     wire::FastOpenCookie cookie{.size = 8};
+    if (!client.is_v4()) {
+        const auto digest = [this](const Ipv6Address& address) {
+            return siphash_2_4(key_, address.high(), address.low());
+        };
+        wire::store_be64(cookie.octets.data(),
+                         siphash_2_4(key_, digest(client.v6()), shared_ ? digest(server.v6()) : slot));
+        return cookie;
+    }
     if (shared_) {
         // The addresses as they stand in the packet, one after the other; the hash in little-endian order.
-        const std::uint64_t addresses = __builtin_bswap64(std::uint64_t{client.value} << 32 | server.value);
+        const std::uint64_t addresses =
+            __builtin_bswap64(std::uint64_t{client.v4().value} << 32 | server.v4().value);
         wire::store_be64(cookie.octets.data(), __builtin_bswap64(detail::siphash<2, 4>(key_, addresses)));
         return cookie;
     }
-    wire::store_be64(cookie.octets.data(), siphash_2_4(key_, client.value, slot));
+    wire::store_be64(cookie.octets.data(), siphash_2_4(key_, client.v4().value, slot));
     return cookie;
 }
 
-FastOpenCookies::Verdict FastOpenCookies::check(const wire::FastOpenCookie& given, Ipv4Address client,
-                                                Ipv4Address server, Instant now) const noexcept {
+FastOpenCookies::Verdict FastOpenCookies::check(const wire::FastOpenCookie& given, const IpAddress& client,
+                                                const IpAddress& server, Instant now) const noexcept {
     const std::uint64_t slot = slot_of(now);
     if (given == cookie(client, server, slot)) return Verdict::good;
     return given == cookie(client, server, slot - 1) ? Verdict::old : Verdict::wrong;

@@ -25,20 +25,20 @@ class FastOpenCookies {
         : key_(shared.value_or(key)), shared_(shared.has_value()) {}
 
     /// The cookie for a client of a server, of eight octets.
-    [[nodiscard]] wire::FastOpenCookie make(Ipv4Address client, Ipv4Address server,
+    [[nodiscard]] wire::FastOpenCookie make(const IpAddress& client, const IpAddress& server,
                                             Instant now) const noexcept {
         return cookie(client, server, slot_of(now));
     }
     enum class Verdict : std::uint8_t { wrong, good, old };
     /// Whether the cookie is the client's; `old`: good, and soon no longer, so that a new one is due.
-    [[nodiscard]] Verdict check(const wire::FastOpenCookie& given, Ipv4Address client, Ipv4Address server,
-                                Instant now) const noexcept;
+    [[nodiscard]] Verdict check(const wire::FastOpenCookie& given, const IpAddress& client,
+                                const IpAddress& server, Instant now) const noexcept;
 
   private:
     [[nodiscard]] static constexpr std::uint64_t slot_of(Instant now) noexcept {
         return static_cast<std::uint64_t>(now.time_since_epoch() / slot_length);
     }
-    [[nodiscard]] wire::FastOpenCookie cookie(Ipv4Address client, Ipv4Address server,
+    [[nodiscard]] wire::FastOpenCookie cookie(const IpAddress& client, const IpAddress& server,
                                               std::uint64_t slot) const noexcept;
 
     HashKey key_;

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <optional>
 
-#include "runnel/base/ip_address.hpp"
 #include "runnel/base/time.hpp"
 #include "runnel/tcp/attack.hpp"
 #include "runnel/tcp/source_sketch.hpp"
@@ -44,8 +43,9 @@ class FloodDetector {
     [[nodiscard]] bool over(Instant now) const noexcept { return now >= window_end_; }
     /// When `turn` must be called though no SYN comes; `never` where nothing is going on.
     [[nodiscard]] Instant deadline() const noexcept { return watching_ || active_ ? window_end_ : never; }
-    /// A SYN for a listener. `crowded`: half-open connections are many, or none are kept.
-    void syn(Ipv4Address source, bool crowded) noexcept {
+    /// A SYN for a listener; its source as `SourceSketch` takes it. `crowded`: half-open connections are
+    /// many, or none are kept.
+    void syn(std::uint64_t source, bool crowded) noexcept {
         ++syns_;
         if (crowded || active_) [[unlikely]] {
             watching_ = true;

@@ -21,8 +21,12 @@ struct Pivot {
 }  // namespace
 
 HomePorts::HomePorts(std::shared_ptr<const ip::FlowOwners> owners, std::uint16_t core)
-    : owners_(std::move(owners)), core_(core) {
-    const auto redirection = owners_->redirection();
+    : owners_(std::move(owners)), core_(core), ipv4_(*owners_, core, false) {
+    if (owners_->toeplitz().hashes_ipv6()) ipv6_.emplace(*owners_, core, true);
+}
+
+HomePorts::Map::Map(const ip::FlowOwners& owners, std::uint16_t core, bool ipv6) {
+    const auto redirection = owners.redirection();
     if (std::ranges::find(redirection, core) == redirection.end())
         throw std::invalid_argument("RSS table: none of its " + std::to_string(redirection.size()) +
                                     " entries leads to core " + std::to_string(core) +
@@ -35,7 +39,7 @@ HomePorts::HomePorts(std::shared_ptr<const ip::FlowOwners> owners, std::uint16_t
     std::vector<std::uint16_t> kernel;
     for (unsigned bit = 0; bit < port_bits; ++bit) {
         const auto port = static_cast<std::uint16_t>(1U << bit);
-        Pivot next{owners_->toeplitz().of_destination_port(port) & mask, port};
+        Pivot next{owners.toeplitz().of_destination_port(port, ipv6) & mask, port};
         const auto add = [](Pivot& to, const Pivot& what) {
             to.image ^= what.image;
             to.port = static_cast<std::uint16_t>(to.port ^ what.port);
@@ -82,7 +86,7 @@ HomePorts::HomePorts(std::shared_ptr<const ip::FlowOwners> owners, std::uint16_t
     }
     shares_.resize(cosets.size());
     for (std::uint32_t index = 0; index < redirection.size(); ++index)
-        if (redirection[index] == core_)
+        if (redirection[index] == core)
             shares_[places_[index].coset].coordinates.push_back(places_[index].coordinates);
     for (Share& share : shares_) {
         if (share.coordinates.empty()) continue;  // from there nothing leads home
@@ -90,13 +94,17 @@ HomePorts::HomePorts(std::shared_ptr<const ip::FlowOwners> owners, std::uint16_t
     }
 }
 
-HomePorts::Candidates HomePorts::towards(Ipv4Address remote, std::uint16_t remote_port,
-                                         Ipv4Address local) const noexcept {
-    const std::uint32_t hash = owners_->toeplitz().hash(remote, local, remote_port, 0);
-    const Place start = places_[hash & (places_.size() - 1)];
+HomePorts::Candidates HomePorts::towards(const IpAddress& remote, std::uint16_t remote_port,
+                                         const IpAddress& local) const noexcept {
+    const wire::Toeplitz& toeplitz = owners_->toeplitz();
+    const bool ipv6 = !remote.is_v4();
+    const std::uint32_t hash = ipv6 ? toeplitz.hash(remote.v6(), local.v6(), remote_port, 0)
+                                    : toeplitz.hash(remote.v4(), local.v4(), remote_port, 0);
+    const Map& map = ipv6 ? *ipv6_ : ipv4_;
+    const Place start = map.places_[hash & (map.places_.size() - 1)];
     // A port moves the index within the coset that it starts in, no further.
-    const Share& share = shares_[start.coset];
-    return {*this, share.coordinates, start.coordinates, share.bits};
+    const Share& share = map.shares_[start.coset];
+    return {map, share.coordinates, start.coordinates, share.bits};
 }
 
 }  // namespace runnel::tcp

@@ -15,7 +15,7 @@ inline constexpr std::uint16_t no_listener = 0xffff;
 class Listeners {
   public:
     struct Listener {
-        Ipv4Address address{};  // unspecified: any of ours
+        IpAddress address{};  // unspecified: any of ours, of both families
         std::uint16_t port = 0;
         std::uint16_t handler = 0;
         std::uint16_t next = no_listener;  // another one on this port
@@ -28,14 +28,14 @@ class Listeners {
     Listeners() : first_of_port_(65536, no_listener) {}
 
     /// The listener of that very address and port, or no_listener.
-    [[nodiscard]] std::uint16_t exact(Ipv4Address address, std::uint16_t port) const noexcept {
+    [[nodiscard]] std::uint16_t exact(const IpAddress& address, std::uint16_t port) const noexcept {
         for (std::uint16_t i = first_of_port_[port]; i != no_listener; i = listeners_[i].next)
             if (listeners_[i].address == address) return i;
         return no_listener;
     }
     /// The listener that a SYN to `address` and `port` belongs to: one bound to the address before one bound
     /// to all.
-    [[nodiscard]] std::uint16_t find(Ipv4Address address, std::uint16_t port) const noexcept {
+    [[nodiscard]] std::uint16_t find(const IpAddress& address, std::uint16_t port) const noexcept {
         std::uint16_t any = no_listener;
         for (std::uint16_t i = first_of_port_[port]; i != no_listener; i = listeners_[i].next) {
             if (listeners_[i].address == address) return i;

@@ -36,7 +36,9 @@ struct Endpoint::Parts {
     PathMtuDiscovery path_mtu;
     SegmentArrival arrival;
     Timers timers;
-    std::array<Segment, max_burst> burst;  // of the present call: not made anew for each
+    // of the present call: not made anew for each
+    std::array<Segment, max_burst> burst;
+    std::array<ip::Ipv6Pair, max_burst> pairs;
 };
 
 }  // namespace runnel::tcp

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "runnel/tcp/handshake_options.hpp"
 #include "runnel/tcp/loss_timer.hpp"
@@ -13,7 +14,8 @@ namespace {
 // MTUs that are tried where large segments vanish and no router says why: RFC 4821 section 7.2 names 1024 as
 // where to begin from, and 576 takes each link that RFC 1122 section 3.3.3 knows of; 552 leaves room for a
 // tunnel's header.
-constexpr std::array<std::uint16_t, 2> safe_mtus{1024, 552};
+constexpr std::array<std::uint16_t, 2> safe_mtus_ipv4{1024, 552};
+constexpr std::array<std::uint16_t, 1> safe_mtus_ipv6{1280};  // each link takes it (RFC 8200 section 5)
 // Of one segment, in a row. Two losses of it are no rarity, nor are four on a path that loses much: where it
 // has carried full segments before, more are needed to say that it no longer does.
 constexpr std::uint8_t suspicious_time_outs = 3;
@@ -24,7 +26,7 @@ constexpr Duration raise_after = 10min;
 
 // The octets of data that a packet of `mtu` octets has room for.
 std::uint16_t PathMtuDiscovery::data_in(const Tcb& tcb, std::uint16_t mtu) noexcept {
-    return segment_data_size(UINT16_MAX, mtu, tcb.timestamps);
+    return segment_data_size(UINT16_MAX, mtu, tcb.flow.is_ipv6(), tcb.timestamps);
 }
 
 void PathMtuDiscovery::too_big(std::uint32_t slot, Tcb& tcb, const ip::IcmpError& error) noexcept {
@@ -76,7 +78,8 @@ void PathMtuDiscovery::timed_out(Tcb& tcb) noexcept {
     Cold* const cold = core_.cold_of(tcb);
     if (cold == nullptr) return;
     const std::uint32_t size = first_segment_in_flight(tcb, *cold);
-    const std::uint16_t known = data_in(tcb, core_.ip.path_mtu_for(tcb.flow.remote_address, core_.now));
+    const std::uint16_t known =
+        data_in(tcb, core_.ip.path_mtu_for(core_.ends_of(tcb).remote_address(), core_.now));
     if (known < tcb.mss) {
         tcb.mss = known;
         core_.counters.add(Counter::tcp_path_mtu_lowered);
@@ -88,7 +91,9 @@ void PathMtuDiscovery::timed_out(Tcb& tcb) noexcept {
     if (cold->stuck_time_outs < 255) ++cold->stuck_time_outs;
     if (cold->stuck_time_outs < (tcb.full_size_delivered ? suspicious_on_proven_path : suspicious_time_outs))
         return;
-    const auto* const next = std::find_if(safe_mtus.begin(), safe_mtus.end(), [&](std::uint16_t mtu) {
+    const std::span<const std::uint16_t> safe_mtus =
+        tcb.flow.is_ipv6() ? std::span<const std::uint16_t>{safe_mtus_ipv6} : safe_mtus_ipv4;
+    const auto next = std::find_if(safe_mtus.begin(), safe_mtus.end(), [&](std::uint16_t mtu) {
         return data_in(tcb, mtu) < tcb.mss && data_in(tcb, mtu) < size;
     });
     if (next == safe_mtus.end()) {
@@ -103,7 +108,8 @@ void PathMtuDiscovery::timed_out(Tcb& tcb) noexcept {
 
 void PathMtuDiscovery::progress(Core& core, Tcb& tcb, Cold& cold) noexcept {
     if (!cold.small_vanish_too && core.now - cold.shrunk_at < raise_after) return;
-    const std::uint16_t known = data_in(tcb, core.ip.path_mtu_for(tcb.flow.remote_address, core.now));
+    const std::uint16_t known =
+        data_in(tcb, core.ip.path_mtu_for(core.ends_of(tcb).remote_address(), core.now));
     tcb.mss = std::max(tcb.mss, std::min(cold.full_mss, known));
     cold.full_mss = 0;
     cold.small_vanish_too = false;

@@ -9,8 +9,10 @@ ScanDetector::ScanDetector(HashKey key) : key_(key), suspects_(sets * ways), epi
 
 // The entry of a source and kind: its own, or the one of its set that has been quiet for longest. An entry of
 // a scan that is followed is given to nobody else; null where all of a set are.
-ScanDetector::Suspect* ScanDetector::suspect_of(Ipv4Address source, AttackKind kind, Instant now) noexcept {
-    const std::uint64_t hash = siphash_1_3(key_, source.value, static_cast<std::uint64_t>(kind));
+ScanDetector::Suspect* ScanDetector::suspect_of(const IpAddress& source, AttackKind kind,
+                                                Instant now) noexcept {
+    const std::uint64_t hash =
+        siphash_1_3(key_, source.v6().high() ^ static_cast<std::uint64_t>(kind) << 56, source.v6().low());
     const std::span<Suspect> set{&suspects_[hash % sets * ways], ways};
     Suspect* oldest = nullptr;
     for (Suspect& suspect : set) {
@@ -24,7 +26,7 @@ ScanDetector::Suspect* ScanDetector::suspect_of(Ipv4Address source, AttackKind k
     return oldest;
 }
 
-std::optional<AttackEpisode> ScanDetector::touch(Ipv4Address source, AttackKind kind, std::uint16_t port,
+std::optional<AttackEpisode> ScanDetector::touch(const IpAddress& source, AttackKind kind, std::uint16_t port,
                                                  Instant now) noexcept {
     Suspect* const found = suspect_of(source, kind, now);
     if (found == nullptr) [[unlikely]]

@@ -31,7 +31,7 @@ class ScanDetector {
 
     /// A segment of a scan, if it is one, has touched a port of ours. What it returns has begun.
     /// To be called at or after `advance(now)`.
-    std::optional<AttackEpisode> touch(Ipv4Address source, AttackKind kind, std::uint16_t port,
+    std::optional<AttackEpisode> touch(const IpAddress& source, AttackKind kind, std::uint16_t port,
                                        Instant now) noexcept;
     /// When `advance` must be called; `never` where no scan stands.
     [[nodiscard]] Instant deadline() const noexcept { return deadline_; }
@@ -62,9 +62,9 @@ class ScanDetector {
     static constexpr std::size_t ways = 4;
     static constexpr std::uint8_t no_episode = 0xff;
 
-    // A source and what it does: a cache line.
+    // A source and what it does.
     struct alignas(64) Suspect {
-        Ipv4Address source{};
+        IpAddress source{};
         AttackKind kind{};
         std::uint8_t ports_seen = 0;  // 0: the entry is free
         std::uint8_t episode = no_episode;
@@ -72,7 +72,7 @@ class ScanDetector {
         std::uint64_t segments = 0;
         std::array<std::uint16_t, least_ports> ports{};
     };
-    static_assert(sizeof(Suspect) <= 64);
+    static_assert(sizeof(Suspect) <= 128);
 
     struct Episode {
         bool active = false;
@@ -83,7 +83,7 @@ class ScanDetector {
         std::bitset<65536> seen;
     };
 
-    Suspect* suspect_of(Ipv4Address source, AttackKind kind, Instant now) noexcept;
+    Suspect* suspect_of(const IpAddress& source, AttackKind kind, Instant now) noexcept;
     std::optional<AttackEpisode> begin(Suspect& suspect) noexcept;
     AttackEpisode finish(std::size_t index) noexcept;
     [[nodiscard]] static AttackEpisode figures(const Episode& episode, bool ended) noexcept;

@@ -18,6 +18,7 @@ struct Segment {
         nullptr;  ///< data starts at the TCP header until the text is delivered; null: somebody took it
     Flow flow{};
     std::uint32_t hash = 0;
+    const ip::Ipv6Pair* ipv6 = nullptr;  ///< the addresses of IPv6, for as long as the segment is looked at
     SeqNum seq{};
     SeqNum ack{};
     std::uint32_t text = 0;  ///< octets of data
@@ -32,6 +33,7 @@ struct Segment {
     bool sack_blocks = false;        ///< `options()` has SACK blocks
     bool merged = false;             ///< others that followed it have been joined with it
 
+    [[nodiscard]] Ends ends() const noexcept { return {flow, ipv6}; }
     [[nodiscard]] bool has(std::uint8_t flag) const noexcept { return (flags & flag) != 0; }
     /// SEG.LEN: SYN and FIN count.
     [[nodiscard]] std::uint32_t length() const noexcept {

@@ -11,7 +11,7 @@ namespace runnel::tcp {
 namespace flag = wire::tcp_flags;
 
 void SegmentArrival::process(Segment& segment) noexcept {
-    const std::uint32_t value = core_.find(segment.flow, segment.hash);
+    const std::uint32_t value = core_.find(segment.ends(), segment.hash);
     if (value != FlowTable::none) [[likely]] {
         const Owner owner = Owner::decode(value);
         switch (owner.table) {
@@ -32,7 +32,8 @@ void SegmentArrival::process(Segment& segment) noexcept {
                 return;
         }
     }
-    const std::uint16_t listener = core_.listeners.find(segment.flow.local_address, segment.flow.local_port);
+    const std::uint16_t listener =
+        core_.listeners.find(segment.ends().local_address(), segment.flow.local_port);
     if (listener == no_listener)
         closed_state(segment);
     else
@@ -92,14 +93,15 @@ void SegmentArrival::listen_state(Segment& segment, std::uint16_t listener, SeqN
     fill(half_open, segment, listener);
     if (above != SeqNum{} && half_open.iss <= above) half_open.iss = above + 1;
     core_.half_open_timers.arm(slot, core_.after(core_.config.synack_timeout));
-    transmission_.send_syn_ack(half_open);
+    if (segment.ipv6 != nullptr) core_.half_open_pairs[slot] = *segment.ipv6;
+    transmission_.send_syn_ack(half_open, segment.ends());
 }
 
 // What a SYN settles, whether a table keeps it or a cookie.
 void SegmentArrival::fill(HalfOpen& half_open, const Segment& segment,
                           std::uint16_t listener) const noexcept {
     const wire::TcpOptions options = segment.options();
-    const PeerOffer offer = peer_offer(core_.config, options);
+    const PeerOffer offer = peer_offer(core_.config, options, segment.ipv6 != nullptr);
     const InitialNumbers numbers = initial_numbers(core_.isn_secret, segment.flow, core_.now);
     constexpr std::uint8_t ecn_setup = flag::ece | flag::cwr;
     half_open = HalfOpen{};
@@ -130,8 +132,8 @@ bool SegmentArrival::open_fast(Segment& segment, std::uint16_t listener, SeqNum 
     const std::optional<wire::FastOpenCookie> cookie = segment.options().fast_open;
     if (!cookie || cookie->size == 0) return false;
     using Verdict = FastOpenCookies::Verdict;
-    const Verdict verdict = core_.fast_open_cookies.check(*cookie, segment.flow.remote_address,
-                                                          segment.flow.local_address, core_.now);
+    const Verdict verdict = core_.fast_open_cookies.check(*cookie, segment.ends().remote_address(),
+                                                          segment.ends().local_address(), core_.now);
     if (verdict == Verdict::wrong) {
         core_.counters.add(Counter::tcp_fast_open_bad_cookies);
         return false;
@@ -140,7 +142,7 @@ bool SegmentArrival::open_fast(Segment& segment, std::uint16_t listener, SeqNum 
         core_.counters.add(Counter::tcp_fast_open_overflows);
         return false;
     }
-    const std::uint32_t slot = core_.new_tcb(segment.flow, segment.hash);
+    const std::uint32_t slot = core_.new_tcb(segment.ends(), segment.hash);
     if (slot == no_slot || !core_.flows.insert(segment.hash, Owner{Table::connection, slot}.encode())) {
         if (slot != no_slot) core_.tcbs.free(slot);
         core_.pending_fast_opens.end();
@@ -190,7 +192,7 @@ void SegmentArrival::answer_with_cookie(const Segment& segment, std::uint16_t li
         half_open.ecn = false;
     }
     core_.counters.add(Counter::tcp_syn_cookies_sent);
-    transmission_.send_syn_ack(half_open);
+    transmission_.send_syn_ack(half_open, segment.ends());
 }
 
 // An ACK that carries a cookie of ours completes the handshake that the cookie stands for; false: it carries
@@ -204,7 +206,7 @@ bool SegmentArrival::accept_cookie(Segment& segment, std::uint16_t listener) noe
         core_.counters.add(Counter::tcp_syn_cookies_refused);
         return false;
     }
-    const std::uint32_t connection = core_.new_tcb(segment.flow, segment.hash);
+    const std::uint32_t connection = core_.new_tcb(segment.ends(), segment.hash);
     if (connection == no_slot ||
         !core_.flows.insert(segment.hash, Owner{Table::connection, connection}.encode())) {
         // The peer sends again what this segment carried, or the next: its next chance (RFC 4987).
@@ -292,7 +294,7 @@ void SegmentArrival::fast_open_answered(Tcb& tcb, const Segment& segment,
     if (cold->fast_open == FastOpenUse::none) return;
     if (options.fast_open && options.fast_open->size > 0)
         core_.fast_open_servers.store(tcb.flow.remote_address, *options.fast_open,
-                                      options.mss.value_or(default_mss_ipv4), core_.now);
+                                      options.mss.value_or(default_mss(tcb.flow.is_ipv6())), core_.now);
     else if (cold->fast_open == FastOpenUse::asked)
         core_.fast_open_servers.refuse(tcb.flow.remote_address, core_.now);  // it has none to give
     cold->fast_open = FastOpenUse::none;
@@ -301,7 +303,7 @@ void SegmentArrival::fast_open_answered(Tcb& tcb, const Segment& segment,
 void SegmentArrival::syn_sent_synchronize(std::uint32_t slot, Tcb& tcb, Segment& segment,
                                           bool acknowledged) noexcept {
     const wire::TcpOptions options = segment.options();
-    const PeerOffer offer = peer_offer(core_.config, options);
+    const PeerOffer offer = peer_offer(core_.config, options, segment.ipv6 != nullptr);
     tcb.rcv_nxt = segment.seq + 1;
     tcb.rcv_adv = tcb.rcv_nxt + syn_window(core_.config);
     tcb.last_ack_sent = tcb.rcv_nxt;
@@ -316,8 +318,10 @@ void SegmentArrival::syn_sent_synchronize(std::uint32_t slot, Tcb& tcb, Segment&
     tcb.ts_recent_age = timestamp_age_clock(core_.now);
     tcb.snd_wscale = offer.snd_wscale & 0xf;
     tcb.rcv_wscale = (offer.window_scaling ? receive_window_shift(core_.config) : 0) & 0xf;
-    const std::uint16_t mtu = core_.ip.path_mtu_for(tcb.flow.remote_address, core_.now);
-    tcb.mss = segment_data_size(std::min(offer.mss, core_.own_mss(tcb.settings, mtu)), mtu, offer.timestamps);
+    const std::uint16_t mtu = core_.ip.path_mtu_for(core_.ends_of(tcb).remote_address(), core_.now);
+    const bool ipv6 = tcb.flow.is_ipv6();
+    tcb.mss = segment_data_size(std::min(offer.mss, core_.own_mss(tcb.settings, mtu, ipv6)), mtu, ipv6,
+                                offer.timestamps);
     // The window of a SYN is not scaled (RFC 7323 section 2.2).
     tcb.snd_wnd = segment.window;
     tcb.snd_wl1 = segment.seq;
@@ -388,8 +392,8 @@ void SegmentArrival::established(std::uint32_t slot, Tcb& tcb, bool timed) noexc
 // ---------------------------------------------------------------------------------------------------------------------
 // 3.10.7.4, a passive connection in SYN-RECEIVED
 
-void SegmentArrival::acknowledge_half_open(const HalfOpen& half_open) noexcept {
-    transmission_.send_bare_ack(half_open.flow, {.seq = half_open.iss + 1,
+void SegmentArrival::acknowledge_half_open(const HalfOpen& half_open, const Segment& segment) noexcept {
+    transmission_.send_bare_ack(segment.ends(), {.seq = half_open.iss + 1,
                                                  .ack = half_open.rcv_nxt(),
                                                  .window = half_open.rcv_wnd,
                                                  .timestamps = half_open.timestamps,
@@ -405,7 +409,7 @@ void SegmentArrival::half_open_state(std::uint32_t slot, Segment& segment) noexc
     if ((segment.flags & (flag::syn | flag::ack | flag::rst)) == flag::syn && segment.seq == half_open.irs) {
         if (half_open.challenges.allow(core_.now, core_.config.challenge_acks_per_second)) {
             core_.counters.add(Counter::tcp_synack_retransmits);
-            transmission_.send_syn_ack(half_open);
+            transmission_.send_syn_ack(half_open, segment.ends());
         }
         return;
     }
@@ -422,7 +426,7 @@ void SegmentArrival::half_open_state(std::uint32_t slot, Segment& segment) noexc
                                                    : DropReason::tcp_out_of_window);
         if (!segment.has(flag::rst) &&
             half_open.challenges.allow(core_.now, core_.config.challenge_acks_per_second))
-            acknowledge_half_open(half_open);
+            acknowledge_half_open(half_open, segment);
         return;
     }
     // Second: the RST bit. The listener stays and the application hears nothing (RFC 9293 MUST-11).
@@ -436,7 +440,7 @@ void SegmentArrival::half_open_state(std::uint32_t slot, Segment& segment) noexc
         core_.counters.drop(DropReason::tcp_reset_challenged);
         if (half_open.challenges.allow(core_.now, core_.config.challenge_acks_per_second)) {
             core_.counters.add(Counter::tcp_challenge_acks);
-            acknowledge_half_open(half_open);
+            acknowledge_half_open(half_open, segment);
         }
         return;
     }
@@ -476,7 +480,7 @@ void SegmentArrival::half_open_state(std::uint32_t slot, Segment& segment) noexc
 
 void SegmentArrival::complete_handshake(std::uint32_t slot, Segment& segment) noexcept {
     const HalfOpen& half_open = core_.half_open[slot];
-    const std::uint32_t connection = core_.new_tcb(half_open.flow, half_open.flow_hash);
+    const std::uint32_t connection = core_.new_tcb(segment.ends(), half_open.flow_hash);
     if (connection == no_slot) {
         // The half-open entry stays: its SYN-ACK comes again, and with it the peer's next chance (RFC 4987).
         core_.counters.drop(DropReason::tcp_connections_full);
@@ -512,9 +516,10 @@ void SegmentArrival::fill(Tcb& tcb, const HalfOpen& half_open, const Segment& se
     tcb.rcv_nxt = half_open.rcv_nxt();
     tcb.rcv_adv = tcb.rcv_nxt + half_open.rcv_wnd;
     tcb.last_ack_sent = tcb.rcv_nxt;
-    const std::uint16_t mtu = core_.ip.path_mtu_for(half_open.flow.remote_address, core_.now);
-    tcb.mss = segment_data_size(std::min(half_open.peer_mss, core_.own_mss(tcb.settings, mtu)), mtu,
-                                half_open.timestamps);
+    const std::uint16_t mtu = core_.ip.path_mtu_for(segment.ends().remote_address(), core_.now);
+    const bool ipv6 = segment.ipv6 != nullptr;
+    tcb.mss = segment_data_size(std::min(half_open.peer_mss, core_.own_mss(tcb.settings, mtu, ipv6)), mtu,
+                                ipv6, half_open.timestamps);
     tcb.handshake_retransmitted = half_open.retransmissions > 0;
     tcb.round_trip.rttvar_4 = half_open.sent_at;
     tcb.snd_wnd = std::uint32_t{segment.window} << half_open.snd_wscale;
@@ -552,7 +557,7 @@ void SegmentArrival::time_wait_state(std::uint32_t slot, Segment& segment) noexc
                                      (entry.ts_recent == segment.ts_value && segment.seq >= entry.rcv_nxt)
                                : segment.seq >= entry.rcv_nxt;
         const std::uint16_t listener =
-            core_.listeners.find(segment.flow.local_address, segment.flow.local_port);
+            core_.listeners.find(segment.ends().local_address(), segment.flow.local_port);
         if (newer && listener != no_listener) {
             const SeqNum above = entry.snd_nxt;
             core_.counters.add(Counter::tcp_time_wait_reopened);
@@ -569,7 +574,7 @@ void SegmentArrival::time_wait_state(std::uint32_t slot, Segment& segment) noexc
     if (!paws && segment.has(flag::fin) && segment.seq + segment.length() == entry.rcv_nxt)
         core_.time_wait.restart(slot, core_.after(core_.config.time_wait_duration));  // our ACK was lost
     if (!entry.challenges.allow(core_.now, core_.config.challenge_acks_per_second)) return;
-    transmission_.send_bare_ack(entry.flow,
+    transmission_.send_bare_ack(core_.ends_of(slot, entry),
                                 {entry.snd_nxt, entry.rcv_nxt, syn_window(core_.config), entry.timestamps,
                                  entry.ts_offset, entry.ts_recent, entry.settings});
 }

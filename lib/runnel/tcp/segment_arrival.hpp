@@ -36,7 +36,7 @@ class SegmentArrival {
     void syn_sent_synchronize(std::uint32_t slot, Tcb& tcb, Segment& segment, bool acknowledged) noexcept;
     // 3.10.7.4, for a passive connection in SYN-RECEIVED
     void half_open_state(std::uint32_t slot, Segment& segment) noexcept;
-    void acknowledge_half_open(const HalfOpen& half_open) noexcept;
+    void acknowledge_half_open(const HalfOpen& half_open, const Segment& segment) noexcept;
     void complete_handshake(std::uint32_t slot, Segment& segment) noexcept;
     void fill(Tcb& tcb, const HalfOpen& half_open, const Segment& segment) noexcept;
     void open_passive(std::uint32_t connection, Segment& segment, bool timed) noexcept;

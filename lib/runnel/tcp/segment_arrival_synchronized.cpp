@@ -330,7 +330,8 @@ void SegmentArrival::process_text(std::uint32_t slot, Tcb& tcb, Segment& segment
         const bool several =
             segment.merged ||
             (segment.text > tcb.mss &&
-             segment.text > core_.own_mss(tcb.settings, core_.ip.mtu_for(tcb.flow.remote_address)));
+             segment.text > core_.own_mss(tcb.settings, core_.ip.mtu_for(core_.ends_of(tcb).remote_address()),
+                                          tcb.flow.is_ipv6()));
         acknowledge_text(slot, tcb, fills_gap || reports_repeated || several);
     }
     Cold* const cold = core_.cold_of(tcb);

@@ -8,8 +8,6 @@
 #include <cmath>
 #include <cstdint>
 
-#include "runnel/base/ip_address.hpp"
-
 namespace runnel::tcp {
 
 /// Keyed, so that nobody can choose sources that look like few or like many.
@@ -17,9 +15,10 @@ class SourceSketch {
   public:
     explicit SourceSketch(std::uint64_t key) noexcept : key_(key) {}
 
-    void add(Ipv4Address source) noexcept {
+    /// `source`: an address of IPv4, or the prefix of one of IPv6, whose holder has all addresses in it.
+    void add(std::uint64_t source) noexcept {
         // The finalizer of splitmix64: each bit of the source reaches each bit of the hash.
-        std::uint64_t x = source.value + key_;
+        std::uint64_t x = source + key_;
         x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9U;
         x = (x ^ x >> 27) * 0x94d049bb133111ebU;
         x ^= x >> 31;

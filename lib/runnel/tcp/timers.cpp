@@ -141,7 +141,7 @@ bool Timers::retransmission_expired(std::uint32_t slot, Tcb& tcb) noexcept {
         return false;
     }
     if (tcb.backoff + 1 == core_.config.r1) {
-        core_.ip.doubt(tcb.flow.remote_address, core_.now);
+        core_.ip.doubt(core_.ends_of(tcb).remote_address(), core_.now);
         core_.handler_of(tcb).unanswered(core_.handle(slot), core_.config.r1);
         if (tcb.aborting) return true;
     }
@@ -207,7 +207,7 @@ void Timers::half_open_expired(std::uint32_t slot) noexcept {
     }
     ++half_open.retransmissions;
     core_.counters.add(Counter::tcp_synack_retransmits);
-    transmission_.send_syn_ack(half_open);
+    transmission_.send_syn_ack(half_open, core_.ends_of(slot, half_open));
     core_.half_open_timers.arm(slot, core_.after(doubled(core_.config.synack_timeout,
                                                          half_open.retransmissions, core_.config.max_rto)));
 }

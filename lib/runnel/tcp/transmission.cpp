@@ -52,9 +52,9 @@ std::uint32_t Transmission::burst_of(const Tcb& tcb, const Cold& cold) const noe
 // there are more. What must not come twice, urgent data and reports of duplicates, goes in segments by
 // itself.
 std::uint32_t Transmission::most_at_once(Tcb& tcb, Cold& cold) const noexcept {
-    constexpr std::uint32_t most_octets = UINT16_MAX - wire::ipv4_header_size - wire::tcp_max_header_size;
+    constexpr std::uint32_t most_octets = UINT16_MAX - wire::ipv6_header_size - wire::tcp_max_header_size;
     if (!core_.config.segmentation || cold.urgent_out || sack_blocks_for(tcb, &cold, true) != 0 ||
-        !core_.ip.offloads_for(tcb.flow.remote_address).tx_tcp_segmentation)
+        !core_.ip.offloads_for(core_.ends_of(tcb).remote_address()).tx_tcp_segmentation)
         return 1;
     std::uint32_t segments = burst_of(tcb, cold);
     const std::uint64_t rate = core_.with_control(tcb, cold, [&](auto control, auto& state) noexcept {
@@ -68,7 +68,7 @@ std::uint32_t Transmission::most_at_once(Tcb& tcb, Cold& cold) const noexcept {
 // takes.
 std::uint32_t Transmission::segments_at_once(const Tcb& tcb, Cold& cold, std::uint32_t position,
                                              std::uint32_t segments, std::uint32_t full) const noexcept {
-    const std::uint8_t mbufs = core_.ip.offloads_for(tcb.flow.remote_address).tx_large_chain;
+    const std::uint8_t mbufs = core_.ip.offloads_for(core_.ends_of(tcb).remote_address()).tx_large_chain;
     return std::max(cold.queue.fits(position, segments * full, mbufs - 1U,
                                     rte_pktmbuf_data_room_size(core_.stash.pool())) /
                         full,

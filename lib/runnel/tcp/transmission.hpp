@@ -35,7 +35,7 @@ class Transmission {
     /// SYN of an active open; SYN-ACK of a simultaneous one, or of one that Fast Open serves: then with a new
     /// cookie where `fast_open` says so.
     bool send_syn(Tcb& tcb, bool fast_open = false) noexcept;
-    bool send_syn_ack(HalfOpen& half_open) noexcept;
+    bool send_syn_ack(const HalfOpen& half_open, const Ends& ends) noexcept;
     void send_reset(Tcb& tcb) noexcept;
     /// An empty segment from before the window: the peer answers with an ACK (RFC 9293 section 3.8.4,
     /// SHLD-12).
@@ -50,7 +50,7 @@ class Transmission {
         std::uint32_t ts_recent = 0;
         std::uint8_t settings = 0;
     };
-    bool send_bare_ack(const Flow& flow, const Bare& bare) noexcept;
+    bool send_bare_ack(const Ends& ends, const Bare& bare) noexcept;
     /// The RST that answers a segment which belongs to no connection (RFC 9293 section 3.10.7.1).
     void send_reset_for(const Segment& segment) noexcept;
 
@@ -67,7 +67,7 @@ class Transmission {
         std::uint16_t segment_size = 0;  // where not 0: the port cuts it into segments of so many octets
     };
     bool emit(Tcb& tcb, const Piece& piece) noexcept;
-    bool emit_syn(const Flow& flow, SeqNum seq, SeqNum ack, std::uint8_t flags, std::uint16_t window,
+    bool emit_syn(const Ends& ends, SeqNum seq, SeqNum ack, std::uint8_t flags, std::uint16_t window,
                   const wire::SynOptions& options, std::uint8_t settings, SendQueue* text = nullptr,
                   std::uint32_t octets = 0) noexcept;
     std::uint32_t prepare_fast_open(const Tcb& tcb, Cold& cold, std::uint16_t mtu,
@@ -101,7 +101,7 @@ class Transmission {
                          std::uint32_t flight) noexcept;
     bool wait_for_pace(std::uint32_t slot, Tcb& tcb, Cold& cold) noexcept;
     void wait_for_window(std::uint32_t slot, Tcb& tcb) noexcept;
-    bool hand_over(rte_mbuf* mbuf, const Flow& flow, std::uint8_t settings, bool ecn_capable = false,
+    bool hand_over(rte_mbuf* mbuf, const Ends& ends, std::uint8_t settings, bool ecn_capable = false,
                    std::uint16_t segment_size = 0) noexcept;
 
     Core& core_;

@@ -73,7 +73,7 @@ std::size_t Transmission::count_sack_blocks(const Tcb& tcb, const Cold& cold, bo
 // ---------------------------------------------------------------------------------------------------------------------
 // Segments
 
-bool Transmission::hand_over(rte_mbuf* mbuf, const Flow& flow, std::uint8_t settings, bool ecn_capable,
+bool Transmission::hand_over(rte_mbuf* mbuf, const Ends& ends, std::uint8_t settings, bool ecn_capable,
                              std::uint16_t segment_size) noexcept {
     constexpr std::uint8_t ect_0 = 2;  // RFC 3168 section 5
     core_.counters.add(Counter::tcp_out);
@@ -83,19 +83,22 @@ bool Transmission::hand_over(rte_mbuf* mbuf, const Flow& flow, std::uint8_t sett
         tos = static_cast<std::uint8_t>(tos | core_.settings[settings].dscp << 2);
         ttl = core_.settings[settings].ttl;
     }
-    return core_.ip.output(mbuf,
-                           {.source = flow.local_address,
-                            .destination = flow.remote_address,
-                            .protocol = IPPROTO_TCP,
-                            .tos = tos,
-                            .ttl = ttl,
-                            .segment_size = segment_size},
-                           core_.now);
+    ip::Output how{.source = ends.flow.local_address,
+                   .destination = ends.flow.remote_address,
+                   .protocol = IPPROTO_TCP,
+                   .tos = tos,
+                   .ttl = ttl,
+                   .segment_size = segment_size};
+    if (ends.ipv6 != nullptr) {
+        how.ipv6 = ends.ipv6;
+        how.flow_label = core_.flow_labels(&ends.flow);
+    }
+    return core_.ip.output(mbuf, how, core_.now);
 }
 
 // Whether a segment of usual size refers to its text rather than have it copied.
 bool Transmission::may_refer(const Tcb& tcb, Cold& cold, const Piece& piece) noexcept {
-    const std::uint8_t mbufs = core_.ip.offloads_for(tcb.flow.remote_address).tx_chain;
+    const std::uint8_t mbufs = core_.ip.offloads_for(core_.ends_of(tcb).remote_address()).tx_chain;
     if (mbufs == 1) [[likely]] {
         if (cold.queue.in_mbuf(piece.position)) core_.counters.add(Counter::frames_linearized);
         return false;
@@ -171,7 +174,7 @@ bool Transmission::emit(Tcb& tcb, const Piece& piece) noexcept {
     tcb.last_ack_sent = tcb.rcv_nxt;
     tcb.ack_now = false;
     tcb.ack_delayed = false;
-    hand_over(mbuf, tcb.flow, tcb.settings, ecn_capable, piece.segment_size);
+    hand_over(mbuf, core_.ends_of(tcb), tcb.settings, ecn_capable, piece.segment_size);
     return true;
 }
 
@@ -198,7 +201,7 @@ void Transmission::send_reset(Tcb& tcb) noexcept {
     emit(tcb, {tcb.snd_nxt, 0, 0, synchronized ? std::uint8_t{flag::rst | flag::ack} : flag::rst});
 }
 
-bool Transmission::emit_syn(const Flow& flow, SeqNum seq, SeqNum ack, std::uint8_t flags,
+bool Transmission::emit_syn(const Ends& ends, SeqNum seq, SeqNum ack, std::uint8_t flags,
                             std::uint16_t window, const wire::SynOptions& options, std::uint8_t settings,
                             SendQueue* text, std::uint32_t octets) noexcept {
     rte_mbuf* const mbuf = octets > 0 ? core_.stash.take_data() : core_.stash.take_control();
@@ -209,8 +212,8 @@ bool Transmission::emit_syn(const Flow& flow, SeqNum seq, SeqNum ack, std::uint8
     const auto header_size =
         static_cast<std::uint8_t>(wire::tcp_header_size + wire::syn_options_size(options));
     std::byte* const header = put_header(mbuf,
-                                         {.source_port = flow.local_port,
-                                          .destination_port = flow.remote_port,
+                                         {.source_port = ends.flow.local_port,
+                                          .destination_port = ends.flow.remote_port,
                                           .sequence = seq,
                                           .acknowledgement = ack,
                                           .flags = flags,
@@ -219,7 +222,7 @@ bool Transmission::emit_syn(const Flow& flow, SeqNum seq, SeqNum ack, std::uint8
                                          octets);
     wire::write_syn_options({header + wire::tcp_header_size, header_size - wire::tcp_header_size}, options);
     if (octets > 0) text->read(0, octets, header + header_size);
-    return hand_over(mbuf, flow, settings);
+    return hand_over(mbuf, ends, settings);
 }
 
 // What the SYN of a connection that wants Fast Open says; how much of the data goes with it (RFC 7413
@@ -237,17 +240,19 @@ std::uint32_t Transmission::prepare_fast_open(const Tcb& tcb, Cold& cold, std::u
         return 0;
     }
     cold.fast_open = FastOpenUse::given;
-    const std::uint32_t peer_mss = known.mss == 0 ? default_mss_ipv4 : known.mss;
-    const std::uint32_t room = std::min<std::uint32_t>(peer_mss, mtu - headers_ipv4);
+    const bool ipv6 = tcb.flow.is_ipv6();
+    const std::uint32_t peer_mss = known.mss == 0 ? default_mss(ipv6) : known.mss;
+    const std::uint32_t room = std::min<std::uint32_t>(peer_mss, mtu - headers_size(ipv6));
     const auto size = static_cast<std::uint32_t>(wire::syn_options_size(options));
     return std::min(cold.queue.size(), room - std::min(room, size));
 }
 
 bool Transmission::send_syn(Tcb& tcb, bool fast_open) noexcept {
     const bool answer = tcb.state == State::syn_received;
-    const std::uint16_t mtu = core_.ip.mtu_for(tcb.flow.remote_address);
+    const Ends ends = core_.ends_of(tcb);
+    const std::uint16_t mtu = core_.ip.mtu_for(ends.remote_address());
     wire::SynOptions options{
-        .mss = core_.own_mss(tcb.settings, mtu),
+        .mss = core_.own_mss(tcb.settings, mtu, tcb.flow.is_ipv6()),
         .sack_permitted = answer ? tcb.sack : core_.config.sack,
         .timestamps = answer ? tcb.timestamps : core_.config.timestamps,
         .ts_value = core_.ts_clock + tcb.ts_offset,
@@ -259,10 +264,10 @@ bool Transmission::send_syn(Tcb& tcb, bool fast_open) noexcept {
     std::uint32_t octets = 0;
     if (answer && fast_open)
         options.fast_open =
-            core_.fast_open_cookies.make(tcb.flow.remote_address, tcb.flow.local_address, core_.now);
+            core_.fast_open_cookies.make(ends.remote_address(), ends.local_address(), core_.now);
     if (!answer && cold != nullptr && cold->fast_open != FastOpenUse::none)
         octets =
-            prepare_fast_open(tcb, *cold, core_.ip.path_mtu_for(tcb.flow.remote_address, core_.now), options);
+            prepare_fast_open(tcb, *cold, core_.ip.path_mtu_for(ends.remote_address(), core_.now), options);
     std::uint16_t window = syn_window(core_.config);
     if (answer) {
         // Data that came with the SYN takes its part of the buffer.
@@ -277,7 +282,7 @@ bool Transmission::send_syn(Tcb& tcb, bool fast_open) noexcept {
     // RFC 3168 section 6.1.1: ECE and CWR ask, ECE alone agrees.
     if (tcb.ecn) flags |= answer ? flag::ece : std::uint8_t{flag::ece | flag::cwr};
     const SeqNum seq = tcb.fast_opening() ? tcb.snd_una - 1 : tcb.snd_una;
-    if (!emit_syn(tcb.flow, seq, answer ? tcb.rcv_nxt : SeqNum{0}, flags, window, options, tcb.settings,
+    if (!emit_syn(ends, seq, answer ? tcb.rcv_nxt : SeqNum{0}, flags, window, options, tcb.settings,
                   octets > 0 ? &cold->queue : nullptr, octets))
         return false;
     // What an earlier SYN carried may still be acknowledged.
@@ -285,27 +290,26 @@ bool Transmission::send_syn(Tcb& tcb, bool fast_open) noexcept {
     return true;
 }
 
-bool Transmission::send_syn_ack(HalfOpen& half_open) noexcept {
-    const std::uint16_t mtu = core_.ip.mtu_for(half_open.flow.remote_address);
+bool Transmission::send_syn_ack(const HalfOpen& half_open, const Ends& ends) noexcept {
+    const std::uint16_t mtu = core_.ip.mtu_for(ends.remote_address());
     return emit_syn(
-        half_open.flow, half_open.iss, half_open.rcv_nxt(),
+        ends, half_open.iss, half_open.rcv_nxt(),
         half_open.ecn ? std::uint8_t{flag::syn | flag::ack | flag::ece} : std::uint8_t{flag::syn | flag::ack},
         half_open.rcv_wnd,
-        {.mss = core_.own_mss(core_.listeners[half_open.listener].settings, mtu),
+        {.mss = core_.own_mss(core_.listeners[half_open.listener].settings, mtu, ends.ipv6 != nullptr),
          .sack_permitted = half_open.sack_permitted,
          .timestamps = half_open.timestamps,
          .ts_value = core_.ts_clock + half_open.ts_offset,
          .ts_echo = half_open.ts_recent,
          .window_scale =
              half_open.window_scaling ? std::optional{receive_window_shift(core_.config)} : std::nullopt,
-         .fast_open = half_open.fast_open
-                          ? std::optional{core_.fast_open_cookies.make(
-                                half_open.flow.remote_address, half_open.flow.local_address, core_.now)}
-                          : std::nullopt},
+         .fast_open = half_open.fast_open ? std::optional{core_.fast_open_cookies.make(
+                                                ends.remote_address(), ends.local_address(), core_.now)}
+                                          : std::nullopt},
         core_.listeners[half_open.listener].settings);
 }
 
-bool Transmission::send_bare_ack(const Flow& flow, const Bare& bare) noexcept {
+bool Transmission::send_bare_ack(const Ends& ends, const Bare& bare) noexcept {
     rte_mbuf* const mbuf = core_.stash.take_control();
     if (mbuf == nullptr) [[unlikely]] {
         core_.counters.drop(DropReason::no_mbuf);
@@ -314,8 +318,8 @@ bool Transmission::send_bare_ack(const Flow& flow, const Bare& bare) noexcept {
     const std::uint8_t header_size =
         wire::tcp_header_size + (bare.timestamps ? std::uint8_t{wire::tcp_timestamps_size} : std::uint8_t{0});
     std::byte* const header = put_header(mbuf,
-                                         {.source_port = flow.local_port,
-                                          .destination_port = flow.remote_port,
+                                         {.source_port = ends.flow.local_port,
+                                          .destination_port = ends.flow.remote_port,
                                           .sequence = bare.seq,
                                           .acknowledgement = bare.ack,
                                           .flags = flag::ack,
@@ -325,7 +329,7 @@ bool Transmission::send_bare_ack(const Flow& flow, const Bare& bare) noexcept {
     if (bare.timestamps)
         wire::write_timestamps(header + wire::tcp_header_size, core_.ts_clock + bare.ts_offset,
                                bare.ts_recent);
-    return hand_over(mbuf, flow, bare.settings);
+    return hand_over(mbuf, ends, bare.settings);
 }
 
 void Transmission::send_reset_for(const Segment& segment) noexcept {
@@ -345,7 +349,7 @@ void Transmission::send_reset_for(const Segment& segment) noexcept {
                 .flags = has_ack ? flag::rst : std::uint8_t{flag::rst | flag::ack},
                 .header_size = wire::tcp_header_size},
                0);
-    hand_over(mbuf, segment.flow, SettingsTable::plain);
+    hand_over(mbuf, segment.ends(), SettingsTable::plain);
 }
 
 }  // namespace runnel::tcp

@@ -11,17 +11,17 @@
 #include "runnel/ip/link_output.hpp"
 #include "runnel/ip/mbuf_checksum.hpp"
 #include "runnel/ip/received_frame.hpp"
-#include "runnel/wire/icmp.hpp"
 #include "runnel/wire/ipv4.hpp"
+#include "runnel/wire/ipv6.hpp"
 #include "runnel/wire/udp.hpp"
 
 namespace runnel::udp {
 
 namespace {
 
-constexpr std::size_t head_room_needed =
-    wire::udp_header_size + wire::ipv4_header_size + ip::max_link_header_size;
-constexpr std::size_t headers_size = wire::udp_header_size + wire::ipv4_header_size;
+constexpr std::size_t headers_size(bool ipv6) noexcept {
+    return wire::udp_header_size + (ipv6 ? wire::ipv6_header_size : wire::ipv4_header_size);
+}
 
 std::uint32_t validated(std::uint32_t sockets) {
     if (sockets == 0 || sockets > 1U << 24)
@@ -45,7 +45,7 @@ Sockets::Sockets(const Config& config, ip::InternetLayer& internet, Counters& co
 
 void Sockets::bind(IpAddress address, std::uint16_t port, Handler& handler) {
     if (port == 0) throw std::invalid_argument("udp port = 0: give 1 to 65535");
-    if (!address.is_unspecified() && !(address.is_v4() && internet_.is_local(address.v4())))
+    if (!address.is_unspecified() && !internet_.is_local(address))
         throw std::invalid_argument(fmt::format(
             "udp address = {}: is not ours; give an interface's, or none for all", to_string(address)));
     if (address.is_unspecified()) address = IpAddress{};
@@ -86,7 +86,7 @@ Handler* Sockets::find(const IpAddress& address, std::uint16_t port) noexcept {
     return nullptr;
 }
 
-Handler* Sockets::find_or_any(Ipv4Address address, std::uint16_t port) noexcept {
+Handler* Sockets::find_or_any(const IpAddress& address, std::uint16_t port) noexcept {
     Handler* handler = find(address, port);
     return handler != nullptr ? handler : find(IpAddress{}, port);
 }
@@ -117,24 +117,25 @@ SendResult Sockets::send_to(const SendOptions& options, std::span<const std::byt
 }
 
 SendResult Sockets::send_to(const SendOptions& options, rte_mbuf* payload, Instant now) noexcept {
-    if (!options.remote_address.is_v4() ||
-        !(options.local_address.is_v4() || options.local_address.is_unspecified()))
+    const IpAddress& remote = options.remote_address;
+    const bool ipv6 = !remote.is_v4();
+    const bool any_local = options.local_address.is_unspecified();
+    if ((ipv6 && !internet_.speaks_ipv6()) || (!any_local && options.local_address.is_v4() == ipv6))
         return refuse(payload, SendResult::family_unsupported, DropReason::ip_family_unsupported);
-    const Ipv4Address remote = options.remote_address.v4();
     const auto source = internet_.source_for(remote);
     if (!source || options.remote_port == 0)
         return refuse(payload, SendResult::no_route, DropReason::ip_no_route);
-    const Ipv4Address local = options.local_address.is_unspecified() ? *source : options.local_address.v4();
+    const IpAddress local = any_local ? *source : options.local_address;
     if (!internet_.is_local(local))
         return refuse(payload, SendResult::not_our_address, DropReason::ip_bad_source);
-    if (payload->pkt_len + headers_size > internet_.mtu_for(remote))
+    if (payload->pkt_len + headers_size(ipv6) > internet_.mtu_for(remote))
         return refuse(payload, SendResult::too_big, DropReason::ip_too_big);
 
     // What an mbuf brings from its reception is no word to the port that sends it; where its octets lie stays
     // true.
     payload->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
     const bool own_head = RTE_MBUF_DIRECT(payload) && rte_mbuf_refcnt_read(payload) == 1 &&
-                          rte_pktmbuf_headroom(payload) >= head_room_needed;
+                          rte_pktmbuf_headroom(payload) >= headers_size(ipv6) + ip::max_link_header_size;
     rte_mbuf* packet = payload;
     if (!own_head) {
         packet = stash_.take_data();
@@ -151,8 +152,10 @@ SendResult Sockets::send_to(const SendOptions& options, rte_mbuf* payload, Insta
                                 .length = static_cast<std::uint16_t>(packet->pkt_len)},
                 std::span<std::byte, wire::udp_header_size>{reinterpret_cast<std::byte*>(room),
                                                             wire::udp_header_size});
-    const ip::Output how{.source = local,
-                         .destination = remote,
+    const ip::Ipv6Pair pair{remote.v6(), local.v6()};
+    const ip::Output how{.source = local.v4(),
+                         .destination = remote.v4(),
+                         .ipv6 = ipv6 ? &pair : nullptr,
                          .protocol = static_cast<std::uint8_t>(wire::IpProtocol::udp),
                          .tos = options.tos,
                          .ttl = options.ttl,
@@ -177,18 +180,19 @@ void Sockets::input(ip::Ingress& in, Instant now) noexcept {
     const std::size_t length = wire::load_be16(header, 4);
     if (length < mbuf->pkt_len) ip::trim(mbuf, length);
     const bool has_checksum = wire::load_be16(header, 6) != 0;
+    // Over IPv6 a datagram without one is of nobody known (RFC 8200 section 8.1).
+    if (!has_checksum && in.ipv6 != nullptr) return drop(mbuf, DropReason::udp_bad_checksum);
     if (has_checksum && !ip::transport_checksum_holds(in)) return drop(mbuf, DropReason::udp_bad_checksum);
     counters_.add(Counter::udp_in);
 
     const std::uint16_t port = wire::load_be16(header, 2);
-    Handler* const handler = in.group ? find(IpAddress{}, port) : find_or_any(in.destination, port);
+    Handler* const handler = in.group ? find(IpAddress{}, port) : find_or_any(in.destination_address(), port);
     if (handler == nullptr) {
-        internet_.send_error(in, static_cast<std::uint8_t>(wire::IcmpType::destination_unreachable),
-                             static_cast<std::uint8_t>(wire::UnreachableCode::port), now);
+        internet_.send_port_unreachable(in, now);
         return drop(mbuf, DropReason::udp_no_socket);
     }
-    const Datagram about{.source_address = in.source,
-                         .destination_address = in.destination,
+    const Datagram about{.source_address = in.source_address(),
+                         .destination_address = in.destination_address(),
                          .source_port = wire::load_be16(header, 0),
                          .destination_port = port,
                          .ttl = in.ttl,

@@ -40,7 +40,7 @@ struct Datagram {
 /// An ICMP error about a datagram that was sent (RFC 1122 section 4.1.3.3).
 struct IcmpReport {
     std::uint8_t type = 0, code = 0;
-    std::uint16_t next_hop_mtu = 0;  ///< of "fragmentation needed", else 0
+    std::uint16_t next_hop_mtu = 0;  ///< of "fragmentation needed" or "packet too big", else 0
     IpAddress local_address, remote_address;
     std::uint16_t local_port = 0, remote_port = 0;
 };
@@ -70,7 +70,7 @@ struct SendOptions {
 
 enum class SendResult : std::uint8_t {
     sent,                ///< queued for sending, or kept until the neighbour answers
-    family_unsupported,  ///< not an IPv4 address
+    family_unsupported,  ///< IPv6 where no interface speaks it, or addresses of two families
     no_route,            ///< nothing leads to the remote address, or no datagram may go there
     not_our_address,     ///< the local address is none of ours
     too_big,             ///< larger than the MTU of the way out
@@ -120,7 +120,7 @@ class Sockets {
         return buckets_[port & (buckets_.size() - 1)];
     }
     [[nodiscard]] Handler* find(const IpAddress& address, std::uint16_t port) noexcept;
-    [[nodiscard]] Handler* find_or_any(Ipv4Address address, std::uint16_t port) noexcept;
+    [[nodiscard]] Handler* find_or_any(const IpAddress& address, std::uint16_t port) noexcept;
     void drop(rte_mbuf* mbuf, DropReason reason) noexcept;
     SendResult refuse(rte_mbuf* mbuf, SendResult why, DropReason reason) noexcept;
 

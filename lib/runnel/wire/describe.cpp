@@ -14,7 +14,10 @@
 #include "runnel/wire/byte_order.hpp"
 #include "runnel/wire/ethernet.hpp"
 #include "runnel/wire/icmp.hpp"
+#include "runnel/wire/icmpv6.hpp"
 #include "runnel/wire/ipv4.hpp"
+#include "runnel/wire/ipv6.hpp"
+#include "runnel/wire/neighbour_discovery.hpp"
 #include "runnel/wire/tcp.hpp"
 #include "runnel/wire/tcp_options.hpp"
 #include "runnel/wire/udp.hpp"
@@ -25,8 +28,6 @@ namespace runnel::wire {
 namespace {
 
 using Octets = std::span<const std::byte>;
-
-constexpr std::size_t ipv6_header_size = 40;
 
 unsigned octet(Octets octets, std::size_t at) {
     return std::to_integer<unsigned>(octets[at]);
@@ -340,10 +341,70 @@ void append_ipv4(std::string& line, Octets packet) {
         append_transport(line, source, destination, protocol, view.payload());
 }
 
-Ipv6Address ipv6_address(Octets packet, std::size_t at) {
-    Ipv6Address address;
-    for (std::size_t i = 0; i < 16; ++i) address.octets[i] = static_cast<std::uint8_t>(octet(packet, at + i));
-    return address;
+void append_icmpv6(std::string& line, std::string_view source, std::string_view destination, Octets octets) {
+    append(line, "{} > {}: ICMP6, ", source, destination);
+    const auto message = parse_icmpv6(octets);
+    if (!message) {
+        append(line, "[truncated], length {}", octets.size());
+        return;
+    }
+    const auto target = [&]() {
+        return octets.size() < neighbour_message_size ? std::string{"[truncated]"}
+                                                      : to_string(load_ipv6(octets.data() + 8));
+    };
+    switch (Icmpv6Type{message->type}) {
+        case Icmpv6Type::echo_request:
+        case Icmpv6Type::echo_reply:
+            append(line, "echo {}, id {}, seq {}",
+                   Icmpv6Type{message->type} == Icmpv6Type::echo_request ? "request" : "reply",
+                   message->rest >> 16, message->rest & 0xffff);
+            break;
+        case Icmpv6Type::destination_unreachable:
+            append(line, "destination unreachable, code {}", message->code);
+            break;
+        case Icmpv6Type::packet_too_big:
+            append(line, "packet too big, mtu {}", message->rest);
+            break;
+        case Icmpv6Type::time_exceeded:
+            append(line, "time exceeded, code {}", message->code);
+            break;
+        case Icmpv6Type::parameter_problem:
+            append(line, "parameter problem, code {} - octet {}", message->code, message->rest);
+            break;
+        case Icmpv6Type::neighbour_solicitation:
+            append(line, "neighbor solicitation, who has {}", target());
+            break;
+        case Icmpv6Type::neighbour_advertisement:
+            append(line, "neighbor advertisement, tgt is {}, flags [{}{}{}]", target(),
+                   (message->rest & advertisement_router) != 0 ? "R" : "",
+                   (message->rest & advertisement_solicited) != 0 ? "S" : "",
+                   (message->rest & advertisement_override) != 0 ? "O" : "");
+            break;
+        case Icmpv6Type::router_solicitation:
+            line += "router solicitation";
+            break;
+        case Icmpv6Type::router_advertisement:
+            line += "router advertisement";
+            break;
+        case Icmpv6Type::redirect:
+            line += "redirect";
+            break;
+        case Icmpv6Type::listener_query:
+            line += "multicast listener query";
+            break;
+        case Icmpv6Type::listener_report:
+            line += "multicast listener report";
+            break;
+        case Icmpv6Type::listener_done:
+            line += "multicast listener done";
+            break;
+        case Icmpv6Type::listener_report_v2:
+            line += "multicast listener report v2";
+            break;
+        default:
+            append(line, "type-#{}", message->type);
+    }
+    append(line, ", length {}", octets.size());
 }
 
 void append_ipv6(std::string& line, Octets packet) {
@@ -362,14 +423,34 @@ void append_ipv6(std::string& line, Octets packet) {
                packet.size() - ipv6_header_size);
         return;
     }
-    constexpr unsigned icmpv6 = 58;
-    const std::string source = to_string(ipv6_address(packet, 8));
-    const std::string destination = to_string(ipv6_address(packet, 24));
-    const Octets payload = packet.subspan(ipv6_header_size, length);
-    if (const unsigned next_header = octet(packet, 6); next_header == icmpv6)
-        append(line, "{} > {}: ICMP6, length {}", source, destination, length);
+    const std::string source = to_string(load_ipv6(packet.data() + 8));
+    const std::string destination = to_string(load_ipv6(packet.data() + 24));
+    const Ipv6Chain chain = walk_ipv6_chain(packet, ipv6_header_size + length);
+    const Octets payload = packet.subspan(chain.offset, ipv6_header_size + length - chain.offset);
+    switch (chain.verdict) {
+        case Ipv6Verdict::deliver:
+            break;
+        case Ipv6Verdict::fragment:
+        case Ipv6Verdict::incomplete_chain:
+            append(line, "{} > {}: frag (", source, destination);
+            if (chain.fragment_header != 0)
+                append(line, "{}", load_ipv6_fragment(packet.data() + chain.fragment_header).offset);
+            append(line, "|{})", payload.size());
+            return;
+        case Ipv6Verdict::nothing:
+            append(line, "{} > {}: no next header", source, destination);
+            return;
+        case Ipv6Verdict::drop:
+        case Ipv6Verdict::malformed:
+        case Ipv6Verdict::parameter_problem:
+            append(line, "{} > {}: [bad extension header {}], length {}", source, destination, chain.protocol,
+                   length);
+            return;
+    }
+    if (chain.protocol == icmpv6_protocol)
+        append_icmpv6(line, source, destination, payload);
     else
-        append_transport(line, source, destination, next_header, payload);
+        append_transport(line, source, destination, chain.protocol, payload);
 }
 
 // Read octet by octet and not by `parse_arp`, so that a packet which the stack refuses is still shown.

@@ -40,6 +40,11 @@ constexpr void store_mac(std::byte* to, const MacAddress& mac) noexcept {
              static_cast<std::uint8_t>(group.value >> 8), static_cast<std::uint8_t>(group.value)}};
 }
 
+/// The same for IPv6 (RFC 2464 section 7).
+[[nodiscard]] constexpr MacAddress multicast_mac(const Ipv6Address& group) noexcept {
+    return {{0x33, 0x33, group.octets[12], group.octets[13], group.octets[14], group.octets[15]}};
+}
+
 /// What an Ethernet header says.
 struct EthernetHeader {
     MacAddress destination{}, source{};

@@ -5,12 +5,13 @@
 
 namespace runnel::wire {
 
-Toeplitz::Toeplitz(std::span<const std::uint8_t> key) {
+Toeplitz::Toeplitz(std::span<const std::uint8_t> key)
+    : octets_(key.size() < least_ipv6_key ? input_size : ipv6_input_size) {
     if (key.size() < least_key)
         throw std::invalid_argument("RSS key: it has " + std::to_string(key.size()) +
                                     " octets; addresses and ports need one of at least " +
                                     std::to_string(least_key));
-    for (std::size_t octet = 0; octet < input_size; ++octet) {
+    for (std::size_t octet = 0; octet < octets_; ++octet) {
         std::uint64_t window = 0;  // 40 bits of key, from this octet's place on
         for (std::size_t i = 0; i < 5; ++i)
             window = window << 8 | (octet + i < key.size() ? key[octet + i] : std::uint8_t{0});

@@ -185,7 +185,7 @@ TEST(Rfc1122, NoErrorAboutAGroupOrAnIcmpMessage) {
     const Octets quote = ipv4(tcp_header(), {.source = us, .destination = peer});
     ASSERT_EQ(net.give(ethernet(ipv4(icmp(IcmpType::time_exceeded, 0, 0, quote), of_icmp))),
               Upper::icmp_error);
-    net.layer.send_error(net.in, 3, 3, net.now);
+    net.layer.send_port_unreachable(net.in, net.now);
     EXPECT_TRUE(net.sent().empty());
 }
 

@@ -16,37 +16,81 @@
 namespace runnel::ip {
 namespace {
 
-TEST(RouteTable, FindsTheLongestPrefixLikeASearchThroughAll) {
+/// The first address of a prefix that holds `bits`; few bits differ, so that prefixes nest.
+template <class Address>
+Address few_bits(std::mt19937_64& random);
+template <>
+Ipv4Address few_bits(std::mt19937_64& random) {
+    return Ipv4Address{static_cast<std::uint32_t>(random() & 0xc0c0c003)};
+}
+template <>
+Ipv6Address few_bits(std::mt19937_64& random) {
+    return Ipv6Address::of(random() & 0xc0c0'0000'0000'0003, random() & 0xc000'0000'c000'0003);
+}
+
+template <class Address>
+class RouteTables : public testing::Test {};
+using Families = testing::Types<Ipv4Address, Ipv6Address>;
+TYPED_TEST_SUITE(RouteTables, Families);
+
+TYPED_TEST(RouteTables, FindTheLongestPrefixLikeASearchThroughAll) {
+    using Table = RouteTableOf<TypeParam>;
+    struct Entry {
+        TypeParam network;
+        unsigned length;
+        typename Table::Route route;
+    };
     std::mt19937_64 random{test::seed()};
+    constexpr unsigned bits = sizeof(TypeParam) * 8;
     for (int round = 0; round < 50; ++round) {
-        Config config = test::plain_config();
-        config.interfaces[0].prefix_length = 8;
-        for (int i = 0; i < 30; ++i) {
-            const auto length = static_cast<std::uint8_t>(random() % 33);
-            const std::uint32_t mask = length == 0 ? 0 : ~0U << (32 - length);
-            // Few bits, so that prefixes nest.
-            const Ipv4Address network{static_cast<std::uint32_t>(random() & 0xc0c0c003) & mask};
-            config.routes.push_back({network, length, Ipv4Address{static_cast<std::uint32_t>(i + 1)}, 0});
+        Table table;
+        std::vector<Entry> model;
+        for (int i = 0; i < 40; ++i) {
+            if (!model.empty() && random() % 4 == 0) {
+                const std::size_t which = random() % model.size();
+                const Entry gone = model[which];
+                ASSERT_TRUE(table.remove(gone.network, gone.length, gone.route));
+                ASSERT_FALSE(table.remove(gone.network, gone.length, gone.route));
+                model.erase(model.begin() + static_cast<std::ptrdiff_t>(which));
+                continue;
+            }
+            const auto length = static_cast<unsigned>(random() % (bits + 1));
+            const typename Table::Route route{static_cast<std::uint8_t>(i), few_bits<TypeParam>(random)};
+            model.push_back({few_bits<TypeParam>(random), length, route});
+            table.add(model.back().network, length, route);
         }
-        const RouteTable table{config};
+        ASSERT_EQ(table.size(), model.size());
         for (int i = 0; i < 500; ++i) {
-            const Ipv4Address destination{static_cast<std::uint32_t>(random() & 0xc0c0c003)};
-            int longest = -1;
-            Ipv4Address gateway{};
-            if (destination.value >> 24 == 10) longest = 8;
-            for (const RouteConfig& route : config.routes) {
-                const std::uint32_t mask = route.prefix_length == 0 ? 0 : ~0U << (32 - route.prefix_length);
-                if (((destination.value ^ route.network.value) & mask) != 0 || route.prefix_length <= longest)
-                    continue;
-                longest = route.prefix_length;
-                gateway = route.gateway;
-            }
-            const Route* route = table.lookup(destination);
-            ASSERT_EQ(route != nullptr, longest >= 0);
+            const auto destination = few_bits<TypeParam>(random);
+            const Entry* best = nullptr;
+            for (const Entry& entry : model)
+                if (same_prefix(destination, entry.network, entry.length) &&
+                    (best == nullptr || entry.length > best->length))
+                    best = &entry;
+            const auto* const route = table.lookup(destination);
+            ASSERT_EQ(route != nullptr, best != nullptr);
             if (route != nullptr) {
-                ASSERT_EQ(route->gateway, gateway);
+                ASSERT_EQ(*route, best->route);
             }
         }
+    }
+}
+
+TYPED_TEST(RouteTables, PrefixIsComparedBitByBit) {
+    std::mt19937_64 random{test::seed()};
+    constexpr unsigned bits = sizeof(TypeParam) * 8;
+    const auto bit = [](const TypeParam& address, unsigned at) {
+        if constexpr (bits == 32)
+            return (address.value >> (31 - at) & 1) != 0;
+        else
+            return (address.octets[at / 8] >> (7 - at % 8) & 1) != 0;
+    };
+    for (int i = 0; i < 2000; ++i) {
+        const auto a = few_bits<TypeParam>(random), b = few_bits<TypeParam>(random);
+        unsigned common = 0;
+        while (common < bits && bit(a, common) == bit(b, common)) ++common;
+        for (unsigned length = 0; length <= bits; ++length)
+            ASSERT_EQ(same_prefix(a, b, length), length <= common) << length;
     }
 }
 
@@ -59,7 +103,8 @@ TEST(NeighbourTable, BehavesLikeAMapUnderRandomOperations) {
     constexpr std::size_t capacity = 16, waiting_capacity = 20;
     const std::map<NeighbourState, Duration> lasts = {
         {NeighbourState::incomplete, 1s}, {NeighbourState::probing, 1s},     {NeighbourState::reachable, 60s},
-        {NeighbourState::stale, 60s},     {NeighbourState::unreachable, 1s}, {NeighbourState::permanent, 0s}};
+        {NeighbourState::stale, 60s},     {NeighbourState::unreachable, 1s}, {NeighbourState::permanent, 0s},
+        {NeighbourState::delayed, 5s}};
     std::mt19937_64 random{test::seed()};
     test::Pool pool{63};
     NeighbourTable table{capacity, waiting_capacity, {random(), random()}};
@@ -71,7 +116,7 @@ TEST(NeighbourTable, BehavesLikeAMapUnderRandomOperations) {
         const auto interface = static_cast<std::uint8_t>(random() % 2);
         const Ipv4Address address{static_cast<std::uint32_t>(random() % 20)};
         const auto key = std::pair{interface, address};
-        const auto state = static_cast<NeighbourState>(random() % 6);
+        const auto state = static_cast<NeighbourState>(random() % 7);
         const Instant due = state == NeighbourState::permanent ? never : now + lasts.at(state);
         Neighbour* found = table.find(interface, address);
         const auto known = model.find(key);

@@ -21,14 +21,14 @@ TEST(SourceSketch, EstimatesFromNoneToMillionsWithinSixStandardErrors) {
     for (const std::uint32_t sources : {0U, 1U, 2U, 10U, 100U, 1000U, 2500U, 10'000U, 100'000U, 3'000'000U}) {
         SourceSketch sketch{random()};
         const auto first = static_cast<std::uint32_t>(random());
-        for (std::uint32_t i = 0; i < sources; ++i) sketch.add(Ipv4Address{first + i});
+        for (std::uint32_t i = 0; i < sources; ++i) sketch.add(first + i);
         EXPECT_NEAR(sketch.estimate(), sources, 0.2 * sources + 0.5) << sources;
     }
 }
 
 TEST(SourceSketch, CountsASourceOnceAndForgetsAll) {
     SourceSketch sketch{1};
-    for (int i = 0; i < 1000; ++i) sketch.add(Ipv4Address{10, 0, 0, 1});
+    for (int i = 0; i < 1000; ++i) sketch.add(0x0a000001);
     EXPECT_EQ(sketch.estimate(), 1U);
     sketch.clear();
     EXPECT_EQ(sketch.estimate(), 0U);
@@ -44,8 +44,7 @@ struct Seconds {
     /// A second with so many SYNs from so many sources, of which so many are completed. What it makes known.
     std::optional<AttackEpisode> pass(std::uint64_t syns, std::uint32_t sources, std::uint64_t answered) {
         if (now == Instant{}) detector.turn(now, picture);  // the first second begins
-        for (std::uint64_t i = 0; i < syns; ++i)
-            detector.syn(Ipv4Address{next_source + static_cast<std::uint32_t>(i % sources)}, true);
+        for (std::uint64_t i = 0; i < syns; ++i) detector.syn(next_source + i % sources, true);
         next_source += sources;
         now += FloodDetector::window;
         EXPECT_TRUE(detector.over(now));
@@ -150,8 +149,8 @@ TEST(ScanDetector, AgreesWithAModelThatRemembersAll) {
     detector.advance(now + ScanDetector::quiet, [&](const AttackEpisode& episode) {
         ++ended;
         EXPECT_TRUE(episode.ended);
-        EXPECT_EQ(episode.ports, (model[{episode.source.value, episode.kind}].size()));
-        EXPECT_EQ(episode.segments, (segments[{episode.source.value, episode.kind}]));
+        EXPECT_EQ(episode.ports, (model[{episode.source.v4().value, episode.kind}].size()));
+        EXPECT_EQ(episode.segments, (segments[{episode.source.v4().value, episode.kind}]));
     });
     EXPECT_EQ(ended, 10);
     EXPECT_EQ(detector.deadline(), never);

@@ -24,7 +24,7 @@ class EphemeralPortsTest : public testing::Test {
     [[nodiscard]] HashKey any_key() { return {random_(), random_()}; }
     [[nodiscard]] std::vector<std::uint16_t> ports(EphemeralPorts& from, Ipv4Address to, std::size_t n) {
         std::vector<std::uint16_t> chosen;
-        while (chosen.size() < n) chosen.push_back(from.choose(to, 443, local, any_port));
+        while (chosen.size() < n) chosen.push_back(from.choose({Flow{to, local, 443}}, any_port));
         return chosen;
     }
 
@@ -51,7 +51,7 @@ TEST_F(EphemeralPortsTest, WhereNoneIsFreeEachWasTriedOnceAndTheAnswerIsZero) {
     EphemeralPorts from{any_key(), 40'000, 40'099};
     (void)ports(from, remote, random_() % 100);
     std::multiset<std::uint16_t> tried;
-    EXPECT_EQ(from.choose(remote, 443, local,
+    EXPECT_EQ(from.choose({Flow{remote, local, 443}},
                           [&](std::uint16_t port) {
                               tried.insert(port);
                               return false;
@@ -65,14 +65,16 @@ TEST_F(EphemeralPortsTest, OnlyPortThatIsFreeIsFound) {
     EphemeralPorts from{any_key(), 1024, 65535};
     for (int round = 0; round < 50; ++round) {
         const auto free = static_cast<std::uint16_t>(1024 + random_() % (65536 - 1024));
-        ASSERT_EQ(from.choose(remote, 443, local, [free](std::uint16_t port) { return port == free; }), free);
+        ASSERT_EQ(
+            from.choose({Flow{remote, local, 443}}, [free](std::uint16_t port) { return port == free; }),
+            free);
     }
 }
 
 TEST_F(EphemeralPortsTest, RangeOfOnePortServesAgainAndAgain) {
     EphemeralPorts from{any_key(), 5000, 5000};
     EXPECT_EQ(ports(from, remote, 5), (std::vector<std::uint16_t>(5, 5000)));
-    EXPECT_EQ(from.choose(remote, 443, local, no_port), 0U);
+    EXPECT_EQ(from.choose({Flow{remote, local, 443}}, no_port), 0U);
 }
 
 TEST_F(EphemeralPortsTest, SuccessivePortsDoNotFollowOneAnother) {
@@ -109,10 +111,11 @@ TEST_F(EphemeralPortsTest, ConnectionsElsewhereDoNotBringAPortBackBeforeItsRound
     EphemeralPorts from{any_key(), 1024, 65535};
     std::set<std::uint16_t> used;
     for (int i = 0; i < 400; ++i) {
-        const std::uint16_t port = from.choose(remote, 443, local, any_port);
+        const std::uint16_t port = from.choose({Flow{remote, local, 443}}, any_port);
         ASSERT_TRUE(used.insert(port).second) << "port " << port << " came twice";
         for (int j = 0; j < 100; ++j)
-            (void)from.choose(Ipv4Address{static_cast<std::uint32_t>(random_())}, 80, local, any_port);
+            (void)from.choose({Flow{Ipv4Address{static_cast<std::uint32_t>(random_())}, local, 80}},
+                              any_port);
     }
 }
 

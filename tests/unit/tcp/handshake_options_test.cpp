@@ -9,7 +9,7 @@ namespace runnel::tcp {
 namespace {
 
 TEST(HandshakeOptions, PeerThatOffersNothingGetsTheDefaultsOfRfc9293) {
-    const PeerOffer offer = peer_offer({}, {});
+    const PeerOffer offer = peer_offer({}, {}, false);
     EXPECT_EQ(offer.mss, 536U);  // MUST-15
     EXPECT_FALSE(offer.window_scaling);
     EXPECT_EQ(offer.snd_wscale, 0U);
@@ -24,7 +24,7 @@ TEST(HandshakeOptions, WhatBothOfferIsOn) {
             wire::TcpOptions options;
             if (they) options.window_scale = 7;
             options.has_timestamps = they;
-            const PeerOffer offer = peer_offer(config, options);
+            const PeerOffer offer = peer_offer(config, options, false);
             EXPECT_EQ(offer.window_scaling, we && they);
             EXPECT_EQ(offer.snd_wscale, we && they ? 7U : 0U);
             EXPECT_EQ(offer.timestamps, we && they);
@@ -34,14 +34,14 @@ TEST(HandshakeOptions, WhatBothOfferIsOn) {
 TEST(HandshakeOptions, ShiftOfZeroIsAnOfferToScale) {
     wire::TcpOptions options;
     options.window_scale = 0;
-    EXPECT_TRUE(peer_offer({}, options).window_scaling);
+    EXPECT_TRUE(peer_offer({}, options, false).window_scaling);
 }
 
 TEST(HandshakeOptions, ShiftAboveFourteenIsTakenAsFourteen) {
     wire::TcpOptions options;
     for (unsigned shift = 0; shift <= 255; ++shift) {
         options.window_scale = static_cast<std::uint8_t>(shift);
-        EXPECT_EQ(peer_offer({}, options).snd_wscale, shift < 14 ? shift : 14U);
+        EXPECT_EQ(peer_offer({}, options, false).snd_wscale, shift < 14 ? shift : 14U);
     }
 }
 
@@ -50,12 +50,12 @@ TEST(HandshakeOptions, TinyMssIsRaisedToTheConfiguredLeast) {
     wire::TcpOptions options;
     for (const std::uint16_t mss : {std::uint16_t{0}, std::uint16_t{1}, std::uint16_t{63}}) {
         options.mss = mss;
-        EXPECT_EQ(peer_offer(config, options).mss, config.min_peer_mss);
+        EXPECT_EQ(peer_offer(config, options, false).mss, config.min_peer_mss);
     }
     options.mss = config.min_peer_mss;
-    EXPECT_EQ(peer_offer(config, options).mss, config.min_peer_mss);
+    EXPECT_EQ(peer_offer(config, options, false).mss, config.min_peer_mss);
     options.mss = 65535;
-    EXPECT_EQ(peer_offer(config, options).mss, 65535U);
+    EXPECT_EQ(peer_offer(config, options, false).mss, 65535U);
 }
 
 TEST(HandshakeOptions, ReceiveShiftIsTheSmallestThatNamesTheWholeBuffer) {
@@ -87,14 +87,14 @@ TEST(HandshakeOptions, WindowOfASynIsTheBufferOrAllThatTheFieldHolds) {
 }
 
 TEST(HandshakeOptions, SegmentsFitPeerPathAndOptions) {
-    EXPECT_EQ(segment_data_size(1460, 1500, false), 1460U);
-    EXPECT_EQ(segment_data_size(1460, 1500, true), 1448U);
-    EXPECT_EQ(segment_data_size(1400, 1500, true), 1388U)
+    EXPECT_EQ(segment_data_size(1460, 1500, false, false), 1460U);
+    EXPECT_EQ(segment_data_size(1460, 1500, false, true), 1448U);
+    EXPECT_EQ(segment_data_size(1400, 1500, false, true), 1388U)
         << "the peer's MSS does not count options (MUST-16)";
-    EXPECT_EQ(segment_data_size(8960, 1500, false), 1460U) << "the path binds";
-    EXPECT_EQ(segment_data_size(65535, 9216, false), 9176U);
-    EXPECT_EQ(segment_data_size(536, 576, true), 524U);
-    EXPECT_EQ(segment_data_size(48, 1500, true), 36U)
+    EXPECT_EQ(segment_data_size(8960, 1500, false, false), 1460U) << "the path binds";
+    EXPECT_EQ(segment_data_size(65535, 9216, false, false), 9176U);
+    EXPECT_EQ(segment_data_size(536, 576, false, true), 524U);
+    EXPECT_EQ(segment_data_size(48, 1500, false, true), 36U)
         << "the least that may be configured leaves room for data";
 }
 

@@ -25,18 +25,31 @@ namespace {
 
 constexpr Ipv4Address local{10, 0, 0, 1};
 constexpr Ipv4Address remote{192, 0, 2, 7};
+constexpr Ipv6Address local6 = Ipv6Address::of(0x2001'0db8'0000'0000, 1);
 constexpr std::uint16_t first_port = 1024;
 constexpr auto any_port = [](std::uint16_t) { return true; };
 
 using Key = std::vector<std::uint8_t>;
 
 // The queue of a reply as the driver's guide has it: rte_softrss, and the low bits into the table.
-std::uint16_t queue_of(const Key& key, const std::vector<std::uint16_t>& table, Ipv4Address from,
-                       std::uint16_t from_port, Ipv4Address to, std::uint16_t to_port) {
+std::uint16_t queue_of(const Key& key, const std::vector<std::uint16_t>& table, const IpAddress& from,
+                       std::uint16_t from_port, const IpAddress& to, std::uint16_t to_port) {
     Key padded = key;
     padded.resize(std::max<std::size_t>(key.size(), 16) + 4);
-    std::array<std::uint32_t, 3> tuple{from.value, to.value, std::uint32_t{from_port} << 16 | to_port};
-    return table[rte_softrss(tuple.data(), 3, padded.data()) % table.size()];
+    std::vector<std::uint32_t> tuple;
+    for (const IpAddress& address : {from, to}) {
+        if (address.is_v4()) {
+            tuple.push_back(address.v4().value);
+            continue;
+        }
+        for (const std::uint64_t half : {address.v6().high(), address.v6().low()}) {
+            tuple.push_back(static_cast<std::uint32_t>(half >> 32));
+            tuple.push_back(static_cast<std::uint32_t>(half));
+        }
+    }
+    tuple.push_back(std::uint32_t{from_port} << 16 | to_port);
+    return table[rte_softrss(tuple.data(), static_cast<std::uint32_t>(tuple.size()), padded.data()) %
+                 table.size()];
 }
 
 class HomePortsTest : public testing::Test {
@@ -54,13 +67,14 @@ class HomePortsTest : public testing::Test {
     }
     // The candidates of every core towards a destination are exactly the ports that the NIC would bring to
     // it.
-    void expect_exact(const Key& key, const std::vector<std::uint16_t>& table, unsigned cores, Ipv4Address to,
-                      std::uint16_t to_port) {
+    void expect_exact(const Key& key, const std::vector<std::uint16_t>& table, unsigned cores,
+                      const IpAddress& to, std::uint16_t to_port) {
+        const IpAddress from = to.is_v4() ? IpAddress{local} : IpAddress{local6};
         const auto owners = std::make_shared<const ip::FlowOwners>(key, table);
         std::vector<int> owner(65536, -1);
         for (unsigned core = 0; core < cores; ++core) {
             const HomePorts home{owners, static_cast<std::uint16_t>(core)};
-            const HomePorts::Candidates candidates = home.towards(to, to_port, local);
+            const HomePorts::Candidates candidates = home.towards(to, to_port, from);
             ASSERT_LE(candidates.bits(), 16U);
             std::size_t without = 0;
             for (std::uint32_t number = 0; number < 1U << candidates.bits(); ++number) {
@@ -71,14 +85,14 @@ class HomePortsTest : public testing::Test {
                 }
                 ASSERT_EQ(owner[port], -1) << "port " << port << " has two numbers";
                 owner[port] = static_cast<int>(core);
-                ASSERT_EQ(queue_of(key, table, to, to_port, local, port), core) << "port " << port;
-                ASSERT_TRUE(home.contains(to, to_port, local, port));
+                ASSERT_EQ(queue_of(key, table, to, to_port, from, port), core) << "port " << port;
+                ASSERT_TRUE(home.contains(to, to_port, from, port));
             }
             // No more than half are void, but where the core has none at all; one is port 0 itself.
             EXPECT_LE(without, std::max<std::size_t>((std::size_t{1} << candidates.bits()) / 2 + 1, 1));
         }
         for (std::uint32_t port = 1; port < 65536; ++port)
-            ASSERT_EQ(owner[port], queue_of(key, table, to, to_port, local, static_cast<std::uint16_t>(port)))
+            ASSERT_EQ(owner[port], queue_of(key, table, to, to_port, from, static_cast<std::uint16_t>(port)))
                 << "port " << port;
     }
 
@@ -93,6 +107,17 @@ TEST_F(HomePortsTest, AreThePortsThatRssBringsToTheCoreAndAllOfThem) {
                          static_cast<std::uint16_t>(1 + random_() % 65535));
         }
     }
+}
+
+TEST_F(HomePortsTest, HoldOverIpv6) {
+    const Ipv6Address remote6 = Ipv6Address::of(random_(), random_());
+    for (const unsigned queues : {2U, 7U, 64U})
+        expect_exact(random_key(), even_table(128, queues), queues, remote6, 443);
+    Key blind = random_key();  // its bits for the port of IPv6 are all zero
+    for (std::size_t i = 34; i < 40; ++i) blind[i] = 0;
+    expect_exact(blind, even_table(128, 8), 8, remote6, 443);
+    EXPECT_FALSE(HomePorts(std::make_shared<const ip::FlowOwners>(random_key(39), even_table(128, 2)), 0)
+                     .knows_ipv6());
 }
 
 TEST_F(HomePortsTest, HoldForAnyRedirectionTable) {
@@ -140,7 +165,7 @@ TEST_F(HomePortsTest, SixtyFourCoresShareThePortsOfAnAddressWithoutMeeting) {
         std::uint32_t count = 0;
         std::array<unsigned, 16> sixteenths{};
         for (;;) {
-            const std::uint16_t port = ports->choose(remote, 443, local, any_port);
+            const std::uint16_t port = ports->choose({Flow{remote, local, 443}}, any_port);
             ASSERT_GE(port, first_port);
             ASSERT_EQ(queue_of(key, table, remote, 443, local, port), core);
             if (taken[port] != 0) {  // the round is over: the first of it has come again
@@ -172,12 +197,13 @@ TEST_F(HomePortsTest, EachComesOnceInARoundInAnOrderThatNobodyFollows) {
             std::set<std::uint16_t> round;
             // 42 or 43 of 128 entries.
             while (round.size() < 20'000) {
-                const std::uint16_t port = one->choose(remote, 443, local, any_port);
+                const std::uint16_t port = one->choose({Flow{remote, local, 443}}, any_port);
                 if (!round.insert(port).second) FAIL() << "port " << port << " came twice in a round";
                 order.push_back(port);
             }
             std::size_t rest = 0;
-            while (rest < 65536 && round.insert(one->choose(remote, 443, local, any_port)).second) ++rest;
+            while (rest < 65536 && round.insert(one->choose({Flow{remote, local, 443}}, any_port)).second)
+                ++rest;
         }
         std::size_t near = 0, same = 0;
         std::set<int> steps;
@@ -185,7 +211,7 @@ TEST_F(HomePortsTest, EachComesOnceInARoundInAnOrderThatNobodyFollows) {
             const int step = order[i] - order[i - 1];
             near += step >= -16 && step <= 16 ? 1 : 0;
             steps.insert(step);
-            same += other->choose(remote, 443, local, any_port) == order[i] ? 1 : 0;
+            same += other->choose({Flow{remote, local, 443}}, any_port) == order[i] ? 1 : 0;
         }
         EXPECT_LT(near, 200U);
         EXPECT_GT(steps.size(), 5000U);
@@ -201,8 +227,8 @@ TEST_F(HomePortsTest, PortsOfOneCoreSayNothingOfThoseOfAnotherThatHasTheSameSecr
     const auto one = std::make_unique<EphemeralPorts>(secret, first_port, std::uint16_t{65535}, &home_1);
     std::set<int> differences;
     for (int i = 0; i < 1000; ++i)
-        differences.insert(zero->choose(remote, 443, local, any_port) ^
-                           one->choose(remote, 443, local, any_port));
+        differences.insert(zero->choose({Flow{remote, local, 443}}, any_port) ^
+                           one->choose({Flow{remote, local, 443}}, any_port));
     EXPECT_GT(differences.size(), 900U);
 }
 
@@ -211,7 +237,7 @@ TEST_F(HomePortsTest, WhereNoneIsFreeEachWasTriedOnce) {
     const HomePorts home{owners, 2};
     EphemeralPorts ports{{random_(), random_()}, 30'000, 40'000, &home};
     std::multiset<std::uint16_t> tried;
-    EXPECT_EQ(ports.choose(remote, 443, local,
+    EXPECT_EQ(ports.choose({Flow{remote, local, 443}},
                            [&](std::uint16_t port) {
                                tried.insert(port);
                                return false;

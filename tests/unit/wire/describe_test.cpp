@@ -195,7 +195,19 @@ TEST(Describe, Ipv6ShowsItsTransport) {
     EXPECT_EQ(describe_ip(from_hex("60000000 0014 0640" + addresses + tcp("5002"))),
               "IP6 2001:db8::1.1234 > 2001:db8::2.80: Flags [S], seq 1, win 65535, length 0");
     EXPECT_EQ(describe_ip(from_hex("60000000 0004 3a40" + addresses + "80000000")),
-              "IP6 2001:db8::1 > 2001:db8::2: ICMP6, length 4");
+              "IP6 2001:db8::1 > 2001:db8::2: ICMP6, [truncated], length 4");
+    EXPECT_EQ(describe_ip(from_hex("60000000 0008 3a40" + addresses + "80000000 00070003")),
+              "IP6 2001:db8::1 > 2001:db8::2: ICMP6, echo request, id 7, seq 3, length 8");
+    EXPECT_EQ(describe_ip(from_hex("60000000 0018 3aff" + addresses +
+                                   "88000000 60000000 20010db8000000000000000000000001")),
+              "IP6 2001:db8::1 > 2001:db8::2: ICMP6, neighbor advertisement, tgt is 2001:db8::1, flags [SO], "
+              "length 24");
+    EXPECT_EQ(describe_ip(from_hex("60000000 0010 2c40" + addresses + "06000009 00000001 1122334455667788")),
+              "IP6 2001:db8::1 > 2001:db8::2: frag (8|16)");
+    EXPECT_EQ(describe_ip(from_hex("60000000 001c 3c40" + addresses + "0600010400000000" + tcp("5002"))),
+              "IP6 2001:db8::1.1234 > 2001:db8::2.80: Flags [S], seq 1, win 65535, length 0");
+    EXPECT_EQ(describe_ip(from_hex("60000000 0000 3b40" + addresses)),
+              "IP6 2001:db8::1 > 2001:db8::2: no next header");
     EXPECT_EQ(describe_ip(from_hex("60000000 0014 0640" + addresses)),
               "IP6 [bad IPv6 payload length 20, 0 octets of payload]");
     EXPECT_EQ(describe_ip(from_hex("6000")), "IP6 [truncated IPv6 header]");

@@ -66,6 +66,36 @@ TEST(Toeplitz, HashesAsDpdkDoesUnderKeysOfEveryLength) {
     }
 }
 
+Ipv6Address address(const char* text) {
+    return parse_ip_address(text)->v6();
+}
+
+TEST(Toeplitz, HashesIpv6AsMicrosoftsVerificationSuiteSays) {
+    const Toeplitz toeplitz{microsoft_key};
+    ASSERT_TRUE(toeplitz.hashes_ipv6());
+    struct Row {
+        const char* destination;
+        std::uint16_t destination_port;
+        const char* source;
+        std::uint16_t source_port;
+        std::uint32_t of_addresses, of_addresses_and_ports;
+    };
+    for (const Row& row :
+         {Row{"3ffe:2501:200:3::1", 1766, "3ffe:2501:200:1fff::7", 2794, 0x2cc18cd5, 0x40207d3d},
+          Row{"ff02::1", 4739, "3ffe:501:8::260:97ff:fe40:efab", 14230, 0x0f0c461c, 0xdde51bbf},
+          Row{"fe80::200:f8ff:fe21:67cf", 38024, "3ffe:1900:4545:3:200:f8ff:fe21:67cf", 44251, 0x4b61e985,
+              0x02d1feef}}) {
+        const Ipv6Address source = address(row.source), destination = address(row.destination);
+        EXPECT_EQ(toeplitz.hash(source, destination), row.of_addresses);
+        EXPECT_EQ(toeplitz.hash(source, destination, row.source_port, row.destination_port),
+                  row.of_addresses_and_ports);
+        EXPECT_EQ(toeplitz.hash(source, destination, row.source_port, 0) ^
+                      toeplitz.of_destination_port(row.destination_port, true),
+                  row.of_addresses_and_ports);
+    }
+    EXPECT_FALSE(Toeplitz{std::span{microsoft_key}.first(Toeplitz::least_ipv6_key - 1)}.hashes_ipv6());
+}
+
 TEST(Toeplitz, DestinationPortContributesTheSameWhateverTheRestIs) {
     std::mt19937_64 random{test::seed()};
     const Toeplitz toeplitz{microsoft_key};

@@ -1,0 +1,78 @@
+// The IPv6 addresses of a stack's interfaces, and the groups that they hear by having them (RFC 4291).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "runnel/base/ip_address.hpp"
+#include "runnel/ip/config.hpp"
+#include "runnel/ip/route_table.hpp"
+
+namespace runnel::ip {
+
+/// The link-local address that an interface makes for itself of its link address: the modified EUI-64 (RFC
+/// 4291 appendix A, RFC 2464 section 4).
+[[nodiscard]] Ipv6Address link_local_address(const MacAddress& mac) noexcept;
+
+class Ipv6Addresses {
+  public:
+    /// Consecutive addresses of an interface.
+    struct Range {
+        std::uint64_t high = 0, low = 0;  // of the first
+        std::uint32_t count = 0;
+        std::uint8_t prefix_length = 0;
+        std::uint8_t interface = 0;
+
+        [[nodiscard]] bool holds(const Ipv6Address& address) const noexcept {
+            return address.high() == high && address.low() - low < count;
+        }
+        [[nodiscard]] Ipv6Address first() const noexcept { return Ipv6Address::of(high, low); }
+        [[nodiscard]] Ipv6Address at(std::uint32_t index) const noexcept {
+            return Ipv6Address::of(high, low + index);
+        }
+    };
+
+    /// `config` has been validated.
+    explicit Ipv6Addresses(const Config& config);
+
+    /// Whether any interface speaks IPv6, and whether this one does.
+    [[nodiscard]] bool any() const noexcept { return !ranges_.empty(); }
+    [[nodiscard]] bool speaks(std::uint8_t interface) const noexcept {
+        return !link_local_[interface].is_unspecified();
+    }
+    [[nodiscard]] const Ipv6Address& link_local(std::uint8_t interface) const noexcept {
+        return link_local_[interface];
+    }
+    [[nodiscard]] const std::vector<Range>& ranges() const noexcept { return ranges_; }
+    [[nodiscard]] std::uint64_t size() const noexcept;
+
+    [[nodiscard]] bool owns(std::uint8_t interface, const Ipv6Address& address) const noexcept {
+        for (const Range& range : ranges_)
+            if (range.interface == interface && range.holds(address)) return true;
+        return false;
+    }
+    /// Ours, on whichever interface: the weak host model, but for link-local addresses (RFC 4007 section 5).
+    [[nodiscard]] bool is_local(const Ipv6Address& address) const noexcept {
+        for (const Range& range : ranges_)
+            if (range.holds(address)) return true;
+        return false;
+    }
+    /// True where the interface is a member of the group: of all nodes, of the solicited-node groups of its
+    /// addresses (RFC 4291 section 2.8).
+    [[nodiscard]] bool hears(std::uint8_t interface, const Ipv6Address& group) const noexcept;
+    /// True where the address is of a network that the interface is connected to.
+    [[nodiscard]] bool connects(std::uint8_t interface, const Ipv6Address& address) const noexcept;
+
+    /// Which address of the interface a packet to `destination` carries (RFC 6724 section 5): nothing where
+    /// the interface has none. Of a range the first one stands for all.
+    [[nodiscard]] std::optional<Ipv6Address> source_for(std::uint8_t interface,
+                                                        const Ipv6Address& destination) const noexcept;
+
+  private:
+    std::vector<Range> ranges_;
+    std::vector<Ipv6Address> link_local_;  // by interface; unspecified where it speaks no IPv6
+};
+
+}  // namespace runnel::ip

@@ -1,0 +1,162 @@
+#include "runnel/ip/ipv6_output.hpp"
+
+#include <cstddef>
+#include <cstring>
+#include <span>
+
+#include "runnel/ip/mbuf_checksum.hpp"
+#include "runnel/ip/outgoing_packet.hpp"
+#include "runnel/wire/byte_order.hpp"
+#include "runnel/wire/checksum.hpp"
+
+namespace runnel::ip {
+
+namespace {
+
+constexpr std::size_t tcp_data_offset_at = 12, tcp_checksum_at = 16;
+constexpr std::size_t payload_length_at = 4, source_at = 8;
+
+}  // namespace
+
+Ipv6Output::Ipv6Output(const Config& config, HashKey key, const Interfaces& interfaces,
+                       const Ipv6Addresses& addresses, NeighbourDiscovery& neighbours, LinkOutput& link)
+    : interfaces_(interfaces),
+      addresses_(addresses),
+      neighbours_(neighbours),
+      link_(link),
+      default_hop_limit_(config.ttl),
+      key_(key),
+      paths_(std::make_unique<std::array<Path, path_count>>()) {
+    // Between equals the connected network wins, then the order of the configuration.
+    for (const Ipv6Addresses::Range& range : addresses.ranges())
+        routes_.add(range.first(), range.prefix_length, {range.interface, {}});
+    for (const RouteConfig& route : config.routes)
+        if (!route.gateway.is_v4())
+            routes_.add(route.prefix_length == 0 ? Ipv6Address{} : route.network.v6(), route.prefix_length,
+                        {route.interface, route.gateway.v6()});
+}
+
+std::optional<Ipv6Route> Ipv6Output::route_to(const Ipv6Address& destination) const noexcept {
+    if (destination.is_unspecified() || destination.is_loopback() || destination.is_v4_mapped() ||
+        addresses_.is_local(destination))
+        return std::nullopt;
+    const Ipv6Route* route = routes_.lookup(destination);
+    // A group is on the link itself, whichever router a default route names.
+    if (destination.is_multicast()) {
+        if (route != nullptr) return Ipv6Route{route->interface, {}};
+        if (!addresses_.any()) return std::nullopt;
+        return Ipv6Route{addresses_.ranges().front().interface, {}};
+    }
+    if (route == nullptr) return std::nullopt;
+    return *route;
+}
+
+// Turns a transport message into an IPv6 packet, in another mbuf where need be; false where it was dropped.
+bool Ipv6Output::complete(rte_mbuf*& packet, const Output& how, const Interface& interface) noexcept {
+    if (!addresses_.is_local(how.ipv6->local)) [[unlikely]] {
+        link_.drop(packet, DropReason::ip_bad_source);
+        return false;
+    }
+    if (!fit(packet, how, interface, wire::ipv6_header_size, link_)) return false;
+    finish_transport(packet, how, interface,
+                     wire::pseudo_header_sum(how.ipv6->local, how.ipv6->remote, how.protocol, 0),
+                     RTE_MBUF_F_TX_IPV6);
+    if (packet->ol_flags != 0) {
+        packet->l2_len = interface.link_header_size & 0x7f;
+        packet->l3_len = wire::ipv6_header_size;
+    }
+    const std::uint32_t length = packet->pkt_len;
+    auto* const header = reinterpret_cast<std::byte*>(rte_pktmbuf_prepend(packet, wire::ipv6_header_size));
+    wire::write(wire::Ipv6Header{.traffic_class = how.tos,
+                                 .flow_label = how.flow_label,
+                                 .payload_length = static_cast<std::uint16_t>(length),
+                                 .next_header = how.protocol,
+                                 .hop_limit = how.ttl != 0 ? how.ttl : default_hop_limit_,
+                                 .source = how.ipv6->local,
+                                 .destination = how.ipv6->remote},
+                std::span<std::byte, wire::ipv6_header_size>{header, wire::ipv6_header_size});
+    return true;
+}
+
+bool Ipv6Output::send_by_route(rte_mbuf* packet, const Output& how, Instant now) noexcept {
+    const Ipv6Address& destination = how.ipv6->remote;
+    const auto route = route_to(destination);
+    if (!route) {
+        link_.drop(packet, DropReason::ip_no_route);
+        return false;
+    }
+    const Interface& interface = interfaces_[route->interface];
+    if (!complete(packet, how, interface)) return false;
+
+    const Ipv6Address& next_hop = route->next_hop(destination);
+    MacAddress mac;
+    if (destination.is_multicast())
+        mac = wire::multicast_mac(destination);
+    else if (const MacAddress* known = neighbours_.link_address(interface, next_hop, how.ipv6->local, now))
+        mac = *known;
+    else
+        return neighbours_.hold(packet, interface, next_hop, how.ipv6->local, now);
+    Path& path = (*paths_)[slot_of(destination)];
+    remember(path, how, interface, mac);
+    return link_.send(packet, interface.index, path.header);
+}
+
+void Ipv6Output::remember(Path& path, const Output& how, const Interface& interface,
+                          const MacAddress& mac) const noexcept {
+    path = {.destination = how.ipv6->remote,
+            .epoch = neighbours_.epoch(),
+            .header = make_link_header(interface, mac, wire::EtherType::ipv6),
+            .interface = interface.index,
+            .plain = interface.vlan == 0,
+            .checksums = interface.offloads.tx_tcp_checksum};
+    const std::span octets{path.tcp_header};
+    std::memcpy(octets.data(), path.header.octets.data(), wire::ethernet_header_size);
+    wire::write(
+        wire::Ipv6Header{
+            .next_header = tcp, .hop_limit = default_hop_limit_, .destination = how.ipv6->remote},
+        octets.last<wire::ipv6_header_size>());
+    path.destination_sum = wire::pseudo_header_sum({}, how.ipv6->remote, tcp, 0);
+}
+
+// What `complete` and `LinkOutput::send` do, in one pass for what most packets are.
+bool Ipv6Output::send_tcp(rte_mbuf* packet, const Output& how, const Path& path,
+                          const Interface& interface) noexcept {
+    const std::uint32_t length = packet->pkt_len;
+    if (length + wire::ipv6_header_size > interface.mtu ||
+        rte_pktmbuf_headroom(packet) < sizeof path.tcp_header ||
+        packet->nb_segs > interface.offloads.tx_chain) [[unlikely]]
+        return complete(packet, how, interface) && link_.send(packet, path.interface, path.header);
+    const std::span<const std::byte> source = std::as_bytes(std::span{how.ipv6->local.octets});
+    std::byte* const segment = rte_pktmbuf_mtod(packet, std::byte*);
+    const std::uint32_t pseudo = wire::checksum_add(source, path.destination_sum + length);
+    if (path.checksums) {
+        packet->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IPV6;
+        packet->tx_offload = rte_mbuf_tx_offload(
+            wire::ethernet_header_size, wire::ipv6_header_size,
+            std::to_integer<std::uint64_t>(segment[tcp_data_offset_at] >> 4) * 4, 0, 0, 0, 0);
+        wire::store_be16(segment + tcp_checksum_at, wire::checksum_fold(pseudo));
+    } else {
+        wire::store_be16(segment + tcp_checksum_at, wire::checksum_finish(mbuf_checksum_add(packet, pseudo)));
+    }
+
+    constexpr std::uint32_t size = sizeof path.tcp_header;
+    std::byte* const frame = segment - size;
+    std::memcpy(frame, path.tcp_header.data(), size);
+    std::byte* const header = frame + wire::ethernet_header_size;
+    wire::store_be32(header,
+                     std::uint32_t{6} << 28 | std::uint32_t{how.tos} << 20 | (how.flow_label & 0xfffff));
+    wire::store_be16(header + payload_length_at, static_cast<std::uint16_t>(length));
+    std::memcpy(header + source_at, source.data(), source.size());
+    packet->data_off = static_cast<std::uint16_t>(packet->data_off - size);
+    packet->data_len = static_cast<std::uint16_t>(packet->data_len + size);
+    packet->pkt_len = length + size;
+    packet->port = path.interface;
+    return link_.queue(packet);
+}
+
+void Ipv6Output::doubt(const Ipv6Address& destination, Instant now) noexcept {
+    if (const auto route = route_to(destination))
+        neighbours_.doubt(interfaces_[route->interface], route->next_hop(destination), now);
+}
+
+}  // namespace runnel::ip

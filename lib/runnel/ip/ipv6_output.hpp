@@ -1,0 +1,113 @@
+// IPv6 packets out: source and size checked, transport checksum and header written, route and neighbour found
+// (RFC 8200, RFC 4861 section 5.2).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include <rte_mbuf.h>
+
+#include "runnel/base/ip_address.hpp"
+#include "runnel/base/keyed_hash.hpp"
+#include "runnel/base/time.hpp"
+#include "runnel/ip/config.hpp"
+#include "runnel/ip/interface.hpp"
+#include "runnel/ip/internet_layer.hpp"
+#include "runnel/ip/ipv6_addresses.hpp"
+#include "runnel/ip/link_output.hpp"
+#include "runnel/ip/neighbour_discovery.hpp"
+#include "runnel/ip/route_table.hpp"
+#include "runnel/wire/ipv6.hpp"
+
+namespace runnel::ip {
+
+class Ipv6Output {
+  public:
+    /// `config` has been validated. References are not owned and outlive this.
+    Ipv6Output(const Config& config, HashKey key, const Interfaces& interfaces,
+               const Ipv6Addresses& addresses, NeighbourDiscovery& neighbours, LinkOutput& link);
+
+    /// As `InternetLayer::output`, for a packet with `how.ipv6`. Of other protocols than TCP and UDP the
+    /// checksum is the caller's.
+    bool send(rte_mbuf* packet, const Output& how, Instant now) noexcept {
+        const Path& path = (*paths_)[slot_of(how.ipv6->remote)];
+        if (path.destination == how.ipv6->remote && path.epoch == neighbours_.epoch()) [[likely]] {
+            const Interface& interface = interfaces_[path.interface];
+            if (path.plain && how.protocol == tcp && how.ttl == 0 && how.segment_size == 0 &&
+                addresses_.owns(path.interface, how.ipv6->local)) [[likely]]
+                return send_tcp(packet, how, path, interface);
+            return complete(packet, how, interface) && link_.send(packet, path.interface, path.header);
+        }
+        return send_by_route(packet, how, now);
+    }
+
+    /// The route to a destination that packets may be sent to, groups included; nothing where there is none.
+    [[nodiscard]] std::optional<Ipv6Route> route_to(const Ipv6Address& destination) const noexcept;
+
+    /// MTU of the interface that leads to `destination`, in octets; 0 where no route leads there.
+    [[nodiscard]] std::uint16_t mtu_for(const Ipv6Address& destination) const noexcept {
+        const Path& path = (*paths_)[slot_of(destination)];
+        if (path.destination == destination && path.epoch == neighbours_.epoch()) [[likely]]
+            return interfaces_[path.interface].mtu;
+        const auto route = route_to(destination);
+        return route ? interfaces_[route->interface].mtu : std::uint16_t{0};
+    }
+
+    /// As `InternetLayer::offloads_for`.
+    [[nodiscard]] const Offloads& offloads_for(const Ipv6Address& destination) const noexcept {
+        static constexpr Offloads none{};
+        const Path& path = (*paths_)[slot_of(destination)];
+        if (path.destination == destination && path.epoch == neighbours_.epoch()) [[likely]]
+            return interfaces_[path.interface].offloads;
+        const auto route = route_to(destination);
+        return route ? interfaces_[route->interface].offloads : none;
+    }
+
+    /// As `InternetLayer::doubt`.
+    void doubt(const Ipv6Address& destination, Instant now) noexcept;
+
+  private:
+    static constexpr std::uint8_t tcp = 6;
+
+    // What the last packet to some destination found out, for the next one. Valid while the epoch is that of
+    // Neighbour Discovery.
+    struct alignas(64) Path {
+        Ipv6Address destination{};
+        std::uint32_t epoch = 0;
+        LinkHeader header{};
+        std::uint8_t interface = 0;
+        bool plain = false;                 // an untagged link: `tcp_header` is good
+        bool checksums = false;             // the port makes that of TCP; else it is made here
+        std::uint32_t destination_sum = 0;  // what of `tcp_header` counts for the checksum of TCP
+        // Ethernet and IPv6 header of a TCP segment; source, length, traffic class and flow label are 0.
+        std::array<std::byte, wire::ethernet_header_size + wire::ipv6_header_size> tcp_header{};
+    };
+    static_assert(sizeof(Path) == 128);
+    static constexpr std::size_t path_count = 512;
+
+    // Keyed: whoever has a /64 chooses the low half.
+    [[nodiscard]] std::size_t slot_of(const Ipv6Address& destination) const noexcept {
+        const std::uint64_t mixed = (destination.high() ^ key_.k0) * 0x9e37'79b9'7f4a'7c15 ^
+                                    (destination.low() ^ key_.k1) * 0xbf58'476d'1ce4'e5b9;
+        return static_cast<std::size_t>(mixed >> 40) % path_count;
+    }
+
+    bool complete(rte_mbuf*& packet, const Output& how, const Interface& interface) noexcept;
+    bool send_tcp(rte_mbuf* packet, const Output& how, const Path& path, const Interface& interface) noexcept;
+    void remember(Path& path, const Output& how, const Interface& interface,
+                  const MacAddress& mac) const noexcept;
+    bool send_by_route(rte_mbuf* packet, const Output& how, Instant now) noexcept;
+
+    const Interfaces& interfaces_;
+    const Ipv6Addresses& addresses_;
+    NeighbourDiscovery& neighbours_;
+    LinkOutput& link_;
+    std::uint8_t default_hop_limit_;
+    HashKey key_;
+    Ipv6RouteTable routes_;
+    std::unique_ptr<std::array<Path, path_count>> paths_;
+};
+
+}  // namespace runnel::ip

@@ -1,0 +1,240 @@
+#include "runnel/ip/neighbour_discovery.hpp"
+
+#include <algorithm>
+
+#include "runnel/wire/checksum.hpp"
+#include "runnel/wire/icmpv6.hpp"
+#include "runnel/wire/ipv6.hpp"
+
+namespace runnel::ip {
+
+namespace {
+
+// RFC 4861 section 10.
+constexpr Duration delay_first_probe_time = 5s;
+constexpr std::uint8_t max_neighbour_advertisement = 3;
+constexpr Duration retrans_timer = 1s;
+constexpr std::uint8_t nd_hop_limit = 255;
+// How long a neighbour is remembered that nobody uses. The RFC leaves it open.
+constexpr Duration stale_time = 60s;
+
+// Half to three halves of the base, so that hosts do not ask in step (RFC 4861 section 6.3.2).
+Duration reachable_time(const Config& config, HashKey key) noexcept {
+    const std::int64_t share = static_cast<std::int64_t>(siphash_1_3(key, 0x7265'6163'68, 0) % 1001);
+    return config.reachable_time / 2 + config.reachable_time * share / 1000;
+}
+
+}  // namespace
+
+NeighbourDiscovery::NeighbourDiscovery(const Config& config, HashKey key, const Interfaces& interfaces,
+                                       const Ipv6Addresses& addresses, LinkOutput& link)
+    : Resolution(config,
+                 {.reachable = reachable_time(config, key),
+                  .stale = stale_time,
+                  .first_probe = delay_first_probe_time,
+                  .retransmission = config.neighbour_request_interval,
+                  .requests = config.neighbour_requests,
+                  .queue = config.neighbour_queue},
+                 false, key, interfaces, link),
+      addresses_(addresses),
+      peers_(config.peers) {}
+
+void NeighbourDiscovery::input(std::span<const std::byte> message, const Ipv6Address& source,
+                               const Ipv6Address& destination, const Interface& interface,
+                               Instant now) noexcept {
+    const auto parsed = wire::parse_neighbour_message(message);
+    if (!parsed) [[unlikely]] {
+        link_.counters().drop(DropReason::nd_malformed);
+        return;
+    }
+    link_.counters().add(Counter::nd_in);
+    if (parsed->type == wire::Icmpv6Type::neighbour_solicitation)
+        solicited(*parsed, source, destination, interface, now);
+    else
+        advertised(*parsed, destination, interface, now);
+}
+
+// RFC 4861 sections 7.1.1, 7.2.3 and 7.2.4, RFC 4862 section 5.4.3.
+void NeighbourDiscovery::solicited(const wire::NeighbourMessage& message, const Ipv6Address& source,
+                                   const Ipv6Address& destination, const Interface& interface,
+                                   Instant now) noexcept {
+    if (addresses_.is_local(source)) {
+        link_.counters().drop(DropReason::nd_address_conflict);
+        return;
+    }
+    const bool probe = source.is_unspecified();  // somebody asks whether he may take the address
+    const bool to_solicited_node = destination == message.target.solicited_node();
+    if ((probe && (!to_solicited_node || message.link_address)) ||
+        (message.link_address && message.link_address->is_group())) {
+        link_.counters().drop(DropReason::nd_malformed);
+        return;
+    }
+    if (!addresses_.owns(interface.index, message.target)) {
+        link_.counters().drop(DropReason::nd_not_for_us);
+        return;
+    }
+    // Who asks for us will soon be sent something. A sender that is not of this link would never be a next
+    // hop.
+    const bool asked_us = !probe && addresses_.connects(interface.index, source);
+    if (asked_us && message.link_address) {
+        Neighbour* known = find(interface.index, source);
+        if (known == nullptr) known = add(interface.index, source);
+        if (known != nullptr) learn(*known, *message.link_address, false, now);
+        if (peers_ != nullptr) [[unlikely]]
+            peers_->tell({source, *message.link_address, interface.index, true});
+    }
+    const wire::NeighbourMessage answer{
+        .type = wire::Icmpv6Type::neighbour_advertisement,
+        .flags = (probe ? 0 : wire::advertisement_solicited) | wire::advertisement_override,
+        .target = message.target,
+        .link_address = interface.mac};
+    const Ipv6Address& to = probe ? all_nodes : source;
+    rte_mbuf* const packet = make(answer, message.target, to);
+    if (packet == nullptr) return;
+    if (probe)
+        send(packet, interface, wire::multicast_mac(all_nodes));
+    else if (message.link_address)
+        send(packet, interface, *message.link_address);
+    else if (const MacAddress* const mac = link_address(interface, source, message.target, now))
+        send(packet, interface, *mac);
+    else if (asked_us)
+        hold(packet, interface, source, message.target, now);
+    else
+        link_.drop(packet, DropReason::nd_not_for_us);
+}
+
+// RFC 4861 sections 7.1.2 and 7.2.5. An advertisement counts as solicited only where we have asked, whatever
+// it says of itself.
+void NeighbourDiscovery::advertised(const wire::NeighbourMessage& message, const Ipv6Address& destination,
+                                    const Interface& interface, Instant now) noexcept {
+    const bool says_solicited = (message.flags & wire::advertisement_solicited) != 0;
+    if ((says_solicited && destination.is_multicast()) ||
+        (message.link_address && message.link_address->is_group())) {
+        link_.counters().drop(DropReason::nd_malformed);
+        return;
+    }
+    if (addresses_.owns(interface.index, message.target)) {
+        link_.counters().drop(DropReason::nd_address_conflict);
+        return;
+    }
+    if (peers_ != nullptr && message.link_address) [[unlikely]]
+        peers_->tell({message.target, *message.link_address, interface.index, false});
+    Neighbour* const known = find(interface.index, message.target);
+    if (known == nullptr) {
+        // With peers it may answer what another core has asked.
+        if (peers_ == nullptr) link_.counters().drop(DropReason::nd_unsolicited);
+        return;
+    }
+    const bool asked = known->state == NeighbourState::incomplete || known->state == NeighbourState::probing;
+    const bool solicited = says_solicited && asked;
+    const bool overrides = (message.flags & wire::advertisement_override) != 0;
+    if (!known->is_usable()) {
+        if (!message.link_address) {
+            link_.counters().drop(DropReason::nd_unsolicited);
+            return;
+        }
+        known->is_router = (message.flags & wire::advertisement_router) != 0;
+        learn(*known, *message.link_address, solicited, now);
+        return;
+    }
+    if (!overrides && message.link_address && *message.link_address != known->mac) {
+        if (known->state == NeighbourState::reachable) make_stale(*known, now);
+        return;
+    }
+    known->is_router = (message.flags & wire::advertisement_router) != 0;
+    learn(*known, message.link_address.value_or(known->mac), solicited, now);
+}
+
+void NeighbourDiscovery::hear(const NeighbourNews& news, Instant now) noexcept {
+    Neighbour* known = find(news.interface, news.address);
+    if (known == nullptr && news.asked_us) known = add(news.interface, news.address);
+    if (known == nullptr) return;
+    const bool asked = known->state == NeighbourState::incomplete || known->state == NeighbourState::probing;
+    learn(*known, news.mac, asked, now);
+}
+
+void NeighbourDiscovery::send_request(const Neighbour& neighbour, bool known) noexcept {
+    const Interface& interface = interfaces_[neighbour.interface];
+    const Ipv6Address target = neighbour.address.v6();
+    const Ipv6Address group = target.solicited_node();
+    rte_mbuf* const packet = make(
+        {.type = wire::Icmpv6Type::neighbour_solicitation, .target = target, .link_address = interface.mac},
+        neighbour.asker.v6(), known ? target : group);
+    if (packet != nullptr) send(packet, interface, known ? neighbour.mac : wire::multicast_mac(group));
+}
+
+IpAddress NeighbourDiscovery::asker_for(const Interface& interface, const IpAddress& source) const noexcept {
+    return addresses_.owns(interface.index, source.v6()) ? source
+                                                         : IpAddress{addresses_.link_local(interface.index)};
+}
+
+void NeighbourDiscovery::announce(Instant now) noexcept {
+    announcement_.begin(addresses_.size(), max_neighbour_advertisement, retrans_timer, now);
+    advance(now);
+}
+
+void NeighbourDiscovery::announce_one(std::uint64_t index) noexcept {
+    for (const Ipv6Addresses::Range& range : addresses_.ranges()) {
+        if (index >= range.count) {
+            index -= range.count;
+            continue;
+        }
+        const Interface& interface = interfaces_[range.interface];
+        const Ipv6Address address = range.at(static_cast<std::uint32_t>(index));
+        rte_mbuf* const packet = make({.type = wire::Icmpv6Type::neighbour_advertisement,
+                                       .flags = wire::advertisement_override,
+                                       .target = address,
+                                       .link_address = interface.mac},
+                                      address, all_nodes);
+        if (packet != nullptr) send(packet, interface, wire::multicast_mac(all_nodes));
+        return;
+    }
+}
+
+void NeighbourDiscovery::advance(Instant now) noexcept {
+    if (announcement_.due() <= now) [[unlikely]]
+        announcement_.advance(now, [this](std::uint64_t index) noexcept { announce_one(index); });
+    expire_all(now);
+}
+
+Instant NeighbourDiscovery::next_deadline() noexcept {
+    return std::min(next_expiry(), announcement_.due());
+}
+
+rte_mbuf* NeighbourDiscovery::make(const wire::NeighbourMessage& message, const Ipv6Address& source,
+                                   const Ipv6Address& destination) noexcept {
+    rte_mbuf* const mbuf = link_.stash().take_control();
+    if (mbuf == nullptr) [[unlikely]] {
+        link_.counters().drop(DropReason::no_mbuf);
+        return nullptr;
+    }
+    const std::size_t size = wire::size_of(message);
+    char* const room = rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(wire::ipv6_header_size + size));
+    if (room == nullptr) [[unlikely]] {
+        link_.drop(mbuf, DropReason::no_mbuf);
+        return nullptr;
+    }
+    const std::span octets{reinterpret_cast<std::byte*>(room), wire::ipv6_header_size + size};
+    wire::write(wire::Ipv6Header{.payload_length = static_cast<std::uint16_t>(size),
+                                 .next_header = wire::icmpv6_protocol,
+                                 .hop_limit = nd_hop_limit,
+                                 .source = source,
+                                 .destination = destination},
+                octets.first<wire::ipv6_header_size>());
+    const std::span text = octets.subspan(wire::ipv6_header_size);
+    wire::write(message, text);
+    const std::uint32_t pseudo =
+        wire::pseudo_header_sum(source, destination, wire::icmpv6_protocol, static_cast<std::uint32_t>(size));
+    wire::store_be16(text, 2, wire::checksum_finish(wire::checksum_add(text, pseudo)));
+    return mbuf;
+}
+
+bool NeighbourDiscovery::send(rte_mbuf* packet, const Interface& interface,
+                              const MacAddress& destination) noexcept {
+    if (!link_.send(packet, interface.index, make_link_header(interface, destination, wire::EtherType::ipv6)))
+        return false;
+    link_.counters().add(Counter::nd_out);
+    return true;
+}
+
+}  // namespace runnel::ip

@@ -1,0 +1,176 @@
+#include "runnel/ip/resolution.hpp"
+
+#include <algorithm>
+
+namespace runnel::ip {
+
+namespace {
+
+// All packets that wait share this many places: a bound on the mbufs that silent neighbours can tie up.
+constexpr std::uint64_t most_waiting = 4096;
+
+}  // namespace
+
+Resolution::Resolution(const Config& config, const ResolutionTimes& times, bool v4, HashKey key,
+                       const Interfaces& interfaces, LinkOutput& link)
+    : interfaces_(interfaces),
+      link_(link),
+      times_(times),
+      type_(v4 ? wire::EtherType::ipv4 : wire::EtherType::ipv6),
+      table_(config.neighbour_capacity,
+             static_cast<std::uint32_t>(
+                 std::min(std::uint64_t{config.neighbour_capacity} * times.queue, most_waiting)),
+             key) {
+    for (const NeighbourConfig& given : config.neighbours) {
+        if (given.address.is_v4() != v4) continue;
+        Neighbour* known = table_.find(given.interface, given.address);
+        Neighbour& neighbour = known != nullptr ? *known
+                                                : table_.create(given.interface, given.address,
+                                                                NeighbourState::permanent, never);
+        neighbour.mac = given.mac;
+    }
+}
+
+void Resolution::doubt(const Interface& interface, const IpAddress& next_hop, Instant now) noexcept {
+    Neighbour* const neighbour = table_.find(interface.index, next_hop);
+    if (neighbour != nullptr && neighbour->state == NeighbourState::reachable) make_stale(*neighbour, now);
+}
+
+void Resolution::make_stale(Neighbour& neighbour, Instant now) noexcept {
+    if (neighbour.state == NeighbourState::permanent) return;
+    forget_answers();
+    table_.change(neighbour, NeighbourState::stale, now + times_.stale);
+}
+
+const MacAddress* Resolution::link_address(const Interface& interface, const IpAddress& next_hop,
+                                           const IpAddress& asker, Instant now) noexcept {
+    Neighbour* neighbour = table_.find(interface.index, next_hop);
+    if (neighbour == nullptr || !neighbour->is_usable()) return nullptr;
+    if (neighbour->state == NeighbourState::stale) {
+        neighbour->asker = asker_for(interface, asker);
+        if (times_.first_probe == Duration::zero())
+            ask(*neighbour, NeighbourState::probing, now);
+        else
+            table_.change(*neighbour, NeighbourState::delayed, now + times_.first_probe);
+    }
+    return &neighbour->mac;
+}
+
+bool Resolution::hold(rte_mbuf* packet, const Interface& interface, const IpAddress& next_hop,
+                      const IpAddress& asker, Instant now) noexcept {
+    Neighbour* neighbour = table_.find(interface.index, next_hop);
+    if (neighbour != nullptr && neighbour->state == NeighbourState::unreachable) {
+        link_.drop(packet, DropReason::neighbour_unreachable);
+        return false;
+    }
+    const bool first = neighbour == nullptr;
+    if (first) {
+        neighbour = add(interface.index, next_hop);
+        if (neighbour == nullptr) {
+            link_.drop(packet, DropReason::neighbour_table_full);
+            return false;
+        }
+        neighbour->asker = asker_for(interface, asker);
+    }
+    if (neighbour->waiting == times_.queue)
+        link_.drop(table_.pop_waiting(*neighbour), DropReason::neighbour_queue_full);
+    const bool kept = table_.push_waiting(*neighbour, packet);
+    if (!kept) link_.drop(packet, DropReason::neighbour_queue_full);
+    if (first) ask(*neighbour, NeighbourState::incomplete, now);
+    return kept;
+}
+
+// A fresh entry is incomplete and due never; the caller gives it its state.
+Neighbour* Resolution::add(std::uint8_t interface, const IpAddress& address) noexcept {
+    if (table_.full()) {
+        Neighbour* oldest = table_.to_evict();
+        if (oldest == nullptr) return nullptr;
+        link_.counters().drop(DropReason::neighbour_table_full);
+        drop_waiting(*oldest, DropReason::neighbour_table_full);
+        remove(*oldest);
+    }
+    return &table_.create(interface, address, NeighbourState::incomplete, never);
+}
+
+void Resolution::learn(Neighbour& neighbour, const MacAddress& mac, bool proven, Instant now) noexcept {
+    if (neighbour.state == NeighbourState::permanent) return;
+    const bool known = neighbour.is_usable();
+    const bool changed = !known || neighbour.mac != mac;
+    if (!proven && !changed) return;
+    if (known && (changed || !proven)) forget_answers();
+    neighbour.mac = mac;
+    neighbour.requests = 0;
+    if (proven)
+        table_.change(neighbour, NeighbourState::reachable, now + times_.reachable);
+    else
+        table_.change(neighbour, NeighbourState::stale, now + times_.stale);
+    if (neighbour.waiting == 0) return;
+    // Their sending is a use.
+    if (!proven && times_.first_probe != Duration::zero())
+        table_.change(neighbour, NeighbourState::delayed, now + times_.first_probe);
+    const Interface& interface = interfaces_[neighbour.interface];
+    const LinkHeader header = make_link_header(interface, mac, type_);
+    while (rte_mbuf* packet = table_.pop_waiting(neighbour)) link_.send(packet, interface.index, header);
+}
+
+// One request, and the wait for its answer. Where none can be built or queued the wait is the same: the next
+// one is sent an interval later.
+void Resolution::ask(Neighbour& neighbour, NeighbourState state, Instant now) noexcept {
+    send_request(neighbour, state == NeighbourState::probing);
+    ++neighbour.requests;
+    table_.change(neighbour, state, now + times_.retransmission);
+}
+
+void Resolution::expire(Neighbour& neighbour, Instant now) noexcept {
+    switch (neighbour.state) {
+        case NeighbourState::incomplete:
+            if (neighbour.requests < times_.requests) {
+                ask(neighbour, NeighbourState::incomplete, now);
+            } else {
+                drop_waiting(neighbour, DropReason::neighbour_unreachable);
+                table_.change(neighbour, NeighbourState::unreachable, now + times_.retransmission);
+            }
+            break;
+        case NeighbourState::delayed:
+            ask(neighbour, NeighbourState::probing, now);
+            break;
+        case NeighbourState::probing:
+            if (neighbour.requests < times_.requests)
+                ask(neighbour, NeighbourState::probing, now);
+            else
+                remove(neighbour);
+            break;
+        case NeighbourState::reachable:
+            // Whoever uses it next must come here to ask, not to a copy of its address.
+            make_stale(neighbour, now);
+            break;
+        case NeighbourState::stale:
+        case NeighbourState::unreachable:
+            remove(neighbour);
+            break;
+        case NeighbourState::permanent:
+            break;
+    }
+}
+
+void Resolution::drop_waiting(Neighbour& neighbour, DropReason reason) noexcept {
+    while (rte_mbuf* packet = table_.pop_waiting(neighbour)) link_.drop(packet, reason);
+}
+
+void Resolution::remove(Neighbour& neighbour) noexcept {
+    drop_waiting(neighbour, DropReason::neighbour_unreachable);
+    if (neighbour.is_usable()) forget_answers();
+    table_.remove(neighbour);
+}
+
+void Resolution::expire_all(Instant now) noexcept {
+    for (Neighbour* due = table_.next_due(); due != nullptr && due->due <= now; due = table_.next_due())
+        expire(*due, now);
+}
+
+Instant Resolution::next_expiry() noexcept {
+    const Neighbour* first = table_.next_due();
+    return first == nullptr ? never : first->due;
+}
+
+}  // namespace runnel::ip
