@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "runnel/tcp/loss_timer.hpp"
-#include "runnel/wire/ipv4.hpp"
+#include "runnel/wire/ipv6.hpp"
 
 namespace runnel::tcp {
 
