@@ -64,8 +64,14 @@ struct Stack::Parts {
     Instant now{};
 };
 
+std::array<tcp::MemoryUse, 7> memory_uses(const StackConfig& config) noexcept {
+    return tcp::Endpoint::memory_uses(config.tcp);
+}
+
 std::size_t memory_needed(const StackConfig& config) noexcept {
-    return tcp::Endpoint::memory_needed(config.tcp);
+    std::size_t octets = 0;
+    for (const tcp::MemoryUse& use : memory_uses(config)) octets += use.octets;
+    return octets;
 }
 
 Stack::Stack(const StackConfig& config, rte_mempool* mbufs)
