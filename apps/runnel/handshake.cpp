@@ -175,17 +175,27 @@ ExitStatus run(Settings& settings) {
         .mbufs = 0, .data_room = data_room_of(settings.wire), .lcores = settings.cores + 1};
     // Of its rings, whoever makes them.
     const std::size_t wire_octets = 4 * frames_of(settings.wire) * sizeof(void*) + (std::size_t{1} << 20);
-    std::size_t octets = settings.one_address ? 2 * runtime::SharedPort::memory_needed(count, count) : 0;
-    std::size_t records = 0;
+    load::MemoryPlan memory;
+    if (settings.one_address) memory.add_packets(2 * runtime::SharedPort::memory_needed(count, count));
     for (const Pair& pair : pairs) {
         pool.mbufs += pair.plan.mbufs + mbufs_of(settings.wire);
-        octets += memory_needed(pair.client) + memory_needed(pair.server) + wire_octets;
-        records += std::size_t{pair.plan.client.slots} * 32;
+        memory.add(load::MemoryPlan::Side::client, pair.client);
+        memory.add(load::MemoryPlan::Side::server, pair.server);
+        memory.add_packets(wire_octets);
     }
-    octets += port::memory_needed(pool) + block_octets;
-    const std::size_t available =
-        machine.available_memory_mb - std::min(machine.available_memory_mb, records >> 20);
-    const std::size_t memory_mb = load::eal_memory_mb(octets, available, settings.traffic);
+    memory.add_packets(port::memory_needed(pool) + block_octets);
+    memory.check(machine.available_memory_mb, settings.traffic);
+    const std::size_t memory_mb = memory.total_mb();
+    const runtime::EalOptions eal_options{.memory_mb = memory_mb,
+                                          .arrays_mb = memory.tables_mb(),
+                                          .hugepages = settings.huge,
+                                          .workers = settings.cores,
+                                          .extra = eal_arguments_of(settings.wire)};
+    std::FILE* const text = settings.output.text();
+    fmt::print(text, "memory {}\n",
+               memory.describe(settings.traffic, runtime::uses_hugepages(eal_options, machine),
+                               machine.available_memory_mb));
+    std::fflush(text);
 
     // What is sent without a copy lives until the end of the process.
     const bool transfers = load::transfers(settings.traffic.recipe);
@@ -193,19 +203,16 @@ ExitStatus run(Settings& settings) {
     static const std::string request = load::http_request(pairs[0].plan.client.remote_address);
 
     prepare(settings.wire, count);
-    runtime::Eal eal({.memory_mb = memory_mb,
-                      .hugepages = settings.huge,
-                      .workers = settings.cores,
-                      .extra = eal_arguments_of(settings.wire)});
+    runtime::Eal eal(eal_options);
     const port::MbufPool mbufs = port::make_mbuf_pool(pool);
     // In EAL's memory a device may read it. Never freed.
-    auto* const block = new EalArray<std::byte>{"block of a stream", block_octets};
-    std::ranges::fill(block->span(), std::byte{0x55});
+    const std::span block = (new EalBlock{"block of a stream", block_octets})->span();
+    std::ranges::fill(block, std::byte{0x55});
     for (unsigned i = 0; i < count; ++i) {
         Pair& pair = pairs[i];
         pair.plan.client.request = std::as_bytes(std::span{request});
         pair.plan.client.response_octets = response.all().size();
-        pair.plan.client.block = block->span();
+        pair.plan.client.block = block;
         pair.wire = make_wire(settings.wire, i, mbufs.get());
         pair.client.ip.interfaces[0].offloads = pair.wire->client_offloads();
         pair.server.ip.interfaces[0].offloads = pair.wire->server_offloads();
@@ -224,7 +231,6 @@ ExitStatus run(Settings& settings) {
         }
     }
 
-    std::FILE* const text = settings.output.text();
     port::TracedWire::Observer trace;
     if (settings.output.trace) trace = make_trace(text, *settings.output.trace);
 
@@ -379,6 +385,9 @@ Action add_handshake(CLI::App& command) {
         "  runnel handshake --rate 200k --json result.json        an even 200,000 a second, and its "
         "latencies\n"
         "  runnel handshake --recipe hold --connections 1M        one million connections at once\n"
+        "  runnel handshake --recipe hold --connections 50M --transactions 1\n"
+        "                                                         a request on each, in random order (14 "
+        "GB)\n"
         "  runnel handshake --recipe rr --connections 2k          requests and responses on 2,000 "
         "connections\n"
         "  runnel handshake --recipe stream --mtu 9000            one connection, as much data as it "

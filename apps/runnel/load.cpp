@@ -60,25 +60,25 @@ ExitStatus run(Settings& settings) {
         .mbufs = 0,
         .data_room = static_cast<std::uint16_t>(std::max(2048U, settings.port.mtu + 64)),
         .lcores = cores + 1};
-    std::size_t octets = runtime::SharedPort::memory_needed(cores, 1), records = 0;
+    load::MemoryPlan memory;
+    memory.add_packets(runtime::SharedPort::memory_needed(cores, 1));
     for (unsigned core = 0; core < cores; ++core) {
         const load::CorePlan& plan = plans.emplace_back(load::plan_core(settings.traffic, cores, core, true));
         load::check_addresses(settings.traffic, plan, settings.port.addresses);
         configs[core].tcp = plan.client_tcp;
         configs[core].tcp.observer = &attacks;
-        octets += memory_needed(configs[core]);
-        records += std::size_t{plan.client.slots} * 32;
+        memory.add(load::MemoryPlan::Side::client, configs[core]);
         // Descriptors of the port besides what the plan counts for two sides of a wire.
         pool.mbufs += plan.mbufs + 4096;
     }
-    const std::size_t available = runtime::host_facts().available_memory_mb;
-    const std::size_t memory_mb = load::eal_memory_mb(
-        octets + port::memory_needed(pool), available - std::min(available, records >> 20), settings.traffic);
+    memory.add_packets(port::memory_needed(pool));
+    const std::size_t memory_mb =
+        announce_memory(settings.port, memory, settings.traffic, settings.output.text());
 
     // What is sent without a copy lives until the end of the process.
     static const std::string request = load::http_request(target.address, settings.path);
 
-    runtime::Eal eal(eal_options(settings.port, memory_mb));
+    runtime::Eal eal(eal_options(settings.port, memory));
     const port::MbufPool mbufs = port::make_mbuf_pool(pool);
     port::Port port(port_config(settings.port), mbufs.get());
     runtime::SharedPort shared(port, cores);

@@ -111,6 +111,10 @@ void add_traffic_options(CLI::App& app, load::Traffic& traffic) {
 }
 
 void add_transfer_options(CLI::App& app, load::Traffic& traffic) {
+    add_count(app, "--transactions", traffic.transactions, 0, 1U << 30,
+              "hold: once all connections are open each carries so many requests and responses, in an order "
+              "drawn at "
+              "random");
     add_read(app, "--direction", "WAY", std::string{to_string(traffic.direction)},
              "Which way the data of stream goes: to-server, to-client or both",
              [&traffic](const std::string& text) {

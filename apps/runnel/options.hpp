@@ -31,7 +31,7 @@ CLI::Option* add_ipv4(CLI::App& app, const std::string& name, std::optional<Ipv4
 /// --recipe, --connections, --rate, --window, --duration, --ramp, --drain, --max-lag, --time-wait-table.
 void add_traffic_options(CLI::App& app, load::Traffic& traffic);
 
-/// What `rr` and `stream` ask besides: --direction, --copy, --buffer.
+/// What `hold`, `rr` and `stream` ask besides: --transactions, --direction, --copy, --buffer.
 void add_transfer_options(CLI::App& app, load::Traffic& traffic);
 
 /// Settings of the protocol: --syn-timeout, --syn-retries, --synack-timeout, --synack-retries, --syn-cookies,

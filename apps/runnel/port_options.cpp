@@ -47,9 +47,22 @@ port::PortConfig port_config(const PortSettings& settings) {
             .mtu = static_cast<std::uint16_t>(settings.mtu)};
 }
 
-runtime::EalOptions eal_options(const PortSettings& settings, std::size_t memory_mb) {
-    runtime::EalOptions options{
-        .memory_mb = memory_mb, .hugepages = settings.huge, .workers = settings.cores};
+std::size_t announce_memory(const PortSettings& settings, const load::MemoryPlan& memory,
+                            const load::Traffic& traffic, std::FILE* text) {
+    const runtime::HostFacts machine = runtime::host_facts();
+    memory.check(machine.available_memory_mb, traffic);
+    fmt::print(text, "memory {}\n",
+               memory.describe(traffic, runtime::uses_hugepages(eal_options(settings, memory), machine),
+                               machine.available_memory_mb));
+    std::fflush(text);
+    return memory.total_mb();
+}
+
+runtime::EalOptions eal_options(const PortSettings& settings, const load::MemoryPlan& memory) {
+    runtime::EalOptions options{.memory_mb = memory.total_mb(),
+                                .arrays_mb = memory.tables_mb(),
+                                .hugepages = settings.huge,
+                                .workers = settings.cores};
     if (is_pci_address(settings.device)) options.pci_devices.push_back(settings.device);
     return options;
 }

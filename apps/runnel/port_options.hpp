@@ -41,7 +41,11 @@ void add_port_options(CLI::App& app, PortSettings& settings);
 [[nodiscard]] port::PortConfig port_config(const PortSettings& settings);
 
 /// Settings for EAL with a worker for each core.
-[[nodiscard]] runtime::EalOptions eal_options(const PortSettings& settings, std::size_t memory_mb);
+[[nodiscard]] runtime::EalOptions eal_options(const PortSettings& settings, const load::MemoryPlan& memory);
+/// Says on `text` what memory is about to be taken; returns how many MB. Throws `load::BadPlan` where the
+/// machine has not that much.
+std::size_t announce_memory(const PortSettings& settings, const load::MemoryPlan& memory,
+                            const load::Traffic& traffic, std::FILE* text);
 
 /// The internet layer on a started port. Throws `std::invalid_argument` where the addresses do not fit the
 /// network, or the gateway is not on it.

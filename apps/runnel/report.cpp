@@ -51,7 +51,10 @@ port::TracedWire::Observer make_trace(std::FILE* out, std::uint32_t limit) {
 
 load::Progress make_progress(std::FILE* out, load::Recipe recipe) {
     return [out, recipe](const load::Interval& i) {
-        const std::string rate = recipe == load::Recipe::rr       ? human_count(i.tps) + " transactions/s"
+        // `hold` opens first, and then carries transactions.
+        const bool transactions =
+            recipe == load::Recipe::rr || (recipe == load::Recipe::hold && i.established == 0 && i.tps > 0);
+        const std::string rate = transactions                     ? human_count(i.tps) + " transactions/s"
                                  : recipe == load::Recipe::stream ? human_count(i.goodput_bps) + "bit/s"
                                                                   : human_count(i.cps) + " connections/s";
         fmt::print(out,
@@ -79,6 +82,7 @@ void describe_traffic(const load::Traffic& traffic, const load::CorePlan& plan,
     config["rate"] = traffic.rate ? Json(*traffic.rate) : Json("max");
     const std::optional<std::uint64_t> connections = load::kept_connections(traffic, 1);
     config["connections"] = connections ? Json(*connections) : Json(nullptr);
+    if (traffic.recipe == load::Recipe::hold) config["transactions"] = traffic.transactions;
     if (traffic.recipe == load::Recipe::stream) {
         config["direction"] = to_string(traffic.direction);
         config["send"] = traffic.copies ? "copied" : "referred to";

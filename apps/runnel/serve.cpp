@@ -191,16 +191,17 @@ ExitStatus run(Settings& settings) {
         .lcores = cores + 1};
     load::Traffic sizing;
     sizing.connections = settings.connections;
-    const std::size_t octets = cores * memory_needed(config) + runtime::SharedPort::memory_needed(cores, 1) +
-                               port::memory_needed(pool);
+    load::MemoryPlan memory;
+    for (unsigned core = 0; core < cores; ++core) memory.add(load::MemoryPlan::Side::server, config);
+    memory.add_packets(runtime::SharedPort::memory_needed(cores, 1) + port::memory_needed(pool));
+    announce_memory(settings.port, memory, sizing, stdout);
     const runtime::HostFacts machine = runtime::host_facts();
-    const std::size_t memory_mb = load::eal_memory_mb(octets, machine.available_memory_mb, sizing);
 
     // What is sent without a copy lives until the end of the process.
     static const load::HttpResponse keep_alive(settings.size, true);
     static const load::HttpResponse closing(settings.size, false);
 
-    runtime::Eal eal(eal_options(settings.port, memory_mb));
+    runtime::Eal eal(eal_options(settings.port, memory));
     const port::MbufPool mbufs = port::make_mbuf_pool(pool);
     port::Port port(port_config(settings.port), mbufs.get());
     runtime::SharedPort shared(port, cores);

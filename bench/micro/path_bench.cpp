@@ -2,12 +2,12 @@
 // connection, a transaction and a segment cost without a second core, rings or a clock; and how the cost
 // grows with the connections that are there.
 //
-//   path_bench [--most-connections=N] [Google Benchmark's options]
+//   path_bench [--most-connections=N] [--small-pages] [Google Benchmark's options]
 //
 // Random/connections:N/burst:B: a transaction on one of N established connections, chosen uniformly; three
 // packets (request, response, ACK). B frames are handed over at once. With 1 there is no stage in which to
 // prefetch: the difference to 64 is what the staged pipeline hides. N goes up to --most-connections (1000000
-// if not said), by which EAL's memory is sized.
+// if not said); two stacks take some 290 octets for each. --small-pages asks the kernel for no large ones.
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -19,6 +19,7 @@
 #include <vector>
 
 #include <benchmark/benchmark.h>
+#include <sys/prctl.h>
 
 #include <rte_cycles.h>
 #include <rte_eal.h>
@@ -57,10 +58,6 @@ StackConfig config_of(bool server, std::uint32_t connections) {
 
 port::MbufPoolOptions pool_options() {
     return {.mbufs = 16'383, .lcore_cache = 256};
-}
-
-std::size_t memory_for(std::uint32_t connections) {
-    return memory_needed(config_of(false, connections)) + memory_needed(config_of(true, connections));
 }
 
 rte_mempool* pool() {
@@ -310,6 +307,7 @@ void random_connection(benchmark::State& state) {
     const std::uint64_t before = path.packets();
     const std::uint64_t answered = path.client.answered;
     std::uint64_t server_cycles = 0;
+    std::array<tcp::Connection, batch> chosen;
     while (state.KeepRunningBatch(batch)) {
         for (std::size_t i = 0; i < batch; ++i) {
             std::uint64_t& x = crowd->random;  // xorshift64
@@ -319,9 +317,12 @@ void random_connection(benchmark::State& state) {
             // One of each of as many equal parts: uniform, and none twice at a time, whose requests would
             // share a segment.
             const std::uint64_t choice = i * (count / batch) + ((x >> 32) * (count / batch) >> 32);
-            if (crowd->connections[choice].send_static(request).accepted != request.size())
-                state.SkipWithError("a request was not taken");
+            chosen[i] = crowd->connections[choice];
+            if (burst > 1) chosen[i].prefetch();
         }
+        for (tcp::Connection& connection : chosen)
+            if (connection.send_static(request).accepted != request.size())
+                state.SkipWithError("a request was not taken");
         for (std::size_t n; (n = path.client_stack->transmit({path.frames.data(), burst})) > 0;) {
             const std::uint64_t begin = rte_rdtsc();
             path.server_stack->receive({path.frames.data(), n}, path.now);
@@ -360,7 +361,7 @@ void register_all(std::uint32_t most) {
                                                                    {2, 1, 512, 0},
                                                                    {2, 1, 512, 1}})
         streams->Args(args);
-    for (const std::uint32_t count : {1'000U, 100'000U, 1'000'000U, 10'000'000U}) {
+    for (const std::uint32_t count : {1'000U, 100'000U, 1'000'000U, 10'000'000U, 50'000'000U}) {
         if (count > most) break;
         for (const int burst : {64, 1})
             benchmark::RegisterBenchmark("Random", random_connection)
@@ -374,17 +375,25 @@ void register_all(std::uint32_t most) {
 
 int main(int argc, char** argv) {
     std::uint32_t most = 1'000'000;
-    for (int i = 1; i < argc; ++i) {
-        constexpr const char* option = "--most-connections=";
-        if (std::strncmp(argv[i], option, std::strlen(option)) != 0) continue;
-        most = static_cast<std::uint32_t>(std::strtoul(argv[i] + std::strlen(option), nullptr, 10));
+    const auto taken = [&](int i) {
         std::copy(argv + i + 1, argv + argc, argv + i);
         --argc;
-        --i;
+    };
+    for (int i = 1; i < argc;) {
+        constexpr const char* option = "--most-connections=";
+        if (std::strncmp(argv[i], option, std::strlen(option)) == 0) {
+            most = static_cast<std::uint32_t>(std::strtoul(argv[i] + std::strlen(option), nullptr, 10));
+            taken(i);
+        } else if (std::strcmp(argv[i], "--small-pages") == 0) {
+            prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+            taken(i);
+        } else {
+            ++i;
+        }
     }
-    // The pool is made before EAL can say what an mbuf takes: 3 KB is more.
-    const std::size_t octets =
-        runnel::memory_for(std::max(most, 1'000U)) + std::size_t{3} * 1024 * runnel::pool_options().mbufs;
+    // The pool is made before EAL can say what an mbuf takes: 3 KB is more. The stacks' tables are mapped by
+    // themselves.
+    const std::size_t octets = std::size_t{3} * 1024 * runnel::pool_options().mbufs;
     const std::string memory = std::to_string((octets >> 20) + (octets >> 24) + 256);
     std::vector<const char*> eal{
         argv[0],        "--no-huge", "--no-pci", "--no-telemetry", "--no-shconf",  "-m",

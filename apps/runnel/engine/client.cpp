@@ -26,8 +26,6 @@ bool Client::poll(Instant now) noexcept {
         case Phase::ramp:
         case Phase::measured:
             return (begin_connections(now) > 0) | worked;
-        case Phase::closing:
-            return (close_held(now) > 0) | worked;
         default:
             return worked;
     }
@@ -60,7 +58,7 @@ bool Client::step_phase(Instant now) noexcept {
             measure_from(now);
             return true;
         case Phase::measured: {
-            const bool done = arrivals_.exhausted() && options_.recipe != Recipe::hold && open_ == 0;
+            const bool done = arrivals_.exhausted() && open_ == 0;
             if (now < phase_end_ && !done && !told_to_stop()) [[likely]]
                 return false;
             end_window(now);
@@ -68,22 +66,11 @@ bool Client::step_phase(Instant now) noexcept {
             return true;
         }
         case Phase::draining:
-            if (busy() > 0 && now < phase_end_) return false;
-            if (options_.recipe == Recipe::hold) {
-                enter(Phase::held);
-            } else {
-                finish();
-            }
-            return true;
-        case Phase::held:
-            if (!released()) return false;
-            phase_end_ = now + options_.drain;
-            enter(Phase::closing);
-            return true;
-        case Phase::closing:
             if (open_ > 0 && now < phase_end_) return false;
             finish();
             return true;
+        case Phase::held:
+        case Phase::closing:
         case Phase::finished:
             return false;
     }
@@ -95,11 +82,6 @@ void Client::end_window(Instant now) noexcept {
     Measurement& m = measurement_;
     m.accounting.attempted = arrivals_.attempted();
     m.accounting.unsent = arrivals_.unsent();
-    if (options_.recipe == Recipe::hold) {
-        // So many were to be held: what the window was too short for has not been sent either.
-        m.accounting.unsent += options_.connections - m.accounting.attempted;
-        m.accounting.attempted = options_.connections;
-    }
     m.window_length = now - window_begin_;
     m.window.started = m.all.started - at_window_begin_.started;
     m.window.established = m.all.established - at_window_begin_.established;
@@ -126,7 +108,7 @@ std::uint32_t Client::begin_connections(Instant now) noexcept {
     std::uint32_t begun = 0;
     const bool measured = present_phase() == Phase::measured;
     const std::uint32_t window = options_.first_alone && !answered_ ? 1 : options_.window;
-    while (begun < options_.batch && busy() < window && arrivals_.due(now)) {
+    while (begun < options_.batch && open_ < window && arrivals_.due(now)) {
         connect_.local_address = Ipv4Address{options_.first_local_address.value + next_local_};
         if (++next_local_ == options_.local_addresses) next_local_ = 0;
         const tcp::ConnectResult result = stack_.connect(connect_);
@@ -174,22 +156,6 @@ std::uint32_t Client::end_connections() noexcept {
     return n;
 }
 
-std::uint32_t Client::close_held(Instant now) noexcept {
-    std::uint32_t n = 0;
-    while (n < options_.batch && busy() < options_.window && next_to_close_ < records_.size()) {
-        const std::size_t slot = next_to_close_++;
-        Record& record = records_[slot];
-        if (!record.in_use || !record.held) continue;
-        record.held = false;
-        record.ending = true;
-        --holding_;
-        (void)connection_of(slot).close();
-        phase_end_ = now + options_.drain;
-        ++n;
-    }
-    return n;
-}
-
 void Client::note_latency(Histogram LatencyHistograms::*which, const Record& record, Instant at) noexcept {
     (measurement_.latency.actual.*which).record(nanoseconds_between(record.actual, at));
     if (arrivals_.open_loop())
@@ -201,17 +167,6 @@ void Client::count(Record& record, std::uint64_t Accounting::*outcome) noexcept 
     record.counted = true;
     if (outcome == &Accounting::completed) ++measurement_.all.completed;
     if (record.measured) ++(measurement_.accounting.*outcome);
-}
-
-// A connection that was to be held is gone before its time: what counted as completed has failed after all.
-void Client::lose_held(Record& record, std::uint64_t Accounting::*outcome) noexcept {
-    record.held = false;
-    --holding_;
-    --measurement_.all.completed;
-    if (record.measured) {
-        --measurement_.accounting.completed;
-        ++(measurement_.accounting.*outcome);
-    }
 }
 
 tcp::Connection Client::connection_of(std::size_t slot) const noexcept {
@@ -229,11 +184,6 @@ void Client::established(tcp::Connection connection) noexcept {
         note_latency(&LatencyHistograms::handshake, record, now_);
     }
     switch (options_.recipe) {
-        case Recipe::hold:
-            count(record, &Accounting::completed);
-            record.held = true;
-            ++holding_;
-            break;
         case Recipe::rst:
         case Recipe::fin:
             fresh_.push_back(connection);
@@ -241,9 +191,10 @@ void Client::established(tcp::Connection connection) noexcept {
         case Recipe::crr:
             if (!connect_.fast_open) ask(connection);
             break;
+        case Recipe::hold:
         case Recipe::rr:
         case Recipe::stream:
-            break;  // TransferClient's
+            break;  // HoldClient's and TransferClient's
     }
 }
 
@@ -267,8 +218,6 @@ tcp::Ownership Client::data(tcp::Connection connection, rte_mbuf& payload) noexc
 
 void Client::peer_closed(tcp::Connection connection) noexcept {
     Record& record = records_[connection.slot()];
-    if (record.held) [[unlikely]]
-        lose_held(record, &Accounting::reset);
     if (record.answered && record.measured) note_latency(&LatencyHistograms::ttlb, record, record.last_data);
     record.ending = true;
     (void)connection.close();
@@ -300,8 +249,6 @@ void Client::closed(tcp::Connection connection, tcp::CloseReason reason) noexcep
             outcome = &Accounting::timed_out;
             break;
     }
-    if (record.held) [[unlikely]]
-        lose_held(record, outcome == &Accounting::completed ? &Accounting::reset : outcome);
     count(record, outcome);
     if (!was_counted && record.measured && outcome == &Accounting::completed)
         note_latency(&LatencyHistograms::close, record, now_);

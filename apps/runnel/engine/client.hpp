@@ -26,14 +26,15 @@ struct ClientOptions {
     std::uint32_t local_addresses = 1;
     Ipv4Address remote_address{};
     std::uint16_t remote_port = 80;
-    std::span<const std::byte> request{};        ///< of `crr` and `rr`; valid until the process ends
-    std::uint64_t response_octets = 0;           ///< of `rr`: so many answer a request
+    std::span<const std::byte> request{};        ///< of `crr`, `rr` and `hold`; valid until the process ends
+    std::uint64_t response_octets = 0;           ///< of `rr` and `hold`: so many answer a request
     Direction direction = Direction::to_server;  ///< of `stream`
     std::span<const std::byte> block{};  ///< of `stream`: sent again and again; valid until the process ends
     bool copies = false;                 ///< of `stream`: each octet is copied when it is sent
     std::optional<double> rate;          ///< connections a second of this core; nothing: max
     Duration max_lag = 100ms;            ///< see Arrivals
     std::uint64_t connections = UINT64_MAX;  ///< connections in all; those that are kept need it
+    std::uint32_t transactions = 0;          ///< of `hold`: so many on each connection, at random
     std::uint32_t window = 512;   ///< connections open at once, at most; those that are kept do not count
     std::uint32_t slots = 65536;  ///< tcp::Config::connections of the stack: handles are numbered below this
     std::uint32_t batch = 32;     ///< connections begun in one poll, at most
@@ -45,7 +46,7 @@ struct ClientOptions {
     Duration drain = 3s;          ///< how long connections in flight at the end of the window may take to end
 };
 
-/// The client of recipes whose connections come and go, and of `hold`, which keeps them without traffic.
+/// The client of recipes whose connections come and go.
 class Client final : public Generator {
   public:
     /// `stack` is not owned and outlives the client; the connections must have ended, or the stack be gone,
@@ -68,7 +69,6 @@ class Client final : public Generator {
         bool measured : 1 = false;  // began in the window
         bool answered : 1 = false;  // response data has come
         bool ending : 1 = false;    // the recipe has closed or aborted it
-        bool held : 1 = false;      // `hold`: established, and kept
         bool counted : 1 = false;   // its outcome is in the accounting
     };
     static_assert(sizeof(Record) == 32);
@@ -79,13 +79,9 @@ class Client final : public Generator {
     std::uint32_t begin_connections(Instant now) noexcept;
     void ask(tcp::Connection connection) noexcept;
     std::uint32_t end_connections() noexcept;
-    std::uint32_t close_held(Instant now) noexcept;
     void note_latency(Histogram LatencyHistograms::*which, const Record& record, Instant at) noexcept;
     void count(Record& record, std::uint64_t Accounting::*outcome) noexcept;
-    void lose_held(Record& record, std::uint64_t Accounting::*outcome) noexcept;
     [[nodiscard]] tcp::Connection connection_of(std::size_t slot) const noexcept;
-    /// Connections on their way: all that are open but those held.
-    [[nodiscard]] std::uint64_t busy() const noexcept { return open_ - holding_; }
 
     Stack& stack_;
     ClientOptions options_;
@@ -98,9 +94,7 @@ class Client final : public Generator {
     Instant phase_end_{};
     Instant window_begin_{};
     std::uint32_t next_local_ = 0;
-    std::size_t next_to_close_ = 0;  // records below have been closed, after `hold`
-    std::uint64_t holding_ = 0;      // of those open, held
-    bool answered_ = false;          // some connection has been established, or has ended
+    bool answered_ = false;  // some connection has been established, or has ended
     Totals at_window_begin_;
 };
 

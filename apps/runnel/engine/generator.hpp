@@ -34,19 +34,22 @@ class Generator : public tcp::Handler, public runtime::Task {
         std::uint64_t started = 0, established = 0, completed = 0;
         std::uint64_t octets_received = 0;
         std::uint64_t octets_sent = 0;   ///< of `stream`: handed to TCP
-        std::uint64_t transactions = 0;  ///< of `rr`: answered
+        std::uint64_t transactions = 0;  ///< of `rr` and `hold`: answered
     };
 
     /// What one core measured.
     struct Measurement {
         Accounting accounting;               ///< of the arrivals of the window; of all that are kept
-        TransactionAccounting transactions;  ///< of `rr`, over the whole run
+        TransactionAccounting transactions;  ///< of `rr` and `hold`, over the whole run
         Totals all;                          ///< over the whole run
         Totals window;                       ///< of these, what happened within the window
-        Duration window_length{};        ///< shorter than asked for where all connections were done before
-        Duration opening_length{};       ///< from the start of the window to the last handshake
-        Latency latency;                 ///< of the arrivals of the window
-        Histogram lag;                   ///< actual less intended time of sending, in nanoseconds
+        Duration window_length{};           ///< shorter than asked for where all connections were done before
+        Duration opening_length{};          ///< from the start of the window to the last handshake
+        Duration transacting_length{};      ///< of `hold`: from the first request to the last response
+        std::uint64_t closed_in_order = 0;  ///< of `hold`: with FIN and FIN, after the window
+        Duration closing_length{};          ///< of `hold`: from the release to the last of these
+        Latency latency;                    ///< of the arrivals of the window
+        Histogram lag;                      ///< actual less intended time of sending, in nanoseconds
         std::uint64_t local_errors = 0;  ///< times that `connect` could not begin one: retried until given up
         tcp::Error last_local_error = tcp::Error::none;
     };

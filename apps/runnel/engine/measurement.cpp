@@ -4,25 +4,28 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
+#include "engine/hold_client.hpp"
 #include "engine/transfer_client.hpp"
 #include "engine/transfer_responders.hpp"
 
 namespace runnel::load {
 
-namespace {
-
 std::unique_ptr<Generator> make_client(Stack& stack, const ClientOptions& options) {
     if (transfers(options.recipe)) return std::make_unique<TransferClient>(stack, options);
+    if (options.recipe == Recipe::hold) return std::make_unique<HoldClient>(stack, options);
     return std::make_unique<Client>(stack, options);
 }
-
-}  // namespace
 
 ClientSide::ClientSide(const StackConfig& config, const ClientOptions& options, port::Wire& wire,
                        rte_mempool* mbufs, const runtime::Clock& clock,
@@ -60,7 +63,7 @@ std::unique_ptr<Responder> make_responder(const ClientOptions& options, std::spa
         case Recipe::crr:
             break;
     }
-    return std::make_unique<OneShotResponder>(response, request_octets);
+    return std::make_unique<OneShotResponder>(response, request_octets, options.recipe == Recipe::hold);
 }
 
 namespace {
@@ -76,6 +79,7 @@ struct Picture {
     };
     Generator::Totals totals;
     std::uint64_t open = 0;
+    std::uint64_t time_wait = 0;
     Histogram handshakes;
     std::vector<Look> client_looks, server_looks;
     runtime::Snapshot clients, servers, between_cores;
@@ -126,6 +130,7 @@ class Watch {
                 picture.totals.octets_received += totals.octets_received;
                 picture.totals.transactions += totals.transactions;
                 picture.open += client.open();
+                picture.time_wait += running.side->stack.tcp().time_wait();
                 picture.handshakes.merge(client.take_interval_handshakes());
                 picture.client_looks.push_back(
                     {runtime_.clock().now(), totals.octets_received, totals.transactions});
@@ -137,6 +142,7 @@ class Watch {
                 picture.server_looks.push_back(
                     {runtime_.clock().now(), serving.side->responder->totals().octets_in, 0});
                 picture.servers += serving.side->stack.counters();
+                picture.time_wait += serving.side->stack.tcp().time_wait();
             });
         }
         return picture;
@@ -191,6 +197,7 @@ Interval interval_between(const Picture& before, const Picture& after, double le
         recipe == Recipe::hold ? interval.established : after.totals.completed - before.totals.completed;
     interval.cps = length_s > 0 ? static_cast<double>(done) / length_s : 0;
     interval.in_flight = after.open;
+    interval.time_wait = after.time_wait;
     interval.retransmissions = retransmissions(counted);
     interval.drops = counted.dropped();
     interval.tps = recipe == Recipe::crr
@@ -217,12 +224,17 @@ void gather(const Watch& watch, Result& result) {
         const double length = seconds(kept ? m.opening_length : m.window_length);
         const std::uint64_t done = kept ? m.accounting.established : m.window.completed;
         if (length > 0) result.cps += static_cast<double>(done) / length;
-        if (m.window_length > 0s) {
+        if (m.transacting_length > 0s)  // of `hold`, which opens first
+            result.tps += static_cast<double>(m.transactions.answered) / seconds(m.transacting_length);
+        else if (m.window_length > 0s && result.recipe != Recipe::hold) {
             const double window = seconds(m.window_length);
             result.goodput_to_client_bps += 8 * static_cast<double>(m.window.octets_received) / window;
             result.tps += static_cast<double>(m.window.transactions) / window;
         }
         result.transactions += m.transactions;
+        result.closed_in_order += m.closed_in_order;
+        if (m.closing_length > 0s)
+            result.closing_cps += static_cast<double>(m.closed_in_order) / seconds(m.closing_length);
         result.octets.client_sent += m.all.octets_sent;
         result.octets.client_received += m.all.octets_received;
         window_s = std::max(window_s, seconds(m.window_length));
@@ -232,6 +244,21 @@ void gather(const Watch& watch, Result& result) {
     }
     if (result.recipe == Recipe::crr) result.tps = result.cps;
     result.duration_s = window_s;
+}
+
+// Memory that the process has now: its pages, and its share of the machine's hugepages.
+std::uint64_t resident_octets() {
+    std::ifstream status{"/proc/self/status"};
+    std::uint64_t kilobytes = 0;
+    for (std::string line; std::getline(status, line);)
+        for (const std::string_view name : {"VmRSS:", "HugetlbPages:"})
+            if (line.starts_with(name)) kilobytes += std::strtoull(line.c_str() + name.size(), nullptr, 10);
+    return kilobytes * 1024;
+}
+
+std::uint64_t most_resident_octets() {
+    rusage usage{};
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? static_cast<std::uint64_t>(usage.ru_maxrss) * 1024 : 0;
 }
 
 // What went over the wire between two looks at traffic that goes on.
@@ -256,6 +283,7 @@ void count_window(const Picture& before, const Picture& after, Result& result) {
 void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const Progress& progress,
              const Interrupted& interrupted, Result& result) {
     constexpr auto glance = std::chrono::milliseconds(5);
+    result.memory.before = resident_octets();
     runtime.start(factory);
     Watch watch(runtime);
     const runtime::Clock& clock = runtime.clock();
@@ -292,6 +320,7 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
     const bool kept = keeps_connections(result.recipe);
     if (kept) {
         while (!watch.all_past(Phase::held)) std::this_thread::sleep_for(glance);
+        result.memory.held = resident_octets();
         if (result.recipe == Recipe::hold) {
             std::this_thread::sleep_for(4 * glance);  // the last frames reach the server
             watch.count(counted);
@@ -308,6 +337,7 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
     runtime.stop();
 
     gather(watch, result);
+    result.memory.most = most_resident_octets();
     for (const Watch::Running& running : watch.clients()) {
         const Generator::Totals& all = running.side->client->measurement().all;
         result.connections_counted += result.recipe == Recipe::hold ? all.established : all.started;
@@ -329,8 +359,9 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
         result.busy_percent.push_back(100 * values.busy_share());
         result.tx_full += values.transmit_full;
     }
-    result.judgement =
-        transfers(result.recipe) ? judge_transfer(result) : judge(result.connections, result.asked_cps);
+    result.judgement = transfers(result.recipe)        ? judge_transfer(result)
+                       : result.recipe == Recipe::hold ? judge_hold(result)
+                                                       : judge(result.connections, result.asked_cps);
 }
 
 }  // namespace runnel::load

@@ -18,6 +18,9 @@
 
 namespace runnel::load {
 
+/// The client of the recipe. `stack` is not owned and outlives it.
+[[nodiscard]] std::unique_ptr<Generator> make_client(Stack& stack, const ClientOptions& options);
+
 /// A wire that tells a client when a burst arrives: the client's latencies end there, and not at the turn
 /// before.
 class StampedWire final : public port::Wire {

@@ -2,7 +2,9 @@
 #include "engine/plan.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -60,6 +62,9 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
         throw BadPlan(
             "--recipe hold keeps connections open: say how many with --connections, such as --connections "
             "100k");
+    if (traffic.transactions != 0 && traffic.recipe != Recipe::hold)
+        throw BadPlan(fmt::format("--transactions {}: those are of recipe hold, and this is {}; leave it out",
+                                  traffic.transactions, to_string(traffic.recipe)));
     if (transfers(traffic.recipe) && traffic.rate)
         throw BadPlan(fmt::format(
             "--rate {}: recipe {} opens its connections once, and then carries as much as goes; leave --rate "
@@ -84,6 +89,7 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
     client.recipe = traffic.recipe;
     if (traffic.rate) client.rate = static_cast<double>(*traffic.rate) / cores;
     if (connections) client.connections = share_of(*connections, cores, index);
+    client.transactions = traffic.transactions;
     client.direction = traffic.direction;
     client.copies = traffic.copies;
     client.window = traffic.window != 0 ? traffic.window : traffic.rate ? 8192U : 512U;
@@ -112,7 +118,12 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
     plan.server_tcp = traffic.tcp;
     plan.server_tcp.connections = server_slots;
     plan.server_tcp.half_open = client.window + on_the_wire;
-    plan.server_tcp.cold_blocks = carried + client.window + on_the_wire;
+    // A response is in flight until the client's ACK, which may be delayed, says otherwise.
+    const auto unacknowledged = static_cast<std::uint32_t>(
+        traffic.transactions == 0
+            ? 0.0
+            : std::min(static_cast<double>(kept), most_cps * seconds(traffic.tcp.delayed_ack)));
+    plan.server_tcp.cold_blocks = carried + client.window + on_the_wire + unacknowledged;
 
     const std::uint64_t pairs = pairs_needed(traffic, client, traffic.time_wait_table);
     const std::uint32_t ports = ports_per_address(traffic.tcp, plan.sharers);
@@ -165,20 +176,70 @@ void check_addresses(const Traffic& traffic, const CorePlan& plan, std::uint32_t
         ports, addresses, given == 1 ? "is" : "are", given));
 }
 
-std::size_t eal_memory_mb(std::size_t octets, std::size_t available_mb, const Traffic& traffic) {
-    constexpr std::size_t mega = std::size_t{1} << 20;
-    const std::size_t needed = octets / mega + octets / mega / 16 + 96;
+void MemoryPlan::add(Side side, const StackConfig& config) {
+    Stacks& stacks = sides_[static_cast<std::size_t>(side)];
+    ++stacks.count;
+    const auto uses = memory_uses(config);
+    for (std::size_t i = 0; i < uses.size(); ++i)
+        stacks.uses[i] = {uses[i].what, stacks.uses[i].octets + uses[i].octets};
+}
+
+std::size_t MemoryPlan::Stacks::octets() const noexcept {
+    std::size_t sum = 0;
+    for (const tcp::MemoryUse& use : uses) sum += use.octets;
+    return sum;
+}
+
+std::size_t MemoryPlan::tables_mb() const noexcept {
+    return (sides_[0].octets() + sides_[1].octets()) >> 20;
+}
+
+std::size_t MemoryPlan::total_mb() const noexcept {
+    // EAL's own share grows with what it manages; the tables' last pages are counted whole.
+    const std::size_t packets_mb = packets_ >> 20;
+    return tables_mb() + 32 * (sides_[0].count + sides_[1].count) + packets_mb + packets_mb / 16 + 96;
+}
+
+void MemoryPlan::check(std::size_t available_mb, const Traffic& traffic) const {
+    constexpr std::uint64_t mega = std::uint64_t{1} << 20;
     // What the process itself takes besides comes from the same memory.
-    if (available_mb != 0 && needed + 64 > available_mb) {
-        throw BadPlan(fmt::format(
-            "{} of memory are needed{} and {} are available; ask for fewer --connections, a smaller --window "
-            "or a smaller "
-            "--time-wait-table",
-            app::human_octets(needed * mega),
-            traffic.connections ? fmt::format(" for {} connections", *traffic.connections) : std::string{},
-            app::human_octets(available_mb * mega)));
+    const std::size_t needed = total_mb() + 64;
+    if (available_mb == 0 || needed <= available_mb) return;
+    throw BadPlan(fmt::format(
+        "{} of memory are needed{} and {} are available: {} are missing; ask for fewer --connections, a "
+        "smaller "
+        "--window or a smaller --time-wait-table, or give the machine (or this process's control group) more",
+        app::human_octets(needed * mega),
+        traffic.connections ? fmt::format(" for {} connections", *traffic.connections) : std::string{},
+        app::human_octets(available_mb * mega), app::human_octets((needed - available_mb) * mega)));
+}
+
+std::string MemoryPlan::describe(const Traffic& traffic, bool hugepages, std::size_t available_mb) const {
+    std::string text = fmt::format("{}:", app::human_octets(std::uint64_t{total_mb()} << 20));
+    for (std::size_t i = 0; i < sides_.size(); ++i) {
+        const Stacks& stacks = sides_[i];
+        if (stacks.count == 0) continue;
+        const char* const name = i == static_cast<std::size_t>(Side::client) ? "client" : "server";
+        text += fmt::format(" {}{} {} (", name, stacks.count == 1 ? "" : fmt::format("s {} x", stacks.count),
+                            app::human_octets(stacks.octets() / stacks.count));
+        std::vector<tcp::MemoryUse> uses{stacks.uses.begin(), stacks.uses.end()};
+        std::ranges::sort(uses, std::ranges::greater{}, &tcp::MemoryUse::octets);
+        bool first = true;
+        for (const tcp::MemoryUse& use : uses) {
+            if (use.octets * 50 < stacks.octets()) continue;  // what is less than a fiftieth
+            text += fmt::format("{}{} {}", first ? "" : ", ", use.what,
+                                app::human_octets(use.octets / stacks.count));
+            first = false;
+        }
+        text += "),";
     }
-    return needed;
+    text += fmt::format(" packets {}", app::human_octets(packets_));
+    if (const auto kept = kept_connections(traffic, 1); kept && keeps_connections(traffic.recipe))
+        text += fmt::format("; for {} connections a side", *kept);
+    text += hugepages ? "; hugepages" : "; hugepages: none reserved";
+    if (available_mb != 0)
+        text += fmt::format("; {} available", app::human_octets(std::uint64_t{available_mb} << 20));
+    return text;
 }
 
 }  // namespace runnel::load

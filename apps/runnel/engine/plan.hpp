@@ -2,9 +2,12 @@
 // anything starts, so that what cannot work is said in a sentence with the figure needed.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <stdexcept>
+#include <string>
 
 #include "runnel/base/time.hpp"
 #include "runnel/port/mbuf_pool.hpp"
@@ -25,6 +28,7 @@ struct Traffic {
     Recipe recipe = Recipe::crr;
     std::optional<std::uint64_t> rate;         ///< connections a second over all cores; nothing: max
     std::optional<std::uint64_t> connections;  ///< in all; `hold` needs it; `rr` keeps 2000 else, `stream` 1
+    std::uint32_t transactions = 0;            ///< of `hold`: on each connection, at random
     Direction direction = Direction::to_server;  ///< of `stream`
     bool copies = false;                         ///< of `stream`: each octet is copied when it is sent
     std::uint32_t window = 0;  ///< open at once a client core; 0: 512 at max, 8192 with a rate
@@ -64,8 +68,35 @@ struct CorePlan {
 /// Throws `BadPlan` where `given` client addresses have too few ports for the plan.
 void check_addresses(const Traffic& traffic, const CorePlan& plan, std::uint32_t given);
 
-/// EAL memory in MB for so many octets, with what EAL itself and alignment take. Throws `BadPlan` where the
-/// machine has less than that available (`available_mb`; 0: not known), saying for what it is needed.
-[[nodiscard]] std::size_t eal_memory_mb(std::size_t octets, std::size_t available_mb, const Traffic& traffic);
+/// What a run takes: of EAL, for packets and rings, and for the tables of stacks.
+class MemoryPlan {
+  public:
+    /// Of a stack, which serves or connects, or both in turn.
+    enum class Side : std::uint8_t { client, server };
+    void add(Side side, const StackConfig& config);
+    /// Packets, rings between cores and the like.
+    void add_packets(std::size_t octets) noexcept { packets_ += octets; }
+
+    /// In MB, with what EAL itself and alignment take: all; and of that the tables, which lie in EAL's memory
+    /// only where that has hugepages (`runtime::EalOptions::arrays_mb`).
+    [[nodiscard]] std::size_t total_mb() const noexcept;
+    [[nodiscard]] std::size_t tables_mb() const noexcept;
+
+    /// Throws `BadPlan` where the machine has less than that available (`available_mb`; 0: not known), saying
+    /// for what it is needed, how much is missing, and the mend.
+    void check(std::size_t available_mb, const Traffic& traffic) const;
+    /// What is about to be taken, for what and out of what, in a line for a person.
+    [[nodiscard]] std::string describe(const Traffic& traffic, bool hugepages,
+                                       std::size_t available_mb) const;
+
+  private:
+    struct Stacks {
+        unsigned count = 0;
+        std::array<tcp::MemoryUse, tcp::memory_use_count> uses{};
+        [[nodiscard]] std::size_t octets() const noexcept;
+    };
+    std::array<Stacks, 2> sides_;
+    std::size_t packets_ = 0;
+};
 
 }  // namespace runnel::load

@@ -44,6 +44,13 @@ Json to_json(const Latency& latency, Histogram LatencyHistograms::*which) {
     return {{"intended", to_json(latency.intended.*which)}, {"actual", to_json(latency.actual.*which)}};
 }
 
+// At the end of any second.
+std::uint64_t most_in_time_wait(const Result& r) {
+    std::uint64_t most = 0;
+    for (const Interval& interval : r.intervals) most = std::max(most, interval.time_wait);
+    return most;
+}
+
 }  // namespace
 
 std::string human_time(std::uint64_t nanoseconds) {
@@ -116,20 +123,42 @@ Judgement judge(const Accounting& c, std::optional<double> asked_cps) {
                                       : "offered as fast as connections end, and none failed"};
 }
 
+namespace {
+
+Judgement failed(std::string reason) {
+    return {Verdict::failed, std::move(reason)};
+}
+
+// What transactions have failed of; nothing where all are answered.
+std::optional<Judgement> judge_transactions(const TransactionAccounting& t) {
+    if (t.residual() != 0)
+        return failed(
+            fmt::format("the accounting of transactions does not close: residual {}", t.residual()));
+    if (t.lost + t.in_flight > 0)
+        return failed(fmt::format("{} of {} transactions had no answer", t.lost + t.in_flight, t.asked));
+    return std::nullopt;
+}
+
+}  // namespace
+
+Judgement judge_hold(const Result& r) {
+    const Judgement connections = judge(r.connections, r.asked_cps);
+    if (connections.verdict == Verdict::failed) return connections;
+    if (const auto transactions = judge_transactions(r.transactions)) return *transactions;
+    if (r.closed_in_order != r.connections.completed)
+        return failed(fmt::format("{} of {} connections that were kept did not close in order",
+                                  r.connections.completed - r.closed_in_order, r.connections.completed));
+    return connections;
+}
+
 Judgement judge_transfer(const Result& r) {
     const Judgement connections = judge(r.connections, std::nullopt);
     if (connections.verdict == Verdict::failed) return connections;
-    const auto failed = [](std::string reason) { return Judgement{Verdict::failed, std::move(reason)}; };
     if (r.connections.unsent > 0)
         return failed(fmt::format("{} of {} connections were not opened", r.connections.unsent,
                                   r.connections.attempted));
-    const TransactionAccounting& t = r.transactions;
     if (r.recipe == Recipe::rr) {
-        if (t.residual() != 0)
-            return failed(
-                fmt::format("the accounting of transactions does not close: residual {}", t.residual()));
-        if (t.lost + t.in_flight > 0)
-            return failed(fmt::format("{} of {} transactions had no answer", t.lost + t.in_flight, t.asked));
+        if (const auto transactions = judge_transactions(r.transactions)) return *transactions;
         if (r.tps <= 0) return failed("no transaction was answered in the window");
         return {Verdict::valid, "a transaction in flight on each connection all the while, and none failed"};
     }
@@ -156,6 +185,15 @@ double Result::bytes_per_connection() const noexcept {
     const std::uint64_t bytes = client_tx.octets + client_rx.octets;
     return connections_counted == 0 ? 0
                                     : static_cast<double>(bytes) / static_cast<double>(connections_counted);
+}
+
+double Result::octets_per_kept_connection() const noexcept {
+    constexpr std::uint64_t enough = 100'000;
+    if (!keeps_connections(recipe) || connections.established < enough || memory.held <= memory.before)
+        return 0;
+    const double sides = server_cores == 0 ? 1 : 2;
+    return static_cast<double>(memory.held - memory.before) /
+           (sides * static_cast<double>(connections.established));
 }
 
 double Result::packets_per_transaction() const noexcept {
@@ -200,7 +238,8 @@ nlohmann::ordered_json to_json(const Result& r) {
                              {"in_flight", i.in_flight},
                              {"retransmissions", i.retransmissions},
                              {"drops", i.drops},
-                             {"handshake_p99_us", rounded(i.handshake_p99_us)}});
+                             {"handshake_p99_us", rounded(i.handshake_p99_us)},
+                             {"time_wait", i.time_wait}});
     }
     Json busy = Json::array();
     for (const double percent : r.busy_percent) busy.push_back(rounded(percent));
@@ -278,15 +317,27 @@ nlohmann::ordered_json to_json(const Result& r) {
         {"intervals", intervals},
     };
     const TransactionAccounting& t = r.transactions;
-    if (r.recipe == Recipe::rr) {
+    if (r.recipe == Recipe::rr || t.asked > 0) {
         document["transactions"] = {{"asked", t.asked},
                                     {"answered", t.answered},
                                     {"lost", t.lost},
                                     {"in_flight", t.in_flight},
                                     {"residual", t.residual()}};
+    }
+    if (r.recipe == Recipe::rr) {
         document["packets"]["per_transaction"] = rounded(r.packets_per_transaction());
         document["packets"]["bytes_per_transaction"] = rounded(r.bytes_per_transaction());
     }
+    document["time_wait"] = {{"entered", r.counters.get(Counter::tcp_time_wait_entered)},
+                             {"most", most_in_time_wait(r)},
+                             {"recycled", r.counters.get(Counter::tcp_time_wait_recycled)},
+                             {"reopened", r.counters.get(Counter::tcp_time_wait_reopened)}};
+    if (r.recipe == Recipe::hold)
+        document["closing"] = {{"in_order", r.closed_in_order}, {"cps", rounded(r.closing_cps)}};
+    document["memory"] = {{"before", r.memory.before},
+                          {"held", r.memory.held},
+                          {"most", r.memory.most},
+                          {"per_kept_connection", rounded(r.octets_per_kept_connection())}};
     const OctetAccounting& o = r.octets;
     if (r.recipe == Recipe::stream) {
         document["octets"] = {{"client_sent", o.client_sent},
@@ -334,6 +385,12 @@ std::string to_text(const Result& r) {
              fmt::format("{} sent and {} received by the client, counted at the port in the window",
                          r.client_tx.frames, r.client_rx.frames));
     } else {
+        if (const TransactionAccounting& t = r.transactions; t.asked > 0)
+            line("transactions",
+                 fmt::format("{} asked, {} answered, {} lost, {} in flight, residual {}; {}/s", t.asked,
+                             t.answered, t.lost, t.in_flight, t.residual(), human_count(r.tps)));
+        if (r.recipe == Recipe::hold)
+            line("closed", fmt::format("{} in order, {}/s", r.closed_in_order, human_count(r.closing_cps)));
         line("packets", fmt::format("{:.3f} a connection, {:.1f} bytes, counted at the port",
                                     r.packets_per_connection(), r.bytes_per_connection()));
     }
@@ -352,6 +409,16 @@ std::string to_text(const Result& r) {
     latency("end", &LatencyHistograms::close);
     latency("transaction", &LatencyHistograms::transaction);
     if (r.goodput_bps > 0) line("goodput", fmt::format("{}bit/s", human_count(r.goodput_bps)));
+    if (const double octets = r.octets_per_kept_connection(); octets > 0)
+        line("memory",
+             fmt::format("{} resident while all were held, {:.1f} octets a connection a side; {} at most",
+                         app::human_octets(r.memory.held), octets, app::human_octets(r.memory.most)));
+    if (const std::uint64_t entered = r.counters.get(Counter::tcp_time_wait_entered); entered > 0) {
+        line("TIME-WAIT",
+             fmt::format("{} entered, {} at once, {} recycled before their time, {} reopened", entered,
+                         most_in_time_wait(r), r.counters.get(Counter::tcp_time_wait_recycled),
+                         r.counters.get(Counter::tcp_time_wait_reopened)));
+    }
     line("retransmissions", fmt::format("{}", retransmissions(r.counters)));
     if (const auto drops = nonzero_drops(r.counters); drops.empty()) {
         line("drops", "none");

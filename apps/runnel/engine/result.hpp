@@ -44,6 +44,7 @@ struct Interval {
     std::uint64_t in_flight = 0;    ///< at its end; those that are kept included
     std::uint64_t retransmissions = 0, drops = 0;
     double handshake_p99_us = 0;
+    std::uint64_t time_wait = 0;  ///< connections in TIME-WAIT at its end
 };
 
 enum class Verdict : std::uint8_t { valid, generator_limited, failed };
@@ -64,6 +65,16 @@ struct Result;
 /// Of `rr` and `stream`: besides, a transaction that was lost, and an octet that one side sent and the other
 /// did not receive, is a failure.
 [[nodiscard]] Judgement judge_transfer(const Result& result);
+/// Of `hold`: besides, a transaction that was lost, and a connection that was kept and did not close in
+/// order, is a failure.
+[[nodiscard]] Judgement judge_hold(const Result& result);
+
+/// Memory of the process, in octets; 0: not known.
+struct ResidentMemory {
+    std::uint64_t before = 0;  ///< before the stacks were made
+    std::uint64_t held = 0;    ///< where connections are kept: while all are there
+    std::uint64_t most = 0;    ///< at any time
+};
 
 struct Result {
     std::string command;
@@ -79,11 +90,14 @@ struct Result {
     Accounting connections;
     std::optional<double> asked_cps;  ///< nothing: max
     double cps = 0;  ///< connections completed in the window (where they are kept: established), a second
-    double tps = 0;  ///< transactions answered in the window, a second
+    double tps = 0;  ///< transactions answered in the window, a second; of `hold`: from the first to the last
     double goodput_bps = 0;  ///< payload received in the window by the client, and of `stream` by the server
     double goodput_to_client_bps = 0, goodput_to_server_bps = 0;
-    TransactionAccounting transactions;  ///< of `rr`, over the whole run
+    TransactionAccounting transactions;  ///< of `rr` and `hold`, over the whole run
     OctetAccounting octets;              ///< of `stream`, over the whole run
+    ResidentMemory memory;
+    std::uint64_t closed_in_order = 0;  ///< of `hold`: of those kept to the end, with FIN and FIN
+    double closing_cps = 0;             ///< of `hold`: so many a second
 
     FrameCount client_tx, client_rx, server_tx,
         server_rx;  ///< from the first SYN to the end, ramp and drain included; of `rr` and `stream` in the
@@ -105,6 +119,9 @@ struct Result {
 
     [[nodiscard]] double packets_per_connection() const noexcept;
     [[nodiscard]] double bytes_per_connection() const noexcept;
+    /// What an established connection has taken on one side, where so many were kept that it can be told from
+    /// what the process takes anyway; 0 else.
+    [[nodiscard]] double octets_per_kept_connection() const noexcept;
     [[nodiscard]] double packets_per_transaction() const noexcept;
     [[nodiscard]] double bytes_per_transaction() const noexcept;
     /// Of a link of so many bit/s, the fuller direction, at the rate of the window.

@@ -36,7 +36,8 @@ void OneShotResponder::respond(tcp::Connection connection, std::uint64_t from) n
     totals_.octets_out += result.accepted;
     if (from + result.accepted == response_.size()) [[likely]] {
         ++totals_.requests;
-        (void)connection.close();
+        if (!keeps_) (void)connection.close();
+        if (from > 0) (void)connection.set_context(0);
     } else {
         (void)connection.set_context(from + result.accepted);
     }

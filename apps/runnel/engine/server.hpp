@@ -44,12 +44,15 @@ class Responder : public tcp::Handler {
 };
 
 /// The server of `crr`, `rst`, `fin` and `hold`: after `request_octets` of data, whatever they are, it sends
-/// the response and its FIN in the same segment. It closes when the client closes.
+/// the response, and its FIN in the same segment; or, where it keeps its connections, waits for the next
+/// request. It closes when the client closes. A connection costs nothing beside its TCB.
 class OneShotResponder final : public Responder {
   public:
-    /// `response` stays valid until the process ends. `request_octets` at least 1.
-    OneShotResponder(std::span<const std::byte> response, std::uint32_t request_octets) noexcept
-        : response_(response), request_octets_(request_octets) {}
+    /// `response` stays valid until the process ends. `request_octets` at least 1. `keeps`: the client asks
+    /// again only when it has been answered.
+    OneShotResponder(std::span<const std::byte> response, std::uint32_t request_octets,
+                     bool keeps = false) noexcept
+        : response_(response), request_octets_(request_octets), keeps_(keeps) {}
 
     void established(tcp::Connection connection) noexcept override;
     tcp::Ownership data(tcp::Connection connection, rte_mbuf& payload) noexcept override;
@@ -61,6 +64,7 @@ class OneShotResponder final : public Responder {
 
     std::span<const std::byte> response_;
     std::uint32_t request_octets_;
+    bool keeps_;
 };
 
 /// An HTTP/1.1-shaped server: each request, whatever it asks for, gets the same body. Keep-alive, pipelining,

@@ -120,7 +120,7 @@ class FlowTable {
     [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
     [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
 
-    /// How many octets of EAL memory a table takes.
+    /// How many octets a table takes.
     [[nodiscard]] static constexpr std::size_t bytes(std::uint32_t capacity) noexcept {
         return buckets_for(capacity) * sizeof(Bucket);
     }

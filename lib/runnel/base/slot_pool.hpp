@@ -20,7 +20,7 @@ concept HasGeneration = requires(T& object) {
     { object.generation } -> std::same_as<std::uint32_t&>;
 };
 
-/// Hands out slots of `T` from EAL memory. One owner thread.
+/// Hands out slots of `T` from an `EalArray`. One owner thread.
 ///
 /// Neither `allocate` nor `free` touches the object, but for its `generation` where `T` has one: an object
 /// starts as zeroes and afterwards holds what its last owner left. The slot freed last is handed out first,
@@ -90,7 +90,7 @@ class SlotPool {
     [[nodiscard]] std::uint32_t size() const noexcept { return unused_ - freed_; }
     [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
 
-    /// How many octets of EAL memory a pool takes.
+    /// How many octets a pool takes.
     [[nodiscard]] static constexpr std::size_t bytes(std::uint32_t capacity) noexcept {
         return EalArray<T>::bytes(capacity) + EalArray<std::uint32_t>::bytes(capacity);
     }

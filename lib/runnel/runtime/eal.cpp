@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <string_view>
 
@@ -48,12 +49,35 @@ std::size_t free_hugepage_mb() {
 }
 
 std::size_t available_memory_mb() {
+    std::size_t available = 0;
     std::ifstream in{"/proc/meminfo"};
     for (std::string line; std::getline(in, line);) {
         constexpr std::string_view prefix = "MemAvailable:";
-        if (line.starts_with(prefix)) return std::strtoull(line.c_str() + prefix.size(), nullptr, 10) / 1024;
+        if (line.starts_with(prefix))
+            available = std::strtoull(line.c_str() + prefix.size(), nullptr, 10) / 1024;
     }
-    return 0;
+    std::ifstream file{"/proc/self/cgroup"};
+    const std::string groups{std::istreambuf_iterator<char>{file}, {}};
+    const std::optional<std::uint64_t> left = memory_left_in_groups(groups, "/sys/fs/cgroup");
+    if (!left) return available;
+    const std::size_t left_mb = std::max<std::uint64_t>(*left >> 20, 1);
+    return available == 0 ? left_mb : std::min(available, left_mb);
+}
+
+/// Reads what a control group may still take; nothing where it has no limit.
+std::optional<std::uint64_t> memory_left(const std::filesystem::path& group, const char* limit_file,
+                                         const char* usage_file, const char* cache_key) {
+    std::ifstream limit_text{group / limit_file}, usage_text{group / usage_file},
+        statistics{group / "memory.stat"};
+    std::uint64_t limit = 0, usage = 0;
+    // "max", or in version 1 a number near 2^63: no limit.
+    if (!(limit_text >> limit) || limit >= std::uint64_t{1} << 60 || !(usage_text >> usage))
+        return std::nullopt;
+    // Files in the page cache count as used, and make room.
+    std::string key;
+    for (std::uint64_t value = 0; statistics >> key >> value;)
+        if (key == cache_key) usage -= std::min(usage, value);
+    return limit - std::min(limit, usage);
 }
 
 std::vector<unsigned> usable_cpus() {
@@ -76,7 +100,9 @@ bool runtime_directory_is_writable() {
     return access(directory, W_OK | X_OK) == 0;
 }
 
-bool wants_hugepages(const EalOptions& options, const HostFacts& host) {
+}  // namespace
+
+bool uses_hugepages(const EalOptions& options, const HostFacts& host) {
     if (options.hugepages == Choice::no) return false;
     const bool enough = host.free_hugepage_mb >= options.memory_mb;
     if (options.hugepages == Choice::yes && !enough) {
@@ -87,6 +113,8 @@ bool wants_hugepages(const EalOptions& options, const HostFacts& host) {
     }
     return enough;
 }
+
+namespace {
 
 template <class Range>
 std::string joined(const Range& words, std::string_view separator) {
@@ -145,6 +173,34 @@ std::string_view mend(int error, const EalOptions& options) {
 
 }  // namespace
 
+std::optional<std::uint64_t> memory_left_in_groups(std::string_view groups,
+                                                   const std::filesystem::path& root) {
+    std::optional<std::uint64_t> least;
+    while (!groups.empty()) {
+        const std::size_t end = std::min(groups.find('\n'), groups.size());
+        const std::string_view line = groups.substr(0, end);
+        groups.remove_prefix(std::min(end + 1, groups.size()));
+        // "0::/user.slice" in version 2, "4:memory:/user.slice" in version 1.
+        const std::size_t first = line.find(':'), second = line.find(':', first + 1);
+        if (second == std::string_view::npos) continue;
+        const std::string_view controllers = line.substr(first + 1, second - first - 1);
+        const bool unified = controllers.empty();
+        if (!unified && controllers != "memory") continue;
+        const std::filesystem::path top = unified ? root : root / "memory";
+        std::filesystem::path below = std::filesystem::path{line.substr(second + 1)}.relative_path();
+        for (;;) {
+            const auto left = unified
+                                  ? memory_left(top / below, "memory.max", "memory.current", "inactive_file")
+                                  : memory_left(top / below, "memory.limit_in_bytes", "memory.usage_in_bytes",
+                                                "total_inactive_file");
+            if (left && (!least || *left < *least)) least = left;
+            if (below.empty()) break;
+            below = below.parent_path();
+        }
+    }
+    return least;
+}
+
 HostFacts host_facts() {
     return {.free_hugepage_mb = free_hugepage_mb(),
             .available_memory_mb = available_memory_mb(),
@@ -156,9 +212,13 @@ HostFacts host_facts() {
 
 std::vector<std::string> eal_arguments(const EalOptions& options, const HostFacts& host) {
     check(options, host);
-    const bool hugepages = wants_hugepages(options, host);
+    const bool hugepages = uses_hugepages(options, host);
+    const std::size_t memory_mb =
+        hugepages
+            ? options.memory_mb
+            : std::max(options.memory_mb - std::min(options.memory_mb, options.arrays_mb), least_memory_mb);
     std::vector<std::string> arguments{options.program, "--lcores=" + lcore_map(options, host),
-                                       "--main-lcore=0", "-m", std::to_string(options.memory_mb)};
+                                       "--main-lcore=0", "-m", std::to_string(memory_mb)};
     // Nothing is shared with other processes through files: none to clear up, none to be refused. (EAL takes
     // --in-memory with hugepages only.)
     arguments.emplace_back(hugepages ? "--in-memory" : "--no-shconf");

@@ -4,7 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace runnel::runtime {
@@ -12,7 +15,9 @@ namespace runnel::runtime {
 enum class Choice : std::uint8_t { automatic, yes, no };
 
 struct EalOptions {
-    std::size_t memory_mb = 1024;          ///< EAL memory for every pool, table and ring of the process
+    std::size_t memory_mb = 1024;  ///< for every pool, table and ring of the process
+    std::size_t arrays_mb = 0;  ///< of these, for arrays (`EalArray`): without hugepages they are mapped by
+                                ///< themselves, and EAL need not have it
     Choice hugepages = Choice::automatic;  ///< automatic: where enough are free
     unsigned workers = 1;  ///< lcores that run a poll loop; the calling thread becomes the control lcore
     /// CPUs that the workers are pinned to, in order; empty: the first `workers` CPUs that this process may
@@ -31,7 +36,8 @@ struct EalOptions {
 /// What the derivation needs to know of the machine.
 struct HostFacts {
     std::size_t free_hugepage_mb = 0;     ///< in free hugepages of all sizes
-    std::size_t available_memory_mb = 0;  ///< that new allocations may take now; 0: not known
+    std::size_t available_memory_mb = 0;  ///< that new allocations may take now, by what the machine has and
+                                          ///< what the control group may take; 0: not known
     std::vector<unsigned> cpus;           ///< that this process may run on, ascending
     std::uint64_t process = 0;            ///< its id, to keep file prefixes apart
     bool root = false;
@@ -40,6 +46,15 @@ struct HostFacts {
 
 /// Looks at this machine.
 [[nodiscard]] HostFacts host_facts();
+
+/// Octets that a process of these control groups may still take, by the tightest of the limits on it and on
+/// the groups around it; nothing where none is limited. `groups` is the text of /proc/self/cgroup, `root`
+/// where the hierarchy is mounted (/sys/fs/cgroup; version 2, or 1 with its folder `memory`).
+[[nodiscard]] std::optional<std::uint64_t> memory_left_in_groups(std::string_view groups,
+                                                                 const std::filesystem::path& root);
+
+/// Whether EAL will be started with hugepages; throws as `eal_arguments`.
+[[nodiscard]] bool uses_hugepages(const EalOptions& options, const HostFacts& host);
 
 /// The argument line that follows from options and machine; a pure function. `arguments[0]` is the program.
 /// Worker i is lcore i + 1, pinned; lcore 0 is the calling thread, which may run on any CPU of the process.

@@ -169,7 +169,9 @@ bool BasicPollLoop<E>::turn(Instant now) noexcept {
         const bool received = receive(link, now);
         const bool unsettled = received || link.worked;
         const bool due = !unsettled && link.endpoint->next_deadline() <= now;
-        if (unsettled || due) link.endpoint->advance(now);
+        // What a task does to an endpoint happens at the time that the endpoint was told last: one that has
+        // been idle for long would start its timers in the past.
+        if (unsettled || due || !tasks_.empty()) link.endpoint->advance(now);
         link.worked = received;
         worked |= received || due;
     }

@@ -64,11 +64,17 @@ struct Stack::Parts {
     Instant now{};
 };
 
-std::size_t memory_needed(const StackConfig& config) noexcept {
+std::array<tcp::MemoryUse, tcp::memory_use_count> memory_uses(const StackConfig& config) noexcept {
     const auto& interfaces = config.ip.interfaces;
     const bool ipv6 = std::any_of(interfaces.begin(), interfaces.end(),
                                   [](const auto& interface) { return interface.speaks_ipv6(); });
-    return tcp::Endpoint::memory_needed(config.tcp, ipv6);
+    return tcp::Endpoint::memory_uses(config.tcp, ipv6);
+}
+
+std::size_t memory_needed(const StackConfig& config) noexcept {
+    std::size_t octets = 0;
+    for (const tcp::MemoryUse& use : memory_uses(config)) octets += use.octets;
+    return octets;
 }
 
 Stack::Stack(const StackConfig& config, rte_mempool* mbufs)

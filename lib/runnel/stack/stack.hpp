@@ -15,6 +15,7 @@
 #include "runnel/ip/peer_cores.hpp"
 #include "runnel/tcp/config.hpp"
 #include "runnel/tcp/connection.hpp"
+#include "runnel/tcp/endpoint.hpp"
 #include "runnel/udp/sockets.hpp"
 
 namespace runnel {
@@ -31,7 +32,9 @@ struct StackConfig {
     std::optional<std::array<std::uint64_t, 2>> secret;
 };
 
-/// Octets of EAL memory that a stack of this configuration takes.
+/// What the tables of a stack of this configuration take: all that grows with the number of connections. Each
+/// by itself, and together; `EalArray` says where they lie.
+[[nodiscard]] std::array<tcp::MemoryUse, tcp::memory_use_count> memory_uses(const StackConfig& config) noexcept;
 [[nodiscard]] std::size_t memory_needed(const StackConfig& config) noexcept;
 
 /// One core's TCP/IP endpoint. All calls from one thread. No call blocks, reads a clock or touches a device.
@@ -39,7 +42,7 @@ struct StackConfig {
 class Stack {
   public:
     /// `mbufs` is not owned, outlives the stack, and may be shared between stacks. Throws
-    /// `std::invalid_argument` for a setting out of range and `std::runtime_error` where EAL memory does not
+    /// `std::invalid_argument` for a setting out of range and `std::runtime_error` where memory does not
     /// suffice; each message names the setting, its value and the mend.
     Stack(const StackConfig& config, rte_mempool* mbufs);
     ~Stack();

@@ -67,6 +67,10 @@ bool Connection::alive() const noexcept {
     return tcb != nullptr && !tcb->aborting;
 }
 
+void Connection::prefetch() const noexcept {
+    if (endpoint_ != nullptr) endpoint_->prefetch(slot_);
+}
+
 SendResult Connection::send(std::span<const std::byte> octets) noexcept {
     Tcb* const tcb = find();
     if (tcb == nullptr || over(*tcb)) return {0, Error::no_connection};

@@ -99,6 +99,8 @@ class Connection {
 
     /// True while the connection exists.
     [[nodiscard]] bool alive() const noexcept;
+    /// Asks for the connection's cache lines, ahead of other calls on it (see `Endpoint::prefetch`).
+    void prefetch() const noexcept;
 
     /// Copies octets into the send buffer. Takes as much as there is room for.
     SendResult send(std::span<const std::byte> octets) noexcept;

@@ -8,9 +8,6 @@ namespace runnel::tcp {
 
 namespace {
 
-// Room for stale entries before the list of pending connections is compacted.
-constexpr std::size_t pending_slack = 1024;
-
 bool earlier(Tick a, Tick b) noexcept {
     return static_cast<std::int32_t>(a - b) < 0;
 }
@@ -49,8 +46,8 @@ Core::Core(Endpoint& owner, const Config& given, const Secrets& secrets, ip::Int
                       internet.speaks_ipv6() ? given.half_open : 0),
       time_wait_pairs("IPv6 addresses in TIME-WAIT", internet.speaks_ipv6() ? given.time_wait : 0),
       timers(tcbs.data(), Instant{}),
-      half_open_timers(half_open.data(), Instant{}) {
-    pending_.reserve(std::size_t{given.connections} + pending_slack);
+      half_open_timers(half_open.data(), Instant{}),
+      pending_("connections that want to send", given.connections + pending_slack) {
     set_time(Instant{});
 }
 
@@ -150,18 +147,15 @@ Duration Core::idle_for(const Tcb& tcb) const noexcept {
 void Core::want_output(std::uint32_t slot, Tcb& tcb) noexcept {
     if (tcb.output_pending) return;
     tcb.output_pending = true;
-    if (pending_.size() == pending_.capacity()) [[unlikely]]
+    if (pending_end_ == pending_.size()) [[unlikely]]
         compact_pending();
-    pending_.push_back(slot);
+    pending_[pending_end_++] = slot;
 }
 
 std::uint32_t Core::take_pending() noexcept {
-    while (pending_head_ < pending_.size()) {
+    while (pending_head_ < pending_end_) {
         const std::uint32_t slot = pending_[pending_head_++];
-        if (pending_head_ == pending_.size()) {
-            pending_.clear();
-            pending_head_ = 0;
-        }
+        if (pending_head_ == pending_end_) pending_head_ = pending_end_ = 0;
         Tcb& tcb = tcbs[slot];
         if (!tcb.output_pending) continue;
         tcb.output_pending = false;
@@ -184,15 +178,15 @@ void Core::untake_pending(std::uint32_t slot, Tcb& tcb) noexcept {
 // these than connections, so this always makes room.
 void Core::compact_pending() noexcept {
     std::size_t kept = 0;
-    for (std::size_t i = pending_head_; i < pending_.size(); ++i) {
+    for (std::size_t i = pending_head_; i < pending_end_; ++i) {
         Tcb& tcb = tcbs[pending_[i]];
         if (!tcb.output_pending) continue;
         tcb.output_pending = false;  // a second entry of this slot is not kept
         pending_[kept++] = pending_[i];
     }
-    pending_.resize(kept);
     pending_head_ = 0;
-    for (const std::uint32_t slot : pending_) tcbs[slot].output_pending = true;
+    pending_end_ = kept;
+    for (std::size_t i = 0; i < kept; ++i) tcbs[pending_[i]].output_pending = true;
 }
 
 std::uint32_t Core::new_tcb(const Ends& ends, std::uint32_t hash) noexcept {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "runnel/base/counters.hpp"
 #include "runnel/base/eal_memory.hpp"
@@ -241,7 +240,12 @@ struct Core {
     [[nodiscard]] std::uint32_t take_pending() noexcept;
     /// Puts a connection back at the front: its turn was not over.
     void untake_pending(std::uint32_t slot, Tcb& tcb) noexcept;
-    [[nodiscard]] bool output_wanted() const noexcept { return pending_head_ != pending_.size(); }
+    [[nodiscard]] bool output_wanted() const noexcept { return pending_head_ != pending_end_; }
+
+    /// How many octets the list of them takes.
+    [[nodiscard]] static constexpr std::size_t pending_bytes(std::uint32_t connections) noexcept {
+        return EalArray<std::uint32_t>::bytes(std::size_t{connections} + pending_slack);
+    }
 
     // -- the end of connections
     /// A TCB for a new connection, zeroed but for its generation; no_slot where the table is full.
@@ -260,11 +264,14 @@ struct Core {
     [[nodiscard]] Instant time_wait_deadline() const noexcept;
 
   private:
+    // Room for stale entries before the list of pending connections is compacted.
+    static constexpr std::size_t pending_slack = 1024;
+
     void release(std::uint32_t slot) noexcept;
     void compact_pending() noexcept;
 
-    std::vector<std::uint32_t> pending_;  // slots; stale where the TCB no longer says `output_pending`
-    std::size_t pending_head_ = 0;
+    EalArray<std::uint32_t> pending_;  // slots; stale where the TCB no longer says `output_pending`
+    std::size_t pending_head_ = 0, pending_end_ = 0;
     std::uint32_t room_cursor_ = 0;  // where `make_room` looks next
 };
 

@@ -88,18 +88,22 @@ Core& Endpoint::core() noexcept {
     return parts_->core;
 }
 
-std::size_t Endpoint::memory_needed(const Config& config, bool ipv6) noexcept {
+std::array<MemoryUse, memory_use_count> Endpoint::memory_uses(const Config& config, bool ipv6) noexcept {
     const std::uint32_t cold = config.cold_blocks == 0 ? config.connections : config.cold_blocks;
     // Settings whose sum does not fit are refused by the constructor.
     const auto entries = std::min<std::uint64_t>(
         std::uint64_t{config.connections} + config.half_open + config.time_wait, UINT32_MAX);
-    return FlowTable::bytes(static_cast<std::uint32_t>(entries)) + SlotPool<Tcb>::bytes(config.connections) +
-           SlotPool<Cold>::bytes(cold) + SentRanges::bytes(cold, spare_ranges(config)) +
-           HalfOpenPool::bytes(config.half_open) + TimeWaitTable::bytes(config.time_wait) +
-           (ipv6 ? EalArray<ip::Ipv6Pair>::bytes(config.connections) +
-                       EalArray<ip::Ipv6Pair>::bytes(config.half_open) +
-                       EalArray<ip::Ipv6Pair>::bytes(config.time_wait)
-                 : 0);
+    const std::size_t pairs = ipv6 ? EalArray<ip::Ipv6Pair>::bytes(config.connections) +
+                                         EalArray<ip::Ipv6Pair>::bytes(config.half_open) +
+                                         EalArray<ip::Ipv6Pair>::bytes(config.time_wait)
+                                   : 0;
+    return {{{"connections", SlotPool<Tcb>::bytes(config.connections)},
+             {"flow table", FlowTable::bytes(static_cast<std::uint32_t>(entries))},
+             {"list of those that want to send", Core::pending_bytes(config.connections)},
+             {"data in flight", SlotPool<Cold>::bytes(cold)},
+             {"sent ranges", SentRanges::bytes(cold, spare_ranges(config))},
+             {"half-open", HalfOpenPool::bytes(config.half_open)},
+             {"TIME-WAIT", TimeWaitTable::bytes(config.time_wait)}}};
 }
 
 void Endpoint::set_time(Instant now) noexcept {
@@ -500,6 +504,15 @@ ConnectResult Endpoint::connect(const ConnectOptions& options) noexcept {
     core.counters.add(Counter::tcp_active_opens);
     core.want_output(slot, tcb);
     return {core.handle(slot), Error::none};
+}
+
+Connection Endpoint::connection_in(std::uint32_t slot) noexcept {
+    const Core& core = parts_->core;
+    return slot < core.tcbs.capacity() ? Connection{this, slot, core.tcbs[slot].generation} : Connection{};
+}
+
+void Endpoint::prefetch(std::uint32_t slot) const noexcept {
+    parts_->core.tcbs.prefetch(slot);
 }
 
 std::uint32_t Endpoint::connections() const noexcept {

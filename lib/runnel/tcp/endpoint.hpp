@@ -2,9 +2,12 @@
 // together.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "runnel/base/counters.hpp"
 #include "runnel/base/mbuf_stash.hpp"
@@ -20,6 +23,14 @@ struct Core;
 struct Secrets;
 struct Tcb;
 
+/// Memory that something takes.
+struct MemoryUse {
+    std::string_view what;
+    std::size_t octets = 0;
+};
+/// How many things an endpoint's memory is for.
+inline constexpr std::size_t memory_use_count = 8;
+
 /// One core's TCP. All calls from the stack's thread.
 class Endpoint {
   public:
@@ -27,15 +38,17 @@ class Endpoint {
     static constexpr std::size_t max_burst = 64;
 
     /// What it refers to is not owned and outlives it. Throws `std::invalid_argument` naming a setting out of
-    /// range and `std::runtime_error` where EAL memory does not suffice.
+    /// range and `std::runtime_error` where memory does not suffice.
     Endpoint(const Config& config, const Secrets& secrets, ip::InternetLayer& ip, Counters& counters,
              MbufStash& stash, TransmitQueue& queue);
     ~Endpoint();
     Endpoint(const Endpoint&) = delete;
     Endpoint& operator=(const Endpoint&) = delete;
 
-    /// Octets of EAL memory for the tables of this configuration.
-    [[nodiscard]] static std::size_t memory_needed(const Config& config, bool ipv6) noexcept;
+    /// What the tables of this configuration take, each by itself (see `EalArray` for where it lies).
+    /// `ipv6`: there are addresses of it.
+    [[nodiscard]] static std::array<MemoryUse, memory_use_count> memory_uses(const Config& config,
+                                                                             bool ipv6) noexcept;
 
     /// The instant at which what follows happens.
     void set_time(Instant now) noexcept;
@@ -53,6 +66,13 @@ class Endpoint {
     void listen(const ListenOptions& options);
     void unlisten(IpAddress address, std::uint16_t port);
     ConnectResult connect(const ConnectOptions& options) noexcept;
+
+    /// The connection in a slot below `Config::connections`, for those who walk through all of them; where
+    /// there is none, a handle that is not alive.
+    [[nodiscard]] Connection connection_in(std::uint32_t slot) noexcept;
+    /// Asks for the cache lines of the connection in a slot, ahead of the calls on it. With millions of
+    /// connections each first look at one is a cache miss; several asked for ahead are fetched at once.
+    void prefetch(std::uint32_t slot) const noexcept;
 
     /// How many connections have a TCB, are half-open, are in TIME-WAIT.
     [[nodiscard]] std::uint32_t connections() const noexcept;

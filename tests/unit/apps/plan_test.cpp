@@ -9,6 +9,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 using testing::ThrowsMessage;
 
 TEST(Plan, SharesAddUpToWhatWasAsked) {
@@ -102,13 +103,47 @@ TEST(Plan, TrafficOnKeptConnectionsHasARampAndNoRate) {
                 ThrowsMessage<BadPlan>(AllOf(HasSubstr("--rate 1000"), HasSubstr("recipe stream"))));
 }
 
-TEST(Plan, TooLittleMemoryIsSaidWithTheFigureNeeded) {
+TEST(Plan, FiftyMillionConnectionsASideTakeNoMoreThan160OctetsEach) {
+    const Traffic traffic{.recipe = Recipe::hold, .connections = 50'000'000, .transactions = 1};
+    const CorePlan plan = plan_core(traffic, 1, 0);
+    StackConfig client, server;
+    client.tcp = plan.client_tcp;
+    server.tcp = plan.server_tcp;
+    EXPECT_LE(memory_needed(client), 50'000'000U * 160ULL);
+    EXPECT_LE(memory_needed(server), 50'000'000U * 160ULL);
+    EXPECT_GE(std::uint64_t{plan.client_addresses} * ports_per_address(traffic.tcp), 50'000'000U);
+    EXPECT_LT(plan.client_addresses, 65'000U);
+    EXPECT_THAT([] { (void)plan_core({.recipe = Recipe::crr, .transactions = 1}, 1, 0); },
+                ThrowsMessage<BadPlan>(AllOf(HasSubstr("--transactions 1"), HasSubstr("crr"))));
+}
+
+TEST(Plan, TooLittleMemoryIsSaidWithTheFigureNeededAndWhatIsMissing) {
     const Traffic traffic{.recipe = Recipe::hold, .connections = 50'000'000};
-    EXPECT_THAT([&] { (void)eal_memory_mb(std::size_t{20} << 30, 4096, traffic); },
-                ThrowsMessage<BadPlan>(
-                    AllOf(HasSubstr("for 50000000 connections"), HasSubstr("21 GiB"), HasSubstr("4.0 GiB"))));
-    EXPECT_GE(eal_memory_mb(std::size_t{1} << 30, 4096, traffic), 1024U + 64);
-    EXPECT_GT(eal_memory_mb(std::size_t{1} << 30, 0, traffic), 0U);
+    const CorePlan plan = plan_core(traffic, 1, 0);
+    StackConfig client, server;
+    client.tcp = plan.client_tcp;
+    server.tcp = plan.server_tcp;
+    MemoryPlan memory;
+    memory.add(MemoryPlan::Side::client, client);
+    memory.add(MemoryPlan::Side::server, server);
+    memory.add_packets(std::size_t{50} << 20);
+    EXPECT_EQ(memory.tables_mb(), (memory_needed(client) + memory_needed(server)) >> 20);
+    EXPECT_GE(memory.total_mb(), memory.tables_mb() + 50);
+    EXPECT_THAT([&] { memory.check(4096, traffic); },
+                ThrowsMessage<BadPlan>(AllOf(HasSubstr("for 50000000 connections"), HasSubstr("14 GiB"),
+                                             HasSubstr("4.0 GiB"), HasSubstr("9.7 GiB are missing"),
+                                             HasSubstr("fewer --connections"))));
+    EXPECT_NO_THROW(memory.check(memory.total_mb() + 64, traffic));
+    EXPECT_NO_THROW(memory.check(0, traffic)) << "not known";
+
+    EXPECT_THAT(
+        memory.describe(traffic, false, 23'000),
+        AllOf(HasSubstr("client 6.8 GiB (connections 6.1 GiB, flow table"), HasSubstr("server 6.7 GiB"),
+              HasSubstr("packets 50 MiB"), HasSubstr("50000000 connections a side"),
+              HasSubstr("hugepages: none"), HasSubstr("22 GiB available")));
+    memory.add(MemoryPlan::Side::client, client);
+    EXPECT_THAT(memory.describe(traffic, true, 0),
+                AllOf(HasSubstr("clients 2 x 6.8 GiB"), Not(HasSubstr("none")), Not(HasSubstr("available"))));
 }
 
 TEST(Plan, WhatCannotBeSharedAmongTheCoresIsRefused) {

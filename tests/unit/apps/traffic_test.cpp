@@ -2,6 +2,7 @@
 // responders.
 #include <array>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,6 +16,8 @@
 
 #include "engine/client.hpp"
 #include "engine/http.hpp"
+#include "engine/measurement.hpp"
+#include "engine/random_order.hpp"
 #include "engine/server.hpp"
 
 namespace runnel::load {
@@ -88,7 +91,8 @@ class Traffic : public testing::Test {
         options.remote_address = server_address;
         options.slots = 4096;
         options.request = std::as_bytes(std::span{request});
-        client = std::make_unique<Client>(client_stack, options);
+        options.response_octets = response.all().size();
+        client = make_client(client_stack, options);
     }
     void serve(Responder& responder, std::uint16_t port = 80) {
         server_stack.listen({.port = port, .handler = &responder});
@@ -108,7 +112,7 @@ class Traffic : public testing::Test {
     bool paused = false, unplugged = false;
     Stack client_stack{config_of(false), pool()};
     Stack server_stack{config_of(true), pool()};
-    std::unique_ptr<Client> client;
+    std::unique_ptr<Generator> client;
 };
 
 struct RecipePackets {
@@ -236,6 +240,121 @@ TEST_F(Traffic, ConnectionsToHoldThatTheWindowWasTooShortForAreUnsent) {
     run_until(now + 10s, [&] { return client->phase() == Client::Phase::held; });
     const Accounting& a = client->measurement().accounting;
     EXPECT_EQ(a, (Accounting{.attempted = 50, .unsent = 20, .established = 30, .completed = 30}));
+}
+
+TEST_F(Traffic, HeldConnectionsEachCarryTheirTransactionsAndThenCloseInOrder) {
+    OneShotResponder keeping{response.all(), static_cast<std::uint32_t>(request.size()), true};
+    serve(keeping);
+    // More than the window's time would suffice for: without a rate it lasts until all is done.
+    start({.recipe = Recipe::hold, .connections = 1500, .transactions = 3, .window = 10, .duration = 10ms});
+    std::uint64_t most = 0;
+    run_until(now + 60s, [&] {
+        const auto& t = client->measurement().transactions;
+        most = std::max(most, t.asked - t.answered);
+        return client->phase() == Client::Phase::held;
+    });
+    run_until(now + 100ms);  // the last ACKs are delayed
+    EXPECT_EQ(client->open(), 1500U);
+    EXPECT_EQ(
+        client_stack.counters().get(Counter::frames_out) + client_stack.counters().get(Counter::frames_in),
+        1500 * (3U + 3 * 3))
+        << "request, response and its ACK: nothing is sent twice";
+    EXPECT_GT(most, 5U);
+    EXPECT_LE(most, 10U);
+    client->release();
+    run_until(now + 60s, [&] { return finished(); });
+    run_until(now + 1ms);
+    const Client::Measurement& m = client->measurement();
+    EXPECT_EQ(m.accounting, (Accounting{.attempted = 1500, .established = 1500, .completed = 1500}));
+    EXPECT_EQ(m.transactions, (TransactionAccounting{.asked = 4500, .answered = 4500}));
+    EXPECT_EQ(m.latency.actual.transaction.count(), 4500U);
+    EXPECT_EQ(m.latency.intended.transaction.min(), static_cast<std::uint64_t>((2 * step).count()));
+    EXPECT_EQ(keeping.totals().requests, 4500U);
+    EXPECT_EQ(m.closed_in_order, 1500U);
+    EXPECT_EQ(client->open(), 0U);
+    EXPECT_EQ(client_stack.tcp().time_wait(), 1500U);
+    EXPECT_EQ(server_stack.tcp().connections(), 0U);
+}
+
+TEST_F(Traffic, EachHeldConnectionIsAskedOnceARound) {
+    // Knows each connection by its port.
+    struct Counting final : Responder {
+        std::map<std::uint16_t, int> asked;
+        std::vector<std::uint16_t> order;
+        std::span<const std::byte> answer;
+        tcp::Ownership data(tcp::Connection connection, rte_mbuf& payload) noexcept override {
+            (void)connection.consume(rte_pktmbuf_pkt_len(&payload));
+            ++asked[connection.info().remote_port];
+            order.push_back(connection.info().remote_port);
+            (void)connection.send_static(answer);
+            return tcp::Ownership::returned;
+        }
+        void peer_closed(tcp::Connection connection) noexcept override { (void)connection.close(); }
+    } counting;
+    counting.answer = response.all();
+    serve(counting);
+    start({.recipe = Recipe::hold, .connections = 300, .transactions = 2, .window = 8, .duration = 10ms});
+    run_until(now + 60s, [&] { return client->phase() == Client::Phase::held; });
+    ASSERT_EQ(counting.order.size(), 600U);
+    EXPECT_EQ(counting.asked.size(), 300U);
+    for (const auto& [port, times] : counting.asked) EXPECT_EQ(times, 2) << port;
+    const std::vector<std::uint16_t> first{counting.order.begin(), counting.order.begin() + 300};
+    const std::vector<std::uint16_t> second{counting.order.begin() + 300, counting.order.end()};
+    EXPECT_NE(first, second) << "each round has an order of its own";
+}
+
+TEST_F(Traffic, HeldConnectionThatEndsDuringATransactionLosesBoth) {
+    struct Resetter final : Responder {
+        tcp::Ownership data(tcp::Connection connection, rte_mbuf&) noexcept override {
+            (void)connection.abort();
+            return tcp::Ownership::returned;
+        }
+    } resetter;
+    serve(resetter);
+    start({.recipe = Recipe::hold, .connections = 20, .transactions = 1, .window = 5, .duration = 10ms});
+    run_until(now + 20s, [&] { return client->phase() == Client::Phase::held; });
+    client->release();
+    run_until(now + 20s, [&] { return finished(); });
+    const Client::Measurement& m = client->measurement();
+    EXPECT_EQ(m.accounting, (Accounting{.attempted = 20, .established = 20, .reset = 20}));
+    EXPECT_EQ(m.transactions, (TransactionAccounting{.asked = 20, .lost = 20}));
+    EXPECT_EQ(m.closed_in_order, 0U);
+}
+
+TEST_F(Traffic, HoldTowardsASilentServerEndsAndItsSumsClose) {
+    unplugged = true;
+    start({.recipe = Recipe::hold, .connections = 100, .window = 16, .duration = 1s, .drain = 1s});
+    run_until(now + 10s, [&] { return client->phase() == Client::Phase::held; });
+    client->release();
+    run_until(now + 10s, [&] { return finished(); });
+    ASSERT_TRUE(finished());
+    EXPECT_EQ(client->measurement().accounting,
+              (Accounting{.attempted = 100, .unsent = 84, .in_flight = 16}));
+    run_until(now + 1ms);
+    EXPECT_EQ(client->open(), 0U) << "what was in flight is aborted at the end";
+}
+
+TEST(RandomOrder, GivesEachNumberOnceAndNotInARow) {
+    for (const std::uint32_t limit : {1U, 2U, 3U, 64U, 1000U, 65'537U}) {
+        for (const std::uint64_t key : {0ULL, 1ULL, 0x123456789abcdefULL}) {
+            RandomOrder order{limit, key};
+            std::vector<bool> given(limit);
+            std::uint32_t beside_the_last = 0, last = 0;
+            for (std::uint32_t i = 0; i < limit; ++i) {
+                ASSERT_FALSE(order.done());
+                const std::uint32_t number = order.next();
+                ASSERT_LT(number, limit);
+                ASSERT_FALSE(given[number]);
+                given[number] = true;
+                if (i > 0 && number - last + 1 <= 2) ++beside_the_last;
+                last = number;
+            }
+            EXPECT_TRUE(order.done());
+            if (limit >= 64) {
+                EXPECT_LT(beside_the_last, limit / 8) << limit << " " << key;
+            }
+        }
+    }
 }
 
 // An application of the test's own on the client's stack.

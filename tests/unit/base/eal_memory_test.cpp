@@ -1,12 +1,16 @@
-// Arrays in EAL memory.
+// Arrays that are asked for at start. The tests' EAL has no hugepages: each is mapped by itself.
 #include "runnel/base/eal_memory.hpp"
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
+#include <fstream>
 #include <stdexcept>
 #include <string>
 
 #include <gmock/gmock.h>
+
+#include "address_space.hpp"
 
 namespace runnel {
 namespace {
@@ -14,6 +18,7 @@ namespace {
 using testing::AllOf;
 using testing::Each;
 using testing::HasSubstr;
+using testing::Not;
 
 TEST(EalArray, IsZeroedAndAlignedToACacheLine) {
     for (int round = 0; round < 3; ++round) {  // the same memory comes again, written by the round before
@@ -53,13 +58,47 @@ TEST(EalArray, OfNothingTakesNoMemory) {
     EXPECT_EQ(array.data(), nullptr);
 }
 
+// From /proc/self/smaps: what the kernel says of the mapping that holds an address.
+std::string mapping_of(const void* address) {
+    std::ifstream smaps{"/proc/self/smaps"};
+    const auto wanted = reinterpret_cast<std::uintptr_t>(address);
+    std::string text;
+    bool inside = false;
+    for (std::string line; std::getline(smaps, line);) {
+        std::uintptr_t begin = 0, end = 0;
+        if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) {
+            if (inside) break;
+            inside = begin <= wanted && wanted < end;
+        }
+        if (inside) text += line + "\n";
+    }
+    return text;
+}
+
+TEST(EalArray, AsksForLargePagesWhereItFillsOneAndGivesAllBack) {
+    constexpr std::size_t large = std::size_t{2} << 20;
+    const std::byte* data = nullptr;
+    {
+        EalArray<std::byte> array{"octets", large + 1};
+        data = array.data();
+        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(data) % large, 0U);
+        array[large] = std::byte{1};  // the last is there, and what lies before it is still untouched
+        EXPECT_THAT(mapping_of(data), HasSubstr(" hg "));  // VmFlags: MADV_HUGEPAGE
+        EXPECT_EQ(array[0], std::byte{0});
+    }
+    EXPECT_EQ(mapping_of(data), "");
+    const EalArray<std::byte> small{"octets", 5000};
+    EXPECT_THAT(mapping_of(small.data()), Not(HasSubstr(" hg ")));
+}
+
 TEST(EalArray, SaysWhatItNeedsAndTheMendWhereMemoryIsShort) {
+    const test::AddressSpaceLimit limit{std::size_t{1} << 30};
     try {
         const EalArray<std::uint64_t> array{"time-wait table", std::size_t{1} << 30};
-        FAIL() << "8 GB fitted into the test's memory";
+        FAIL() << "8 GB fitted into one";
     } catch (const std::runtime_error& error) {
         EXPECT_THAT(std::string{error.what()}, AllOf(HasSubstr("time-wait table"), HasSubstr("1073741824"),
-                                                     HasSubstr("8192 MB"), HasSubstr("-m MB")));
+                                                     HasSubstr("8192 MB"), HasSubstr("ask for fewer")));
     }
 }
 

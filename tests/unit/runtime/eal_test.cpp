@@ -2,10 +2,14 @@
 #include "runnel/runtime/eal.hpp"
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <stdexcept>
+#include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 namespace runnel::runtime {
 namespace {
@@ -50,6 +54,15 @@ TEST(EalArguments, ObeyTheChoiceOfHugepages) {
                 ThrowsMessage<std::invalid_argument>(
                     AllOf(HasSubstr("1024 MB are needed"), HasSubstr("0 MB are free"),
                           HasSubstr("echo 512 > /proc/sys/vm/nr_hugepages"))));
+}
+
+TEST(EalArguments, LeaveOutWhatIsMappedByItselfWithoutHugepages) {
+    const EalOptions options{.memory_mb = 2048, .arrays_mb = 1500};
+    EXPECT_THAT(eal_arguments(options, plain_host()), Contains("548"));
+    EXPECT_THAT(eal_arguments(options, host_with_hugepages()), Contains("2048"));
+    EXPECT_THAT(eal_arguments({.memory_mb = 2048, .arrays_mb = 2048}, plain_host()), Contains("64"));
+    EXPECT_FALSE(uses_hugepages(options, plain_host()));
+    EXPECT_TRUE(uses_hugepages(options, host_with_hugepages()));
 }
 
 TEST(EalArguments, PinEachWorkerAndLetTheControlThreadFloat) {
@@ -131,6 +144,44 @@ TEST(EalArguments, KeepProcessesApart) {
     HostFacts other = plain_host();
     other.process = 43;
     EXPECT_NE(eal_arguments({}, plain_host()), eal_arguments({}, other));
+}
+
+// A hierarchy of control groups as the kernel shows it.
+class ControlGroups : public testing::Test {
+  protected:
+    void write(const std::string& file, const std::string& text) {
+        std::filesystem::create_directories((root / file).parent_path());
+        std::ofstream{root / file} << text << "\n";
+    }
+    ~ControlGroups() override { std::filesystem::remove_all(root); }
+    const std::filesystem::path root =
+        std::filesystem::temp_directory_path() / ("runnel_groups_" + std::to_string(getpid()));
+};
+
+TEST_F(ControlGroups, TheTightestOfAllAroundTheProcessCounts) {
+    write("memory.max", "max");
+    write("memory.current", "5000");
+    write("a/memory.max", "1000000");
+    write("a/memory.current", "900000");
+    write("a/memory.stat", "anon 700000\nfile 200000\ninactive_file 150000");
+    write("a/b/memory.max", "2000000");
+    write("a/b/memory.current", "100000");
+    EXPECT_EQ(memory_left_in_groups("0::/a/b\n", root), 250'000U) << "files in the cache make room";
+    EXPECT_EQ(memory_left_in_groups("0::/\n", root), std::nullopt);
+    EXPECT_EQ(memory_left_in_groups("", root), std::nullopt);
+    write("a/memory.current", "9000000");
+    write("a/memory.stat", "anon 9000000");
+    EXPECT_EQ(memory_left_in_groups("0::/a/b\n", root), 0U);
+}
+
+TEST_F(ControlGroups, OfVersionOneAreFoundByTheirController) {
+    write("memory/memory.limit_in_bytes", "9223372036854771712");
+    write("memory/memory.usage_in_bytes", "5000");
+    write("memory/x/memory.limit_in_bytes", "300000");
+    write("memory/x/memory.usage_in_bytes", "100000");
+    write("memory/x/memory.stat", "inactive_file 1\ntotal_inactive_file 50000");
+    EXPECT_EQ(memory_left_in_groups("8:pids:/y\n4:memory:/x\n0::/\n", root), 250'000U);
+    EXPECT_EQ(memory_left_in_groups("4:memory:/\n", root), std::nullopt);
 }
 
 TEST(HostFacts, KnowTheCpusAndTheMemoryOfThisMachine) {

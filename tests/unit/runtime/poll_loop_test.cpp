@@ -63,6 +63,7 @@ class FakeEndpoint {
     }
     void advance(Instant now) noexcept {
         ++advanced;
+        told = now;
         steps += 'a';
         if (deadline <= now) deadline = never;
     }
@@ -77,7 +78,7 @@ class FakeEndpoint {
 
     std::vector<rte_mbuf*> received;
     std::deque<rte_mbuf*> leaving;
-    Instant deadline = never, last{};
+    Instant deadline = never, last{}, told{};
     int advanced = 0, asked = 0;
     std::string steps;
 };
@@ -86,7 +87,10 @@ class FakeTask final : public Task {
   public:
     bool poll(Instant) noexcept override {
         ++polled;
-        if (endpoint != nullptr) endpoint->steps += 'p';
+        if (endpoint != nullptr) {
+            endpoint->steps += 'p';
+            acts_at = endpoint->told;
+        }
         return work_left > 0 && work_left-- > 0;
     }
     void begin_drain(Instant) noexcept override {
@@ -97,6 +101,7 @@ class FakeTask final : public Task {
 
     FakeEndpoint* endpoint = nullptr;
     int polled = 0, drains = 0, work_left = 0, drain_turns = 0;
+    Instant acts_at{};  // what the endpoint takes for the present
 };
 
 using Loop = BasicPollLoop<FakeEndpoint>;
@@ -128,10 +133,20 @@ TEST_F(PollLoopTurn, IsIdleWhereNothingArrivesNoTimerIsDueAndNoTaskWorks) {
     loop.add(endpoint, wire);
     loop.add(task);
     EXPECT_FALSE(loop.turn(Instant{1s}));
-    EXPECT_EQ(endpoint.advanced, 0);
     task.work_left = 1;
     EXPECT_TRUE(loop.turn(Instant{1s}));
     EXPECT_FALSE(loop.turn(Instant{1s}));
+}
+
+TEST_F(PollLoopTurn, TellsAnIdleEndpointTheTimeBeforeATaskActsOnIt) {
+    task.endpoint = &endpoint;
+    Loop loop{{}, clock};
+    loop.add(endpoint, wire);
+    loop.add(task);
+    for (const Instant now : {Instant{1s}, Instant{4s}, Instant{5s}}) {
+        EXPECT_FALSE(loop.turn(now)) << "it is idle none the less";
+        EXPECT_EQ(task.acts_at, now);
+    }
 }
 
 TEST_F(PollLoopTurn, RunsATimerOnItsDeadlineAndNotBefore) {
