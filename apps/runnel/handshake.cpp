@@ -33,8 +33,6 @@ constexpr std::uint8_t prefix_length = 16;
 constexpr std::uint32_t most_addresses = 65'000;
 constexpr std::uint32_t router_host = 0xfffe;
 constexpr std::uint16_t server_port = 80;
-// Octets of the block that a stream repeats: within a core's second-level cache.
-constexpr std::size_t block_octets = std::size_t{64} << 10;
 
 struct Settings {
     WireSettings wire;
@@ -147,12 +145,6 @@ nlohmann::ordered_json describe(const Settings& settings, const std::vector<Pair
     config["mbufs"] = pool.mbufs;
     config["memory_mb"] = memory_mb;
     return config;
-}
-
-std::string what_is_asked(const load::Traffic& traffic, unsigned cores) {
-    if (load::transfers(traffic.recipe))
-        return fmt::format("{} connections kept", *load::kept_connections(traffic, cores));
-    return "rate " + (traffic.rate ? human_count(static_cast<double>(*traffic.rate)) + "/s" : "max");
 }
 
 ExitStatus run(Settings& settings) {

@@ -35,6 +35,7 @@ struct Settings {
     std::string path = "/";
     bool allow_target = false;
     bool fast_open = false;
+    std::uint32_t request_octets = transfer_octets, response_octets = transfer_octets;
     load::Traffic traffic;
     Output output;
 };
@@ -47,11 +48,6 @@ ExitStatus run(Settings& settings) {
             fmt::format("--target: {} is not a private, benchmark, documentation or link-local address; "
                         "if you may load it, add --allow-target",
                         to_string(target.address)));
-    if (load::transfers(settings.traffic.recipe))
-        throw std::invalid_argument(fmt::format(
-            "--recipe {}: its server is the one of runnel handshake; here choose hold, rst, fin or "
-            "crr",
-            to_string(settings.traffic.recipe)));
     const unsigned cores = settings.port.cores;
     std::vector<load::CorePlan> plans;
     std::vector<StackConfig> configs(cores);
@@ -76,7 +72,10 @@ ExitStatus run(Settings& settings) {
         announce_memory(settings.port, memory, settings.traffic, settings.output.text());
 
     // What is sent without a copy lives until the end of the process.
-    static const std::string request = load::http_request(target.address, settings.path);
+    static const std::string request = settings.traffic.recipe == load::Recipe::rr
+                                           ? std::string(settings.request_octets, 'q')
+                                           : load::http_request(target.address, settings.path);
+    static const std::vector<std::byte> block(block_octets, std::byte{0x55});
 
     runtime::Eal eal(eal_options(settings.port, memory));
     const port::MbufPool mbufs = port::make_mbuf_pool(pool);
@@ -93,6 +92,8 @@ ExitStatus run(Settings& settings) {
         client.remote_address = target.address;
         client.remote_port = target.port;
         client.request = std::as_bytes(std::span{request});
+        client.response_octets = settings.response_octets;
+        client.block = block;
         client.first_alone = true;
         client.fast_open = settings.fast_open;
     }
@@ -122,15 +123,19 @@ ExitStatus run(Settings& settings) {
     result.config["queues"] = port.queue_count();
     result.config["target"] = fmt::format("{}:{}", to_string(target.address), target.port);
     result.config["path"] = settings.path;
+    result.config["fast_open"] = settings.fast_open;
+    if (result.recipe == load::Recipe::rr) {
+        result.config["request_octets"] = settings.request_octets;
+        result.config["response_octets"] = settings.response_octets;
+    }
     describe_traffic(settings.traffic, plans[0], result.config);
     describe_tcp(settings.traffic.tcp, result.config);
     result.config["mbufs"] = pool.mbufs;
     result.config["memory_mb"] = memory_mb;
 
-    fmt::print(
-        text, "runnel load: recipe {}, rate {}, towards {}:{} from {} on {}\n", to_string(result.recipe),
-        settings.traffic.rate ? human_count(*result.asked_cps) + "/s" : "max", to_string(target.address),
-        target.port, to_string(settings.port.address->address), result.wire);
+    fmt::print(text, "runnel load: recipe {}, {}, towards {}:{} from {} on {}\n", to_string(result.recipe),
+               what_is_asked(settings.traffic, cores), to_string(target.address), target.port,
+               to_string(settings.port.address->address), result.wire);
     SteeringLog steering(text, shared);
     steering.print();
     note_cores(cores, result);
@@ -189,6 +194,8 @@ Action add_load(CLI::App& command) {
         "--fast-open", settings->fast_open,
         "Send the request of recipe crr with the SYN, once the target has given a cookie (RFC 7413)");
     add_traffic_options(command, settings->traffic);
+    add_transfer_options(command, settings->traffic);
+    add_transaction_options(command, settings->request_octets, settings->response_octets);
     add_tcp_options(command, settings->traffic.tcp);
     add_json_option(command, settings->output);
     add_trace_option(command, settings->output);
@@ -197,7 +204,12 @@ Action add_load(CLI::App& command) {
         "  runnel load --port net_tap0,iface=run0 --address 192.0.2.2/24 --target 192.0.2.1:80 --rate 5k\n"
         "  ip address add 192.0.2.1/24 dev run0                   meanwhile, in another shell: the server's "
         "end\n"
-        "crr sends GET with Connection: close, so any HTTP server will do.");
+        "crr sends GET with Connection: close, so any HTTP server will do. rr wants a server that answers "
+        "each\n"
+        "--request-octets with --response-octets: runnel serve --listen PORT:rr, or an echo. stream wants "
+        "one that\n"
+        "takes what comes, or sends all the while, and closes when the client does: serve --listen "
+        "PORT:stream.");
     return [settings] { return run(*settings); };
 }
 

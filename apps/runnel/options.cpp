@@ -139,6 +139,13 @@ void add_transfer_options(CLI::App& app, load::Traffic& traffic) {
              });
 }
 
+void add_transaction_options(CLI::App& app, std::uint32_t& request, std::uint32_t& response) {
+    constexpr std::uint32_t most = 1U << 20;
+    add_count(app, "--request-octets", request, 1, most, "Octets of a request of rr; of both sides the same");
+    add_count(app, "--response-octets", response, 1, most,
+              "Octets that answer a request of rr; of both sides the same");
+}
+
 std::string_view to_string(tcp::SynCookieUse use) noexcept {
     switch (use) {
         case tcp::SynCookieUse::never:

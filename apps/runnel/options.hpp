@@ -33,6 +33,14 @@ void add_traffic_options(CLI::App& app, load::Traffic& traffic);
 
 /// What `hold`, `rr` and `stream` ask besides: --transactions, --direction, --copy, --buffer.
 void add_transfer_options(CLI::App& app, load::Traffic& traffic);
+/// Octets of the block that a stream repeats: within a core's second-level cache.
+inline constexpr std::size_t block_octets = std::size_t{64} << 10;
+
+/// Where client and server are two programs, both are told what a transaction of `rr` is: --request-octets,
+/// --response-octets.
+void add_transaction_options(CLI::App& app, std::uint32_t& request, std::uint32_t& response);
+/// Of each, where it is not told.
+inline constexpr std::uint32_t transfer_octets = 64;
 
 /// Settings of the protocol: --syn-timeout, --syn-retries, --synack-timeout, --synack-retries, --syn-cookies,
 /// --msl, --congestion, --fixed-window, --no-sack, --ecn, --no-timestamps.

@@ -66,6 +66,12 @@ load::Progress make_progress(std::FILE* out, load::Recipe recipe) {
     };
 }
 
+std::string what_is_asked(const load::Traffic& traffic, unsigned cores) {
+    if (load::transfers(traffic.recipe))
+        return fmt::format("{} connections kept", *load::kept_connections(traffic, cores));
+    return "rate " + (traffic.rate ? human_count(static_cast<double>(*traffic.rate)) + "/s" : "max");
+}
+
 std::string utc_now() {
     const std::time_t now = std::time(nullptr);
     std::tm parts{};

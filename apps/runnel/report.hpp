@@ -24,6 +24,9 @@ namespace runnel::app {
 /// Prints a line for each interval, with the rate that the recipe is about.
 [[nodiscard]] load::Progress make_progress(std::FILE* out, load::Recipe recipe);
 
+/// The load in words: "rate 50 k/s", "2000 connections kept".
+[[nodiscard]] std::string what_is_asked(const load::Traffic& traffic, unsigned cores);
+
 /// "2026-01-31T12:00:00Z".
 [[nodiscard]] std::string utc_now();
 

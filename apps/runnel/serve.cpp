@@ -1,4 +1,5 @@
 // `runnel serve`: an HTTP/1.1-shaped and an echo server on a DPDK port with an address.
+#include <algorithm>
 #include <charconv>
 #include <functional>
 #include <memory>
@@ -18,6 +19,7 @@
 #include "engine/plan.hpp"
 #include "engine/result.hpp"
 #include "engine/server.hpp"
+#include "engine/transfer_responders.hpp"
 #include "options.hpp"
 #include "port_options.hpp"
 #include "report.hpp"
@@ -26,7 +28,7 @@
 namespace runnel::app {
 namespace {
 
-enum class Service : std::uint8_t { http, echo, discard, crr };
+enum class Service : std::uint8_t { http, echo, discard, crr, rr, stream };
 
 struct Listen {
     std::uint16_t port = 0;
@@ -43,6 +45,10 @@ std::string_view to_string(Service service) {
             return "discard";
         case Service::crr:
             return "crr";
+        case Service::rr:
+            return "rr";
+        case Service::stream:
+            return "stream";
     }
     return "?";
 }
@@ -54,15 +60,17 @@ Listen parse_listen(const std::string& text) {
     if (error != std::errc{} || listen.port == 0)
         throw CLI::ValidationError(
             "--listen", fmt::format("\"{}\" has no port from 1 to 65535; write 80 or 7:echo", text));
-    for (const Service service : {Service::http, Service::echo, Service::discard, Service::crr}) {
+    for (const Service service :
+         {Service::http, Service::echo, Service::discard, Service::crr, Service::rr, Service::stream}) {
         if (rest != ":" + std::string{to_string(service)}) continue;
         listen.service = service;
         return listen;
     }
     if (!rest.empty())
-        throw CLI::ValidationError(
-            "--listen", fmt::format("\"{}\" names no service; write {}:http, {}:echo, {}:discard or {}:crr",
-                                    text, listen.port, listen.port, listen.port, listen.port));
+        throw CLI::ValidationError("--listen",
+                                   fmt::format("\"{0}\" names no service; write {1}:http, {1}:echo, "
+                                               "{1}:discard, {1}:crr, {1}:rr or {1}:stream",
+                                               text, listen.port));
     return listen;
 }
 
@@ -75,14 +83,16 @@ struct Settings {
     std::uint32_t time_wait_table = 1U << 16;
     Duration duration{};  // 0: until a signal
     bool digest = false;
-    tcp::Config tcp{};
+    std::uint32_t request_octets = transfer_octets, response_octets = transfer_octets;
+    load::Traffic traffic;  // settings of the protocol, and of stream
     Output output;
 };
 
 // The server on its core.
 struct ServeCore final : runtime::CoreInstance {
+    // `block`: what rr and stream send, at least as long as either asks; valid until the process ends.
     ServeCore(const StackConfig& config, const Settings& settings, const load::HttpResponse& keep_alive,
-              const load::HttpResponse& closing, rte_mempool* mbufs)
+              const load::HttpResponse& closing, std::span<const std::byte> block, rte_mempool* mbufs)
         : stack(config, mbufs) {
         for (const Listen& listen : settings.listen) {
             std::unique_ptr<load::Responder> responder;
@@ -103,6 +113,16 @@ struct ServeCore final : runtime::CoreInstance {
                 }
                 case Service::crr:
                     responder = std::make_unique<load::OneShotResponder>(closing.all(), 1);
+                    break;
+                case Service::rr:
+                    responder = std::make_unique<load::RequestResponder>(
+                        block.first(settings.response_octets), settings.request_octets,
+                        config.tcp.connections);
+                    break;
+                case Service::stream:
+                    responder = std::make_unique<load::StreamResponder>(
+                        load::StreamSource(block.first(block_octets), settings.traffic.copies),
+                        settings.traffic.direction);
                     break;
             }
             stack.listen({.port = listen.port,
@@ -177,11 +197,11 @@ ExitStatus run(Settings& settings) {
     const unsigned cores = settings.port.cores;
     const auto share = [cores](std::uint32_t limit) { return (limit + cores - 1) / cores; };
     StackConfig config;
-    config.tcp = settings.tcp;
+    config.tcp = settings.traffic.tcp;
     config.tcp.connections = share(settings.connections);
     config.tcp.half_open = share(settings.half_open);
     config.tcp.time_wait = share(settings.time_wait_table);
-    config.tcp.fast_open_pending = share(settings.tcp.fast_open_pending);
+    config.tcp.fast_open_pending = share(settings.traffic.tcp.fast_open_pending);
     config.secret = host_secret();
     AttackLog attacks(stderr);
     config.tcp.observer = &attacks;
@@ -200,6 +220,8 @@ ExitStatus run(Settings& settings) {
     // What is sent without a copy lives until the end of the process.
     static const load::HttpResponse keep_alive(settings.size, true);
     static const load::HttpResponse closing(settings.size, false);
+    static const std::vector<std::byte> block(std::max<std::size_t>(block_octets, settings.response_octets),
+                                              std::byte{0x55});
 
     runtime::Eal eal(eal_options(settings.port, memory));
     const port::MbufPool mbufs = port::make_mbuf_pool(pool);
@@ -213,7 +235,7 @@ ExitStatus run(Settings& settings) {
     runtime.start([&](runtime::Core& core) -> std::unique_ptr<runtime::CoreInstance> {
         StackConfig own = config;
         shared.configure(core.index, own);
-        auto instance = std::make_unique<ServeCore>(own, settings, keep_alive, closing, mbufs.get());
+        auto instance = std::make_unique<ServeCore>(own, settings, keep_alive, closing, block, mbufs.get());
         port::Wire* wire = &shared.wire(core.index);
         if (trace) {
             instance->traced = std::make_unique<port::TracedWire>(
@@ -313,9 +335,10 @@ Action add_serve(CLI::App& command) {
                 for (const std::string& text : texts) settings->listen.push_back(parse_listen(text));
             },
             "TCP port, and what answers there: http (HTTP/1.1-shaped), echo (RFC 862), discard (takes what "
-            "comes, RFC 863), or crr (any octets "
-            "get a response "
-            "and FIN). May be given several times")
+            "comes, RFC 863), crr (any octets get a response and FIN), rr (each --request-octets get "
+            "--response-octets), or stream (takes what comes, and by --direction sends all the while). May "
+            "be "
+            "given several times")
         ->type_name("PORT[:SERVICE]")
         ->default_str("80:http");
     add_count(command, "--size", settings->size, 0, static_cast<std::uint32_t>(load::HttpResponse::max_size),
@@ -326,13 +349,15 @@ Action add_serve(CLI::App& command) {
     add_count(command, "--time-wait-table", settings->time_wait_table, 1024, 1U << 28,
               "Connections in TIME-WAIT, at most; beyond it the oldest is recycled, and counted");
     add_count(
-        command, "--fast-open", settings->tcp.fast_open_pending, 0, 1U << 20,
+        command, "--fast-open", settings->traffic.tcp.fast_open_pending, 0, 1U << 20,
         "Requests that come with a SYN (RFC 7413) served at once before the handshake is complete; 0: none");
     command.add_flag("--digest", settings->digest,
                      "Print octets and SHA-256 of what each connection to discard has brought");
     add_duration(command, "--duration", settings->duration, 0s,
                  "How long to serve; 0: until SIGINT or SIGTERM");
-    add_tcp_options(command, settings->tcp);
+    add_transfer_options(command, settings->traffic);
+    add_transaction_options(command, settings->request_octets, settings->response_octets);
+    add_tcp_options(command, settings->traffic.tcp);
     add_trace_option(command, settings->output);
     command.footer(
         "Example, with a tap device towards this machine's kernel (as root):\n"

@@ -69,7 +69,7 @@ rte_mempool* pool() {
 std::array<std::byte, 64> request, response;
 // In EAL's memory, as a device would want it. Never freed.
 std::span<const std::byte> block() {
-    static const auto* const octets = new EalArray<std::byte>{"block of a stream", 65'536};
+    static const auto* const octets = new EalBlock{"block of a stream", 65'536};
     return octets->span();
 }
 

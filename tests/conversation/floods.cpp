@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "runnel/tcp/endpoint.hpp"
+#include "runnel/tcp/syn_credit.hpp"
 
 #include "attacks.hpp"
 
@@ -217,6 +218,40 @@ TEST(SynFlood, ASynNowAndThenThatNobodyCompletesIsNone) {
     c.flood(500, 250s);  // the table is full all the time
     EXPECT_GT(c.dropped(DropReason::tcp_half_open_full), 100U);
     EXPECT_TRUE(watcher.heard.empty()) << watcher.all();
+}
+
+TEST(SynFlood, ThatACoreCannotKeepUpWithIsNotAnsweredAndWhatIsEstablishedGoesOn) {
+    StackConfig config = small_stack();
+    config.tcp.syn_cookies = SynCookieUse::always;
+    Watcher watcher;
+    config.tcp.observer = &watcher;
+    Conversation c{config};
+    c.open_passive();
+    std::vector<Segment> flood;
+    for (std::uint32_t i = 0; i < 64; ++i)
+        flood.push_back(syn().seq(0).mss(1460).from(Ipv4Address{(100U << 24) + i}, 2000));
+    std::size_t answered = 0;
+    for (int burst = 0; burst < 400; ++burst) {
+        c.stack().set_behind(true);
+        c.inject_burst(flood);
+        answered += c.take_all().size();
+        c.elapse(1ms);
+    }
+    EXPECT_EQ(answered, tcp::SynCredit::most);
+    EXPECT_EQ(c.dropped(DropReason::tcp_syn_while_behind), 400 * 64 - tcp::SynCredit::most);
+    ASSERT_EQ(c.count(Counter::tcp_syn_floods), 0U) << "cookies are always sent: no table overflows";
+    // Established before, and in the midst of it.
+    c.inject(data("hello"));
+    c.expect_data("hello");
+    c.elapse(c.stack().next_deadline() - c.instant());
+    c.take_all();
+    // The core keeps up again: whoever comes is answered.
+    c.stack().set_behind(false);
+    Flow& flow = c.add_flow(50000);
+    flow.inject(syn().mss(1460));
+    flow.expect(syn_ack().ack(1));
+    flow.inject(ack());
+    c.expect_established();
 }
 
 TEST(ConnectionsFull, ThirdAckIsDroppedNotResetAndTheNextCompletes) {

@@ -317,5 +317,21 @@ TEST(Rfc9293, ApplicationHearsOfR1AndTheConnectionGoesOn) {
     c.expect_state(tcp::State::established);
 }
 
+TEST(Rfc9293UserTimeout, LossProbeBeforeTheFirstTimeOutCountsIntoR2) {
+    Conversation c{small_stack()};
+    c.open_passive(syn().mss(1460).sack_permitted());
+    tcp::Connection connection = c.connection();
+    EXPECT_EQ(connection.set_user_timeout(1500ms), tcp::Error::none);
+    c.send("x");
+    c.expect(data("x"));
+    // A probe after some 200 ms, in place of the first time-out; then time-outs of 200, 400 and 800 ms.
+    c.elapse_until(1400ms);
+    c.expect_no_event();
+    EXPECT_EQ(c.count(Counter::tcp_loss_probes), 1U);
+    c.elapse_until(2s);
+    c.expect_closed(tcp::CloseReason::timed_out);
+    c.take_all();
+}
+
 }  // namespace
 }  // namespace runnel::test

@@ -1,6 +1,7 @@
 """`runnel serve` and the kernel's own clients."""
 
 import re
+import select
 import socket
 import time
 
@@ -56,6 +57,59 @@ class ServeTest(InteropTest):
         self.assertNotRegex(output, r"Socket errors: (?!connect 0, read 0, write 0, timeout 0)")
         self.assertNotIn("Non-2xx", output)
         self.assertGreater(int(re.search(r"(\d+) requests in", output).group(1)), 100)
+
+    def test_rr_answers_each_request_however_it_is_cut(self):
+        self.serve("--listen", "9000:rr", "--request-octets", "100", "--response-octets", "250")
+        client = self.namespace.connect(9000)
+        received = 0
+        for cut in (1, 99, 150, 50, 1000):
+            client.sendall(b"q" * cut)
+        client.shutdown(socket.SHUT_WR)
+        while octets := client.recv(65536):
+            received += len(octets)
+        client.close()
+        self.assertEqual(13 * 250, received)
+
+    def stream(self, seconds, sends):
+        """Reads, and where it is to sends as well, for so long; then closes and reads to the end: octets sent and received."""
+        client = self.namespace.connect(9000)
+        client.setblocking(False)
+        sent, received, block, end = 0, 0, b"c" * 65536, time.monotonic() + seconds
+        closed = False
+        while True:
+            readable, writable, _ = select.select([client], [client] if sends and not closed else [], [], 0.1)
+            if readable:
+                octets = client.recv(1 << 20)
+                received += len(octets)
+                if not octets:
+                    break
+            if writable and not closed:
+                sent += client.send(block)
+            if not closed and time.monotonic() > end:
+                client.shutdown(socket.SHUT_WR)
+                closed = True
+            self.assertLess(time.monotonic(), end + 30, "the server does not end")
+        client.close()
+        return sent, received
+
+    def summary(self):
+        """Connections, requests, octets in and out, as the server says them at its end."""
+        self.assertEqual(0, self.stop_server())
+        return self.server.log.read_text()
+
+    def test_stream_sends_all_the_while_until_the_client_closes(self):
+        self.serve("--listen", "9000:stream", "--direction", "to-client")
+        sent, received = self.stream(2, sends=False)
+        self.assertEqual(0, sent)
+        self.assertGreater(received, 1_000_000)
+        self.assertIn("1 connections", self.summary())
+
+    def test_stream_takes_and_sends_at_the_same_time(self):
+        self.serve("--listen", "9000:stream", "--direction", "both")
+        sent, received = self.stream(2, sends=True)
+        self.assertGreater(sent, 1_000_000)
+        self.assertGreater(received, 1_000_000)
+        self.assertIn("1 connections", self.summary())
 
     def test_echo_returns_every_octet_in_order(self):
         self.serve()

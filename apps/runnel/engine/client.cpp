@@ -19,13 +19,24 @@ Client::Client(Stack& stack, const ClientOptions& options)
 Client::~Client() = default;
 
 bool Client::poll(Instant now) noexcept {
+    return poll(now, options_.batch);
+}
+
+// An open loop does not wait for answers: with more asked for than this core carries, or after a stall, it
+// would open connections and let those that are open wait, until they time out. So it goes slowly, and what
+// is late is counted as that. The closed loop's window bounds it.
+bool Client::poll_behind(Instant now) noexcept {
+    return poll(now, arrivals_.open_loop() ? 1 : options_.batch);
+}
+
+bool Client::poll(Instant now, std::uint32_t most) noexcept {
     now_ = now;
     bool worked = step_phase(now);
     worked |= end_connections() > 0;
     switch (present_phase()) {
         case Phase::ramp:
         case Phase::measured:
-            return (begin_connections(now) > 0) | worked;
+            return (begin_connections(now, most) > 0) | worked;
         default:
             return worked;
     }
@@ -103,12 +114,12 @@ void Client::finish() noexcept {
     enter(Phase::finished);
 }
 
-std::uint32_t Client::begin_connections(Instant now) noexcept {
+std::uint32_t Client::begin_connections(Instant now, std::uint32_t most) noexcept {
     arrivals_.give_up(now);
     std::uint32_t begun = 0;
     const bool measured = present_phase() == Phase::measured;
     const std::uint32_t window = options_.first_alone && !answered_ ? 1 : options_.window;
-    while (begun < options_.batch && open_ < window && arrivals_.due(now)) {
+    while (begun < most && open_ < window && arrivals_.due(now)) {
         connect_.local_address = Ipv4Address{options_.first_local_address.value + next_local_};
         if (++next_local_ == options_.local_addresses) next_local_ = 0;
         const tcp::ConnectResult result = stack_.connect(connect_);
@@ -199,8 +210,20 @@ void Client::established(tcp::Connection connection) noexcept {
 }
 
 void Client::ask(tcp::Connection connection) noexcept {
-    if (connection.send_static(options_.request).accepted != options_.request.size()) [[unlikely]]
+    const tcp::SendResult result = connection.send_static(options_.request);
+    if (result.accepted == options_.request.size()) [[likely]]
+        return;
+    if (result.accepted == 0 && result.error == tcp::Error::no_memory)
+        records_[connection.slot()].refused = true;
+    else
         (void)connection.abort();
+}
+
+void Client::writable(tcp::Connection connection) noexcept {
+    Record& record = records_[connection.slot()];
+    if (!record.refused) return;
+    record.refused = false;
+    ask(connection);
 }
 
 tcp::Ownership Client::data(tcp::Connection connection, rte_mbuf& payload) noexcept {

@@ -55,9 +55,11 @@ class Client final : public Generator {
     ~Client() override;
 
     bool poll(Instant now) noexcept override;
+    bool poll_behind(Instant now) noexcept override;
 
     void established(tcp::Connection connection) noexcept override;
     tcp::Ownership data(tcp::Connection connection, rte_mbuf& payload) noexcept override;
+    void writable(tcp::Connection connection) noexcept override;
     void peer_closed(tcp::Connection connection) noexcept override;
     void closed(tcp::Connection connection, tcp::CloseReason reason) noexcept override;
 
@@ -70,13 +72,15 @@ class Client final : public Generator {
         bool answered : 1 = false;  // response data has come
         bool ending : 1 = false;    // the recipe has closed or aborted it
         bool counted : 1 = false;   // its outcome is in the accounting
+        bool refused : 1 = false;   // for want of memory the request has not been taken yet
     };
     static_assert(sizeof(Record) == 32);
 
+    bool poll(Instant now, std::uint32_t most) noexcept;
     bool step_phase(Instant now) noexcept;
     void end_window(Instant now) noexcept;
     void finish() noexcept;
-    std::uint32_t begin_connections(Instant now) noexcept;
+    std::uint32_t begin_connections(Instant now, std::uint32_t most) noexcept;
     void ask(tcp::Connection connection) noexcept;
     std::uint32_t end_connections() noexcept;
     void note_latency(Histogram LatencyHistograms::*which, const Record& record, Instant at) noexcept;

@@ -45,7 +45,6 @@ ServerSide::ServerSide(const StackConfig& config, std::uint16_t port, std::uniqu
 
 void ServerSide::attach(runtime::PollLoop& loop, port::Wire& wire) {
     loop.add(stack, wire);
-    if (auto* const task = dynamic_cast<runtime::Task*>(responder.get())) loop.add(*task);
 }
 
 std::unique_ptr<Responder> make_responder(const ClientOptions& options, std::span<const std::byte> response,
@@ -56,7 +55,7 @@ std::unique_ptr<Responder> make_responder(const ClientOptions& options, std::spa
             return std::make_unique<RequestResponder>(response, request_octets, slots);
         case Recipe::stream:
             return std::make_unique<StreamResponder>(StreamSource(options.block, options.copies),
-                                                     options.direction, slots);
+                                                     options.direction);
         case Recipe::hold:
         case Recipe::rst:
         case Recipe::fin:
@@ -76,6 +75,7 @@ struct Picture {
     struct Look {
         Instant time{};
         std::uint64_t octets_received = 0, transactions = 0;
+        std::uint64_t octets_sent = 0;  // of a client: handed to TCP
     };
     Generator::Totals totals;
     std::uint64_t open = 0;
@@ -132,15 +132,15 @@ class Watch {
                 picture.open += client.open();
                 picture.time_wait += running.side->stack.tcp().time_wait();
                 picture.handshakes.merge(client.take_interval_handshakes());
-                picture.client_looks.push_back(
-                    {runtime_.clock().now(), totals.octets_received, totals.transactions});
+                picture.client_looks.push_back({runtime_.clock().now(), totals.octets_received,
+                                                totals.transactions, totals.octets_sent});
                 picture.clients += running.side->stack.counters();
             });
         }
         for (const Serving& serving : servers_) {
             runtime_.call(serving.core, [&] {
                 picture.server_looks.push_back(
-                    {runtime_.clock().now(), serving.side->responder->totals().octets_in, 0});
+                    {runtime_.clock().now(), serving.side->responder->totals().octets_in, 0, 0});
                 picture.servers += serving.side->stack.counters();
                 picture.time_wait += serving.side->stack.tcp().time_wait();
             });
@@ -205,9 +205,13 @@ Interval interval_between(const Picture& before, const Picture& after, double le
                        : rate_between(before.client_looks, after.client_looks, &Picture::Look::transactions);
     interval.goodput_bps =
         8 * rate_between(before.client_looks, after.client_looks, &Picture::Look::octets_received);
+    // What another's server has received is not known: what TCP took is, a send buffer more at most.
     if (recipe == Recipe::stream)
         interval.goodput_bps +=
-            8 * rate_between(before.server_looks, after.server_looks, &Picture::Look::octets_received);
+            8 *
+            (after.server_looks.empty()
+                 ? rate_between(before.client_looks, after.client_looks, &Picture::Look::octets_sent)
+                 : rate_between(before.server_looks, after.server_looks, &Picture::Look::octets_received));
     interval.handshake_p99_us = static_cast<double>(after.handshakes.percentile(99)) / 1000;
     return interval;
 }
@@ -230,6 +234,8 @@ void gather(const Watch& watch, Result& result) {
             const double window = seconds(m.window_length);
             result.goodput_to_client_bps += 8 * static_cast<double>(m.window.octets_received) / window;
             result.tps += static_cast<double>(m.window.transactions) / window;
+            if (result.server_cores == 0)
+                result.goodput_to_server_bps += 8 * static_cast<double>(m.window.octets_sent) / window;
         }
         result.transactions += m.transactions;
         result.closed_in_order += m.closed_in_order;
@@ -273,7 +279,7 @@ void count_window(const Picture& before, const Picture& after, Result& result) {
         result.counted_s =
             std::max(result.counted_s, seconds(after.client_looks[i].time - before.client_looks[i].time));
     result.transactions_counted = after.totals.transactions - before.totals.transactions;
-    if (result.recipe == Recipe::stream)
+    if (result.recipe == Recipe::stream && result.server_cores > 0)
         result.goodput_to_server_bps =
             8 * rate_between(before.server_looks, after.server_looks, &Picture::Look::octets_received);
 }

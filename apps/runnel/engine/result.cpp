@@ -340,12 +340,13 @@ nlohmann::ordered_json to_json(const Result& r) {
                           {"per_kept_connection", rounded(r.octets_per_kept_connection())}};
     const OctetAccounting& o = r.octets;
     if (r.recipe == Recipe::stream) {
-        document["octets"] = {{"client_sent", o.client_sent},
-                              {"server_received", o.server_received},
-                              {"server_sent", o.server_sent},
-                              {"client_received", o.client_received},
-                              {"residual_to_server", o.residual_to_server()},
-                              {"residual_to_client", o.residual_to_client()}};
+        document["octets"] = {{"client_sent", o.client_sent}, {"client_received", o.client_received}};
+        if (r.server_cores > 0) {
+            document["octets"]["server_received"] = o.server_received;
+            document["octets"]["server_sent"] = o.server_sent;
+            document["octets"]["residual_to_server"] = o.residual_to_server();
+            document["octets"]["residual_to_client"] = o.residual_to_client();
+        }
         document["rate"]["goodput_to_server_bps"] = rounded(r.goodput_to_server_bps);
         document["rate"]["goodput_to_client_bps"] = rounded(r.goodput_to_client_bps);
     }
@@ -379,8 +380,10 @@ std::string to_text(const Result& r) {
     } else if (r.recipe == Recipe::stream) {
         const OctetAccounting& o = r.octets;
         line("octets",
-             fmt::format("{} to the server, {} to the client, residual {} and {}", o.server_received,
-                         o.client_received, o.residual_to_server(), o.residual_to_client()));
+             r.server_cores == 0
+                 ? fmt::format("{} handed to TCP, {} received", o.client_sent, o.client_received)
+                 : fmt::format("{} to the server, {} to the client, residual {} and {}", o.server_received,
+                               o.client_received, o.residual_to_server(), o.residual_to_client()));
         line("packets",
              fmt::format("{} sent and {} received by the client, counted at the port in the window",
                          r.client_tx.frames, r.client_rx.frames));

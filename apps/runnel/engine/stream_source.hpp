@@ -17,19 +17,12 @@ class StreamSource {
     /// written again; else TCP refers to the block, as to a file in memory.
     StreamSource(std::span<const std::byte> block, bool copies) noexcept : block_(block), copies_(copies) {}
 
-    struct Pushed {
-        std::uint64_t octets = 0;
-        bool starved = false;  ///< for want of memory, of which `writable` will not tell: to be tried again
-    };
-    /// Sends until the send buffer is full; `writable` says when to go on.
-    [[nodiscard]] Pushed push(tcp::Connection connection) const noexcept {
-        Pushed pushed;
-        for (;;) {
+    /// Sends until TCP takes no more; `writable` says when to go on. Returns the octets.
+    std::uint64_t push(tcp::Connection connection) const noexcept {
+        for (std::uint64_t octets = 0;;) {
             const tcp::SendResult result = copies_ ? connection.send(block_) : connection.send_static(block_);
-            pushed.octets += result.accepted;
-            if (result.error == tcp::Error::none) continue;
-            pushed.starved = result.error == tcp::Error::no_memory;
-            return pushed;
+            octets += result.accepted;
+            if (result.error != tcp::Error::none) return octets;
         }
     }
 

@@ -8,14 +8,11 @@ TransferClient::TransferClient(Stack& stack, const ClientOptions& options)
     connect_.remote_address = options.remote_address;
     connect_.remote_port = options.remote_port;
     connect_.handler = this;
-    if (options.recipe == Recipe::stream) starved_.reserve(options.slots);
 }
 
 bool TransferClient::poll(Instant now) noexcept {
     now_ = now;
-    bool worked = step_phase(now);
-    if (!starved_.empty()) [[unlikely]]
-        worked |= push_starved() > 0;
+    const bool worked = step_phase(now);
     switch (present_phase()) {
         case Phase::ramp:
             return (open_connections(now) > 0) | worked;
@@ -104,8 +101,9 @@ void TransferClient::finish() noexcept {
 
 std::uint32_t TransferClient::open_connections(Instant now) noexcept {
     std::uint32_t begun = 0;
-    while (begun < options_.batch && opening_ < options_.window &&
-           measurement_.all.started < options_.connections) {
+    const bool answered = measurement_.all.established > 0 || open_ < measurement_.all.started;
+    const std::uint32_t window = options_.first_alone && !answered ? 1 : options_.window;
+    while (begun < options_.batch && opening_ < window && measurement_.all.started < options_.connections) {
         connect_.local_address = Ipv4Address{options_.first_local_address.value + next_local_};
         if (++next_local_ == options_.local_addresses) next_local_ = 0;
         const tcp::ConnectResult result = stack_.connect(connect_);
@@ -142,28 +140,22 @@ std::uint32_t TransferClient::end_connections(Instant now) noexcept {
     return n;
 }
 
-std::uint32_t TransferClient::push_starved() noexcept {
-    const auto n = static_cast<std::uint32_t>(starved_.size());
-    // Those that starve again stand behind, and wait for the next poll.
-    for (std::uint32_t i = 0; i < n; ++i) push(starved_[i]);
-    starved_.erase(starved_.begin(), starved_.begin() + n);
-    return n;
-}
-
 void TransferClient::ask(tcp::Connection connection, Record& record) noexcept {
     ++measurement_.transactions.asked;
     record.owed = options_.response_octets;
     record.since = now_;
-    if (connection.send_static(options_.request).accepted != options_.request.size()) [[unlikely]]
+    put(connection, record);
+}
+
+void TransferClient::put(tcp::Connection connection, Record& record) noexcept {
+    const tcp::SendResult result = connection.send_static(options_.request);
+    record.refused = result.accepted == 0 && result.error == tcp::Error::no_memory;
+    if (result.accepted != options_.request.size() && !record.refused) [[unlikely]]
         (void)connection.abort();
 }
 
 void TransferClient::push(tcp::Connection connection) noexcept {
-    if (stopping_) return;
-    const StreamSource::Pushed pushed = source_.push(connection);
-    measurement_.all.octets_sent += pushed.octets;
-    if (pushed.starved) [[unlikely]]
-        starved_.push_back(connection);
+    if (!stopping_) measurement_.all.octets_sent += source_.push(connection);
 }
 
 // Half a close: what the server has still to send is taken.
@@ -219,7 +211,12 @@ tcp::Ownership TransferClient::data(tcp::Connection connection, rte_mbuf& payloa
 }
 
 void TransferClient::writable(tcp::Connection connection) noexcept {
-    if (options_.recipe == Recipe::stream) push(connection);
+    if (options_.recipe == Recipe::stream) {
+        push(connection);
+        return;
+    }
+    Record& record = records_[connection.slot()];
+    if (record.refused) put(connection, record);
 }
 
 void TransferClient::peer_closed(tcp::Connection connection) noexcept {

@@ -44,6 +44,7 @@ class TransferClient final : public Generator {
         bool established : 1 = false;  // since then
         bool ending : 1 = false;       // we have closed it, as the recipe wants
         bool counted : 1 = false;      // its outcome is in the accounting
+        bool refused : 1 = false;      // of `rr`: for want of memory the request has not been taken yet
     };
     static_assert(sizeof(Record) == 24);
 
@@ -53,8 +54,8 @@ class TransferClient final : public Generator {
     void finish() noexcept;
     std::uint32_t open_connections(Instant now) noexcept;
     std::uint32_t end_connections(Instant now) noexcept;
-    std::uint32_t push_starved() noexcept;
     void ask(tcp::Connection connection, Record& record) noexcept;
+    void put(tcp::Connection connection, Record& record) noexcept;
     void push(tcp::Connection connection) noexcept;
     void end(tcp::Connection connection, Record& record) noexcept;
     [[nodiscard]] tcp::Connection connection_of(std::size_t slot) const noexcept;
@@ -63,8 +64,7 @@ class TransferClient final : public Generator {
     ClientOptions options_;
     tcp::ConnectOptions connect_;
     StreamSource source_;
-    std::vector<Record> records_;           // by slot
-    std::vector<tcp::Connection> starved_;  // of `stream`: they wait for memory
+    std::vector<Record> records_;  // by slot
     Instant opening_end_{}, phase_end_{}, window_begin_{};
     std::uint64_t opening_ = 0;  // SYN sent, and neither established nor failed
     std::size_t next_to_end_ = 0;

@@ -51,10 +51,8 @@ void RequestResponder::peer_closed(tcp::Connection connection) noexcept {
 // -- bulk data
 // ------------------------------------------------------------------------------------------------------
 
-StreamResponder::StreamResponder(const StreamSource& source, Direction direction, std::uint32_t slots)
-    : source_(source), direction_(direction) {
-    starved_.reserve(slots);
-}
+StreamResponder::StreamResponder(const StreamSource& source, Direction direction)
+    : source_(source), direction_(direction) {}
 
 void StreamResponder::established(tcp::Connection connection) noexcept {
     ++totals_.connections;
@@ -69,26 +67,16 @@ tcp::Ownership StreamResponder::data(tcp::Connection connection, rte_mbuf& paylo
 }
 
 void StreamResponder::push(tcp::Connection connection) noexcept {
-    const StreamSource::Pushed pushed = source_.push(connection);
-    totals_.octets_out += pushed.octets;
-    if (pushed.starved) [[unlikely]]
-        starved_.push_back(connection);
+    totals_.octets_out += source_.push(connection);
 }
 
 void StreamResponder::writable(tcp::Connection connection) noexcept {
     push(connection);
 }
 
-// From here on TCP takes nothing more: neither `writable` nor `poll` sends any.
+// From here on TCP takes nothing more.
 void StreamResponder::peer_closed(tcp::Connection connection) noexcept {
     (void)connection.close();
-}
-
-bool StreamResponder::poll(Instant) noexcept {
-    const std::size_t n = starved_.size();
-    for (std::size_t i = 0; i < n; ++i) push(starved_[i]);
-    starved_.erase(starved_.begin(), starved_.begin() + static_cast<std::ptrdiff_t>(n));
-    return n > 0;
 }
 
 }  // namespace runnel::load

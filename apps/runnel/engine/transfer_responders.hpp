@@ -6,8 +6,6 @@
 #include <span>
 #include <vector>
 
-#include "runnel/runtime/task.hpp"
-
 #include "engine/recipe.hpp"
 #include "engine/server.hpp"
 #include "engine/stream_source.hpp"
@@ -41,24 +39,20 @@ class RequestResponder final : public Responder {
 };
 
 /// Takes whatever comes, and where the direction says so sends all the while, until the client closes.
-class StreamResponder final : public Responder, public runtime::Task {
+class StreamResponder final : public Responder {
   public:
-    /// `slots`: tcp::Config::connections of the stack.
-    StreamResponder(const StreamSource& source, Direction direction, std::uint32_t slots);
+    StreamResponder(const StreamSource& source, Direction direction);
 
     void established(tcp::Connection connection) noexcept override;
     tcp::Ownership data(tcp::Connection connection, rte_mbuf& payload) noexcept override;
     void writable(tcp::Connection connection) noexcept override;
     void peer_closed(tcp::Connection connection) noexcept override;
-    /// Tries again what memory did not suffice for.
-    bool poll(Instant now) noexcept override;
 
   private:
     void push(tcp::Connection connection) noexcept;
 
     StreamSource source_;
     Direction direction_;
-    std::vector<tcp::Connection> starved_;  // they wait for memory
 };
 
 }  // namespace runnel::load

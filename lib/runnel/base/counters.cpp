@@ -156,6 +156,7 @@ constexpr Row<DropReason> drop_rows[] = {
     {DropReason::tcp_receive_buffer_full, {"tcp_receive_buffer_full", "The data does not fit in the receive buffer."}},
     {DropReason::tcp_out_of_order_full, {"tcp_out_of_order_full", "The data came ahead of what was expected, and its budget is spent."}},
     {DropReason::tcp_half_open_full, {"tcp_half_open_full", "The SYN found the table of half-open connections full."}},
+    {DropReason::tcp_syn_while_behind, {"tcp_syn_while_behind", "The SYN came where SYNs alone kept the core from what is established."}},
     {DropReason::tcp_connections_full, {"tcp_connections_full", "All connections are in use."}},
     {DropReason::tcp_cold_blocks_full, {"tcp_cold_blocks_full", "All blocks for connections with work in hand are in use."}},
     {DropReason::tcp_time_wait_ignored, {"tcp_time_wait_ignored", "The segment reached a connection in TIME-WAIT and calls for no answer."}},

@@ -160,6 +160,7 @@ enum class DropReason : std::uint8_t {
     tcp_receive_buffer_full,
     tcp_out_of_order_full,
     tcp_half_open_full,
+    tcp_syn_while_behind,
     tcp_connections_full,
     tcp_cold_blocks_full,
     tcp_time_wait_ignored,

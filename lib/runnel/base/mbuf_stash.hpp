@@ -34,6 +34,8 @@ class MbufStash {
             return pop();
         return refill() > reserve_ ? pop() : nullptr;
     }
+    /// Whether `take_data` would give one.
+    [[nodiscard]] bool has_data() noexcept { return count_ > reserve_ || refill() > reserve_; }
     /// As `take_data`, for a control segment: may use the reserve.
     [[nodiscard]] rte_mbuf* take_control() noexcept {
         if (count_ > 0) [[likely]]

@@ -42,6 +42,10 @@ concept Endpoint = requires(T& endpoint, std::span<rte_mbuf* const> in, std::spa
 /// or with a hand-over between them. What a wire refuses is held and sent first the next time, and the
 /// endpoint is not asked for more meanwhile: back pressure instead of loss. Every turn does bounded work, so
 /// that a core comes back from a stall at its full rate.
+///
+/// Where a loop is behind, what is old comes first: while bursts come full, timers wait, as the answer that
+/// each waits for may be among what has arrived and has not been looked at (else a stall of this core would
+/// end in a storm of retransmissions to peers that have answered); and tasks are told so (`poll_behind`).
 template <Endpoint E>
 class BasicPollLoop {
   public:
@@ -54,7 +58,7 @@ class BasicPollLoop {
     /// Neither is owned; both outlive the loop's last turn.
     void add(E& endpoint, port::Wire& wire) {
         links_.push_back(
-            Link{&endpoint, &wire, std::vector<rte_mbuf*>(options_.transmit_burst), 0, 0, false});
+            Link{&endpoint, &wire, std::vector<rte_mbuf*>(options_.transmit_burst), 0, 0, 0, false});
     }
     void add(Task& task) { tasks_.push_back(&task); }
 
@@ -86,10 +90,15 @@ class BasicPollLoop {
         std::vector<rte_mbuf*>
             held;  // the burst that is leaving: [first, last) has not been taken by the wire yet
         std::size_t first, last;
+        std::uint32_t full_bursts;  // in a row, since timers last ran
         bool worked;  // in the last turn: its timers are looked after without asking for the deadline
     };
 
-    bool receive(Link& link, Instant now) noexcept;
+    // As many full bursts as a deep ring holds: at the latest then timers run.
+    static constexpr std::uint32_t most_full_bursts = 64;
+
+    /// Returns how many frames came.
+    std::size_t receive(Link& link, Instant now) noexcept;
     bool transmit(Link& link) noexcept;
     /// Offers what is held; whether the wire took it all.
     bool flush(Link& link) noexcept;
@@ -116,12 +125,14 @@ class BasicPollLoop {
 };
 
 template <Endpoint E>
-bool BasicPollLoop<E>::receive(Link& link, Instant now) noexcept {
+std::size_t BasicPollLoop<E>::receive(Link& link, Instant now) noexcept {
     const std::size_t n = link.wire->receive(received_);
-    if (n == 0) return false;
+    if (n == 0) return 0;
     values_.frames_in += n;
+    if constexpr (requires { link.endpoint->set_behind(true); })
+        link.endpoint->set_behind(n == received_.size());
     link.endpoint->receive({received_.data(), n}, now);
-    return true;
+    return n;
 }
 
 template <Endpoint E>
@@ -163,10 +174,19 @@ template <Endpoint E>
 bool BasicPollLoop<E>::turn(Instant now) noexcept {
     bool worked = false;
     if (values_.iterations++ % options_.mailbox_interval == 0) worked = run_calls();
+    bool behind = false;
     for (Link& link : links_) {
+        const std::size_t n = receive(link, now);
+        behind |= n == received_.size() || link.first != link.last;
+        if (n == received_.size() && link.full_bursts < most_full_bursts) [[unlikely]] {
+            ++link.full_bursts;
+            link.worked = worked = true;
+            continue;
+        }
+        link.full_bursts = 0;
         // After work the timers may have changed, and running them costs less than asking; an idle link is
         // asked.
-        const bool received = receive(link, now);
+        const bool received = n > 0;
         const bool unsettled = received || link.worked;
         const bool due = !unsettled && link.endpoint->next_deadline() <= now;
         // What a task does to an endpoint happens at the time that the endpoint was told last: one that has
@@ -175,7 +195,7 @@ bool BasicPollLoop<E>::turn(Instant now) noexcept {
         link.worked = received;
         worked |= received || due;
     }
-    for (Task* task : tasks_) worked |= task->poll(now);
+    for (Task* task : tasks_) worked |= behind ? task->poll_behind(now) : task->poll(now);
     for (Link& link : links_) {
         const bool sent = transmit(link);
         link.worked |= sent;

@@ -17,6 +17,9 @@ class Task {
     /// Bounded work: a task that has fallen behind catches up over several iterations. Returns whether it did
     /// any; the busy share of the core rests on that.
     virtual bool poll(Instant now) noexcept = 0;
+    /// Called in place of `poll` where more has arrived than could be processed, or what was to leave could
+    /// not: whoever begins new work then does so at the cost of what is under way.
+    virtual bool poll_behind(Instant now) noexcept { return poll(now); }
     /// The loop is to stop soon: begin nothing new, end what runs. Called once; `poll` goes on.
     virtual void begin_drain(Instant /*now*/) noexcept {}
     /// Whether nothing runs any more. Asked after `begin_drain`, until it is so or the time for it is over.

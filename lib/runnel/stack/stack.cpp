@@ -126,6 +126,10 @@ void Stack::receive(std::span<rte_mbuf* const> burst, Instant now) noexcept {
     }
 }
 
+void Stack::set_behind(bool behind) noexcept {
+    parts_->tcp.set_behind(behind);
+}
+
 void Stack::hear(const ip::NeighbourNews& news, Instant now) noexcept {
     parts_->now = now;
     parts_->internet.hear(news, now);

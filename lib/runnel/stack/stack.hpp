@@ -51,6 +51,10 @@ class Stack {
 
     /// Processes a burst of received frames, of any length. Takes the mbufs.
     void receive(std::span<rte_mbuf* const> burst, Instant now) noexcept;
+    /// Whether more frames wait than `receive` is given: to be said before `receive`, where bursts are
+    /// fetched that may come full. While they do, SYNs that nothing follows are not answered beyond a number
+    /// (tcp/syn_credit.hpp), so that a flood of them does not crowd out what is established.
+    void set_behind(bool behind) noexcept;
     /// What another core with the same addresses has received, and concerns this one too (ip::PeerCores): a
     /// neighbour's link address, an ICMP error about a TCP connection of this core.
     void hear(const ip::NeighbourNews& news, Instant now) noexcept;

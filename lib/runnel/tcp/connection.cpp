@@ -39,7 +39,10 @@ SendResult enqueue(Core& core, std::uint32_t slot, Tcb& tcb, std::size_t wanted,
     if (!open_for_sending(tcb)) return {0, Error::wrong_state};
     if (wanted == 0) return {};
     Cold* const cold = core.attach_cold(tcb);
-    if (cold == nullptr) return {0, Error::no_memory};
+    if (cold == nullptr) {
+        core.wait_for_memory(slot, tcb);
+        return {0, Error::no_memory};
+    }
     const std::size_t room = core.config.send_buffer - std::min(cold->queue.size(), core.config.send_buffer);
     const std::size_t taken = take(*cold, room);
     if (taken > 0) {
@@ -53,6 +56,7 @@ SendResult enqueue(Core& core, std::uint32_t slot, Tcb& tcb, std::size_t wanted,
         tcb.send_blocked = true;
         return {taken, Error::buffer_full};
     }
+    core.wait_for_memory(slot, tcb);
     return {taken, Error::no_memory};
 }
 

@@ -46,7 +46,7 @@ enum class Error : std::uint8_t {
     no_port_free,      ///< every ephemeral port to that destination is taken
     port_elsewhere,    ///< replies to that local port reach another core (tcp::Config::home_ports)
     connections_full,  ///< the table of connections is full (tcp::Config::connections)
-    no_memory,         ///< no cold block or no mbuf is free: try again later, no call says when
+    no_memory,         ///< no cold block or no mbuf is free; of `send`: `writable` says when to go on
     invalid_setting,   ///< a setting is out of its range
     buffer_full,       ///< the send buffer is full; `writable` says when to go on
 };
@@ -181,7 +181,9 @@ class Handler {
     /// Octets in order. `payload` holds exactly these; it may be a chain. They count against the receive
     /// window until `consume()`.
     virtual Ownership data(Connection connection, rte_mbuf& payload) noexcept = 0;
-    /// The send buffer, after having been full, has room again.
+    /// The send buffer, after having been full, has room again; or memory, after `Error::no_memory`, has come
+    /// back. Those who wait for memory are told in turn, some of them each millisecond, as long as there is
+    /// some; who is refused again is told again. It is not promised to those who still open.
     virtual void writable(Connection) noexcept {}
     /// The peer sent FIN: no more data will come; sending goes on (CLOSE-WAIT) until `shutdown()` or
     /// `close()`.

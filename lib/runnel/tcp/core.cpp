@@ -41,6 +41,7 @@ Core::Core(Endpoint& owner, const Config& given, const Secrets& secrets, ip::Int
       // No address is as large as this: the table's key says nothing of the cookies.
       fast_open_servers(given.fast_open_servers, {siphash_2_4(secrets.fast_open, UINT64_MAX, 0),
                                                   siphash_2_4(secrets.fast_open, UINT64_MAX, 1)}),
+      memory_waiters(given.connections),
       connection_pairs("IPv6 addresses of connections", internet.speaks_ipv6() ? given.connections : 0),
       half_open_pairs("IPv6 addresses of half-open connections",
                       internet.speaks_ipv6() ? given.half_open : 0),
@@ -96,6 +97,25 @@ Cold* Core::attach_cold(Tcb& tcb) noexcept {
     cold.recover = tcb.recovered ? tcb.snd_una : tcb.snd_una - 1;
     cold.small_end = tcb.snd_una;
     return &cold;
+}
+
+void Core::tell_memory_waiters() noexcept {
+    constexpr unsigned most = 256;
+    if (now < memory_looked_at_ + memory_pause) return;
+    memory_looked_at_ = now;
+    for (unsigned i = 0; i < most && stash.has_data(); ++i) {
+        const std::uint32_t slot = memory_waiters.take();
+        if (slot == no_slot) return;
+        Tcb& tcb = tcbs[slot];
+        if (!tcb.send_blocked || tcb.aborting) continue;  // told meanwhile, by an ACK
+        const bool no_block = tcb.cold == no_slot && colds.size() == colds.capacity();
+        if (no_block || (!tcb.handshake_done() && !tcb.fast_opening())) {
+            memory_waiters.add(slot);
+            continue;
+        }
+        tcb.send_blocked = false;
+        handler_of(tcb).writable(handle(slot));
+    }
 }
 
 void Core::detach_idle_cold(Tcb& tcb) noexcept {
@@ -217,6 +237,7 @@ void Core::release(std::uint32_t slot) noexcept {
         tcb.cold = no_slot;
     }
     timers.cancel(slot);
+    memory_waiters.remove(slot);
     handlers.release(tcb.handler);
     settings.release(tcb.settings);
     tcb.settings = SettingsTable::plain;

@@ -25,7 +25,9 @@
 #include "runnel/tcp/handler_table.hpp"
 #include "runnel/tcp/handshake_options.hpp"
 #include "runnel/tcp/listener.hpp"
+#include "runnel/tcp/memory_waiters.hpp"
 #include "runnel/tcp/settings_table.hpp"
+#include "runnel/tcp/syn_credit.hpp"
 #include "runnel/tcp/tcb.hpp"
 #include "runnel/tcp/time_wait_table.hpp"
 
@@ -84,6 +86,8 @@ struct Core {
     FastOpenCookies fast_open_cookies;
     PendingFastOpens pending_fast_opens;
     FastOpenCache fast_open_servers;
+    MemoryWaiters memory_waiters;
+    SynCredit syn_credit;
     EalArray<ip::Ipv6Pair> connection_pairs, half_open_pairs,
         time_wait_pairs;  // of IPv6, by slot; else empty
     TimerWheel<Tcb, &Tcb::timer> timers;
@@ -147,6 +151,19 @@ struct Core {
     [[nodiscard]] Cold* attach_cold(Tcb& tcb) noexcept;
     /// Gives the cold block back where nothing needs it any more.
     void detach_idle_cold(Tcb& tcb) noexcept;
+
+    // -- memory
+    /// The application was refused octets for want of memory: it will be told when there is some.
+    void wait_for_memory(std::uint32_t slot, Tcb& tcb) noexcept {
+        tcb.send_blocked = true;
+        memory_waiters.add(slot);
+    }
+    /// Tells some of those who wait, where there is memory.
+    void tell_memory_waiters() noexcept;
+    /// When `tell_memory_waiters` looks again: what others give back to the pool is seen by looking only.
+    [[nodiscard]] Instant memory_deadline() const noexcept {
+        return memory_waiters.empty() ? never : std::max(now, memory_looked_at_ + memory_pause);
+    }
 
     // -- timers
     /// Sees that the wheel wakes the connection no later than its earliest deadline. A deadline that moved
@@ -241,6 +258,13 @@ struct Core {
     /// Puts a connection back at the front: its turn was not over.
     void untake_pending(std::uint32_t slot, Tcb& tcb) noexcept;
     [[nodiscard]] bool output_wanted() const noexcept { return pending_head_ != pending_end_; }
+    /// Until when what is listed waits for memory.
+    void wait_with_output() noexcept { output_after_ = now + memory_pause; }
+    void go_on_with_output() noexcept { output_after_ = Instant{}; }
+    /// When what is listed can be sent.
+    [[nodiscard]] Instant output_deadline() const noexcept {
+        return output_wanted() ? std::max(now, output_after_) : never;
+    }
 
     /// How many octets the list of them takes.
     [[nodiscard]] static constexpr std::size_t pending_bytes(std::uint32_t connections) noexcept {
@@ -266,12 +290,15 @@ struct Core {
   private:
     // Room for stale entries before the list of pending connections is compacted.
     static constexpr std::size_t pending_slack = 1024;
+    static constexpr Duration memory_pause = 1ms;
 
     void release(std::uint32_t slot) noexcept;
     void compact_pending() noexcept;
 
     EalArray<std::uint32_t> pending_;  // slots; stale where the TCB no longer says `output_pending`
     std::size_t pending_head_ = 0, pending_end_ = 0;
+    Instant memory_looked_at_{};
+    Instant output_after_{};
     std::uint32_t room_cursor_ = 0;  // where `make_room` looks next
 };
 

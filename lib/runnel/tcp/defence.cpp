@@ -70,7 +70,7 @@ void Defence::turn() noexcept {
         .half_open = core_.half_open.size(),
         .answered = counters.get(Counter::tcp_passive_opens) + counters.get(DropReason::tcp_connections_full),
         .overflowed =
-            counters.get(DropReason::tcp_half_open_full) +
+            counters.get(DropReason::tcp_half_open_full) + counters.get(DropReason::tcp_syn_while_behind) +
             (core_.config.syn_cookies == SynCookieUse::when_full ? counters.get(Counter::tcp_syn_cookies_sent)
                                                                  : 0)};
     if (const auto news = flood_.turn(core_.now, picture)) report(*news);

@@ -272,6 +272,11 @@ void Endpoint::receive(std::span<const ip::Ingress> burst) noexcept {
         parts_->arrival.process(segment);
         if (segment.mbuf != nullptr) core.stash.put(segment.mbuf);
     }
+    core.syn_credit.received(n);
+}
+
+void Endpoint::set_behind(bool behind) noexcept {
+    parts_->core.syn_credit.set_behind(behind);
 }
 
 // Nothing that ICMP says ends a connection that is established; in SYN-SENT only what names our very SYN and
@@ -328,10 +333,13 @@ void Endpoint::receive_error(const ip::IcmpError& error) noexcept {
 void Endpoint::advance() noexcept {
     parts_->timers.advance();
     parts_->defence.advance();
+    if (!parts_->core.memory_waiters.empty()) [[unlikely]]
+        parts_->core.tell_memory_waiters();
 }
 
 bool Endpoint::send_pending(std::size_t frames) noexcept {
     Core& core = parts_->core;
+    core.go_on_with_output();
     while (core.transmit_queue.size() < frames) {
         const std::uint32_t slot = core.take_pending();
         if (slot == no_slot) return false;
@@ -347,6 +355,7 @@ bool Endpoint::send_pending(std::size_t frames) noexcept {
         }
         if (!parts_->transmission.output(slot, tcb)) {
             core.untake_pending(slot, tcb);
+            if (core.transmit_queue.room() > 0) core.wait_with_output();
             return false;
         }
     }
@@ -355,9 +364,9 @@ bool Endpoint::send_pending(std::size_t frames) noexcept {
 
 Instant Endpoint::next_deadline() const noexcept {
     const Core& core = parts_->core;
-    if (core.output_wanted()) return core.now;
-    return std::min({core.timers.next_deadline(), core.half_open_timers.next_deadline(),
-                     core.time_wait_deadline(), parts_->defence.next_deadline()});
+    return std::min({core.output_deadline(), core.timers.next_deadline(),
+                     core.half_open_timers.next_deadline(), core.time_wait_deadline(),
+                     parts_->defence.next_deadline(), core.memory_deadline()});
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -55,6 +55,8 @@ class Endpoint {
     /// Processes TCP segments, at most `max_burst`: all are parsed and checked, then all looked up, then each
     /// processed (DESIGN.md, rule 4). Takes the mbufs.
     void receive(std::span<const ip::Ingress> burst) noexcept;
+    /// Whether the bursts that come next are part of more than could be fetched at once (syn_credit.hpp).
+    void set_behind(bool behind) noexcept;
     void receive_error(const ip::IcmpError& error) noexcept;
     void advance() noexcept;
     /// Lets connections send while the transmit queue holds fewer than `frames`. False where nothing more can

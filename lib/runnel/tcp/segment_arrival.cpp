@@ -73,6 +73,10 @@ void SegmentArrival::listen_state(Segment& segment, std::uint16_t listener, SeqN
         return;
     }
     defence_.syn_arrived(segment);
+    if (!core_.syn_credit.take()) [[unlikely]] {
+        core_.counters.drop(DropReason::tcp_syn_while_behind);
+        return;
+    }
     // What reopens TIME-WAIT needs an ISN above the old one, which no cookie is.
     if (core_.config.syn_cookies == SynCookieUse::always && above == SeqNum{}) {
         answer_with_cookie(segment, listener);

@@ -138,6 +138,8 @@ struct LossProbe {
     SeqNum end{};
     bool active = false;
     bool retransmission = false;  // it carried nothing new
+    bool before = false;          // it came before any time-out for what begins at `una`
+    SeqNum una{};
 };
 
 /// What Fast Open (RFC 7413) is to do, or has done, for a connection in SYN-SENT.

@@ -1,5 +1,7 @@
 #include "runnel/tcp/timers.hpp"
 
+#include "runnel/tcp/loss_timer.hpp"
+
 namespace runnel::tcp {
 
 namespace {
@@ -132,8 +134,12 @@ bool Timers::retransmission_expired(std::uint32_t slot, Tcb& tcb) noexcept {
         restart_retransmission_timer(slot, tcb);
         return true;
     }
-    // How long the segment has waited by now: the time-outs so far, summed.
+    // How long the segment has waited by now: the time-outs so far, summed, and the probe before them.
     Duration waited{};
+    if (const Cold* const cold = core_.cold_of(tcb);
+        cold != nullptr && cold->probe.before && cold->probe.una == tcb.snd_una)
+        waited = std::min(probe_timeout(core_, tcb), retransmission_timeout(core_.config, tcb.round_trip, 0,
+                                                                            tcb.handshake_retransmitted));
     for (std::uint8_t i = 0; i <= tcb.backoff; ++i)
         waited += retransmission_timeout(core_.config, tcb.round_trip, i, tcb.handshake_retransmitted);
     if (waited >= r2(tcb)) {

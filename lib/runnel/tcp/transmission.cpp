@@ -362,7 +362,11 @@ bool Transmission::send_loss_probe(Tcb& tcb, Cold& cold) noexcept {
         note_sent_again(tcb, cold, tail, range.end, flight);
     }
     core_.counters.add(Counter::tcp_loss_probes);
-    cold.probe = {.end = tcb.snd_nxt, .active = true, .retransmission = fresh == 0};
+    cold.probe = {.end = tcb.snd_nxt,
+                  .active = true,
+                  .retransmission = fresh == 0,
+                  .before = tcb.backoff == 0,
+                  .una = tcb.snd_una};
     return true;
 }
 

@@ -189,6 +189,35 @@ TEST_F(Traffic, StallOfTheGeneratorShowsFromTheIntendedTimeAndAsUnsent) {
     EXPECT_LE(m.latency.actual.handshake.percentile(99), 1'000'000U);
 }
 
+TEST_F(Traffic, OpenLoopThatIsBehindBeginsOneConnectionATurnAndTheClosedOneItsWindow) {
+    serve(one_shot);
+    start({.recipe = Recipe::crr, .rate = 1'000'000.0, .window = 4096, .batch = 32, .duration = 2s});
+    client->poll(now);
+    now += 1ms;
+    const std::uint64_t begun = client->open();
+    client->poll_behind(now);
+    EXPECT_EQ(client->open(), begun + 1);
+    client->poll(now);
+    EXPECT_EQ(client->open(), begun + 33);
+    start({.recipe = Recipe::crr, .window = 100, .batch = 32, .duration = 2s});
+    for (int i = 0; i < 4; ++i) client->poll_behind(now);
+    EXPECT_EQ(client->open(), 100U);
+}
+
+TEST_F(Traffic, RequestThatMemoryDoesNotSufficeForIsSentWhenThereIsSome) {
+    serve(one_shot);
+    start({.recipe = Recipe::crr, .connections = 200, .window = 200, .batch = 200, .duration = 5s});
+    std::vector<void*> hogged;
+    run_until(now + 200us);  // the SYNs are on their way
+    for (void* one = nullptr; rte_mempool_get(pool(), &one) == 0;) hogged.push_back(one);
+    // Those who have been answered find no memory for their requests; nothing is given up for that.
+    run_until(now + 20ms);
+    for (void* const one : hogged) rte_mempool_put(pool(), one);
+    run_until(now + 10s, [&] { return finished(); });
+    EXPECT_EQ(client->measurement().accounting,
+              (Accounting{.attempted = 200, .established = 200, .completed = 200}));
+}
+
 TEST_F(Traffic, ServerThatRefusesIsCountedAsRefused) {
     start({.recipe = Recipe::crr, .connections = 50, .window = 8, .duration = 5s});
     run_until(now + 10s, [&] { return finished(); });

@@ -211,7 +211,7 @@ class EachWay : public Transfer, public testing::WithParamInterface<Way> {};
 
 TEST_P(EachWay, StreamDeliversEveryOctetThatItTookAndNoneTheOtherWay) {
     const auto [direction, copies] = GetParam();
-    StreamResponder responder(StreamSource(block, copies), direction, slots);
+    StreamResponder responder(StreamSource(block, copies), direction);
     serve(responder);
     start({.recipe = Recipe::stream,
            .direction = direction,
@@ -245,7 +245,7 @@ INSTANTIATE_TEST_SUITE_P(Stream, EachWay,
                          });
 
 TEST_F(Transfer, StreamEndsEarlyWhenToldToAndStillInGoodOrder) {
-    StreamResponder responder(StreamSource(block, false), Direction::to_server, slots);
+    StreamResponder responder(StreamSource(block, false), Direction::to_server);
     serve(responder);
     start({.recipe = Recipe::stream, .connections = 2, .duration = 30s});
     run_until(now + 100ms);

@@ -56,6 +56,7 @@ class FakeWire final : public port::Wire {
 
 class FakeEndpoint {
   public:
+    void set_behind(bool is_behind) noexcept { behind += is_behind ? 'b' : '-'; }
     void receive(std::span<rte_mbuf* const> burst, Instant now) noexcept {
         received.insert(received.end(), burst.begin(), burst.end());
         steps += 'r';
@@ -80,7 +81,7 @@ class FakeEndpoint {
     std::deque<rte_mbuf*> leaving;
     Instant deadline = never, last{}, told{};
     int advanced = 0, asked = 0;
-    std::string steps;
+    std::string steps, behind;
 };
 
 class FakeTask final : public Task {
@@ -93,6 +94,10 @@ class FakeTask final : public Task {
         }
         return work_left > 0 && work_left-- > 0;
     }
+    bool poll_behind(Instant now) noexcept override {
+        ++polled_behind;
+        return poll(now);
+    }
     void begin_drain(Instant) noexcept override {
         ++drains;
         work_left = drain_turns;
@@ -100,7 +105,7 @@ class FakeTask final : public Task {
     bool drained() const noexcept override { return work_left == 0; }
 
     FakeEndpoint* endpoint = nullptr;
-    int polled = 0, drains = 0, work_left = 0, drain_turns = 0;
+    int polled = 0, polled_behind = 0, drains = 0, work_left = 0, drain_turns = 0;
     Instant acts_at{};  // what the endpoint takes for the present
 };
 
@@ -173,6 +178,51 @@ TEST_F(PollLoopTurn, FetchesAndSendsInBurstsOfTheSizeAskedFor) {
     loop.turn(Instant{});
     EXPECT_EQ(endpoint.received, in);
     EXPECT_EQ(wire.sent, out);
+}
+
+TEST_F(PollLoopTurn, LooksAtWhatHasArrivedBeforeItRunsTimersForWhichThatMayBeTheAnswer) {
+    Loop loop{{.receive_burst = 8}, clock};
+    loop.add(endpoint, wire);
+    const auto in = frames.take(20);
+    wire.arriving.assign(in.begin(), in.end());
+    endpoint.deadline = Instant{1s};  // it passed while this core stood still
+    for (int turn = 0; turn < 3; ++turn) loop.turn(Instant{2s});
+    EXPECT_EQ(endpoint.steps, "rrra");
+    EXPECT_EQ(endpoint.behind, "bb-");
+}
+
+TEST_F(PollLoopTurn, RunsTimersInTheEndHoweverMuchArrives) {
+    Loop loop{{.receive_burst = 8}, clock};
+    loop.add(endpoint, wire);
+    for (int turn = 0; turn < 650; ++turn) {
+        const auto in = frames.take(8);
+        wire.arriving.assign(in.begin(), in.end());
+        EXPECT_TRUE(loop.turn(Instant{Duration{turn}}));
+    }
+    EXPECT_EQ(endpoint.advanced, 10);
+}
+
+TEST_F(PollLoopTurn, TellsTasksWhereMoreHasArrivedThanItFetchedOrTheWireHasRefused) {
+    Loop loop{{.receive_burst = 8, .transmit_burst = 8}, clock};
+    loop.add(endpoint, wire);
+    loop.add(task);
+    const auto in = frames.take(9);
+    wire.arriving.assign(in.begin(), in.end());
+    loop.turn(Instant{1s});
+    EXPECT_EQ(task.polled_behind, 1);
+    loop.turn(Instant{1s});
+    EXPECT_EQ(task.polled_behind, 1);
+    endpoint.leaving.push_back(frames.next());
+    wire.room = 0;
+    loop.turn(Instant{1s});
+    EXPECT_EQ(task.polled_behind, 1) << "refused only now";
+    loop.turn(Instant{1s});
+    EXPECT_EQ(task.polled_behind, 2);
+    wire.room = SIZE_MAX;
+    loop.turn(Instant{1s});
+    loop.turn(Instant{1s});
+    EXPECT_EQ(task.polled_behind, 3);
+    EXPECT_EQ(task.polled, 6);
 }
 
 TEST_F(PollLoopTurn, HoldsWhatTheWireRefusesAndAsksForNoMoreUntilItIsGone) {

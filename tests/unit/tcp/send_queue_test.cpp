@@ -30,8 +30,9 @@ TEST(SendQueue, GivesWhatWasAppendedInWhateverFormAndLosesNoMbuf) {
     const test::Mbufs mbufs;
     // Position-dependent, so that a misplaced octet is seen; what is static lies at its own position of the
     // stream.
-    EalBlock stream{"stream", std::size_t{1} << 22};
-    std::ranges::copy(octets_at(0, stream.size()), stream.data());
+    const EalBlock block{"stream", std::size_t{1} << 22};
+    const std::span stream = block.span();
+    std::ranges::copy(octets_at(0, stream.size()), stream.begin());
     const auto below = [&](std::size_t n) { return static_cast<std::uint32_t>(random() % n); };
     {
         MbufStash stash{mbufs.pool(), {}};
