@@ -123,7 +123,7 @@ TEST(LargeSegments, KeepWithinTheCongestionWindow) {
     }
 }
 
-TEST(LargeSegments, AreAsLongAsIpv4Allows) {
+TEST(LargeSegments, AreAsLongAsIpAllows) {
     Conversation c{cutting_stack()};
     c.open_passive(syn().mss(1460).wscale(7));
     c.inject(ack().win(65535));

@@ -24,10 +24,15 @@ void set32(Octets& octets, std::size_t at, std::uint32_t value) {
     set16(octets, at + 2, value & 0xffff);
 }
 
+bool is_ipv6(const Octets& frame, std::size_t ip) {
+    return frame.at(ip) >> 4 == 6;
+}
+
 /// The sum of the pseudo-header, as it stands in a checksum field that the port completes.
 unsigned pseudo_sum(const Octets& frame, std::size_t ip, std::uint8_t protocol, std::size_t length) {
-    Octets pseudo(frame.begin() + static_cast<std::ptrdiff_t>(ip + 12),
-                  frame.begin() + static_cast<std::ptrdiff_t>(ip + 20));
+    const std::size_t from = ip + (is_ipv6(frame, ip) ? 8 : 12), to = ip + (is_ipv6(frame, ip) ? 40 : 20);
+    Octets pseudo(frame.begin() + static_cast<std::ptrdiff_t>(from),
+                  frame.begin() + static_cast<std::ptrdiff_t>(to));
     pseudo.insert(pseudo.end(),
                   {0, protocol, static_cast<std::uint8_t>(length >> 8), static_cast<std::uint8_t>(length)});
     return static_cast<std::uint16_t>(~internet_checksum(pseudo));
@@ -47,10 +52,12 @@ std::vector<Octets> cut(const Octets& whole, const rte_mbuf& frame, std::size_t 
     constexpr std::uint8_t fin = 0x01, push = 0x08, cwr = 0x80;
     const std::size_t text_at = l4 + frame.l4_len;
     require((frame.ol_flags & RTE_MBUF_F_TX_TCP_CKSUM) != 0, "who cuts makes the checksums");
+    const bool ipv6 = is_ipv6(whole, ip);
     const bool header_checksum =
         (frame.ol_flags & RTE_MBUF_F_TX_IP_CKSUM) == 0;  // of the whole: as for virtio
-    require(header_checksum ? internet_checksum(std::span{whole}.subspan(ip, l4 - ip)) == 0
-                            : get16(whole, ip + 10) == 0,
+    require(ipv6              ? header_checksum
+            : header_checksum ? internet_checksum(std::span{whole}.subspan(ip, l4 - ip)) == 0
+                              : get16(whole, ip + 10) == 0,
             "the header checksum is right, or 0 where the port makes it");
     require(frame.tso_segsz > 0 && frame.tso_segsz < whole.size() - text_at, "there is something to cut");
     require(get16(whole, l4 + 16) == pseudo_sum(whole, ip, 6, 0), "the pseudo-header's sum has no length");
@@ -65,12 +72,16 @@ std::vector<Octets> cut(const Octets& whole, const rte_mbuf& frame, std::size_t 
                      whole.begin() + static_cast<std::ptrdiff_t>(end));
         if (at != text_at) piece[l4 + 13] &= static_cast<std::uint8_t>(~cwr);
         if (end != whole.size()) piece[l4 + 13] &= static_cast<std::uint8_t>(~(fin | push));
-        set16(piece, ip + 2, static_cast<unsigned>(piece.size() - ip));
-        set16(piece, ip + 4, static_cast<unsigned>(get16(whole, ip + 4) + frames.size()));
         set32(piece, l4 + 4, sequence + static_cast<std::uint32_t>(at - text_at));
-        set16(piece, ip + 10, 0);
         set16(piece, l4 + 16, pseudo_sum(piece, ip, 6, piece.size() - l4));
-        finish_ip(piece, ip, l4);
+        if (ipv6) {
+            set16(piece, ip + 4, static_cast<unsigned>(piece.size() - l4));
+        } else {
+            set16(piece, ip + 2, static_cast<unsigned>(piece.size() - ip));
+            set16(piece, ip + 4, static_cast<unsigned>(get16(whole, ip + 4) + frames.size()));
+            set16(piece, ip + 10, 0);
+            finish_ip(piece, ip, l4);
+        }
         finish_l4(piece, l4, l4 + 16);
         frames.push_back(std::move(piece));
     }
@@ -83,9 +94,11 @@ std::vector<Octets> frames_of(const rte_mbuf& frame) {
     Octets octets = octets_of(frame);
     const std::uint64_t l4_flags = frame.ol_flags & RTE_MBUF_F_TX_L4_MASK;
     if ((frame.ol_flags & RTE_MBUF_F_TX_OFFLOAD_MASK) == 0) return {std::move(octets)};
-    require((frame.ol_flags & RTE_MBUF_F_TX_IPV4) != 0, "the family is named");
     const std::size_t ip = frame.l2_len, l4 = ip + frame.l3_len;
-    require(ip >= 14 && frame.l3_len == 20, "l2_len and l3_len are set");
+    require(ip >= 14, "l2_len is set");
+    const bool ipv6 = is_ipv6(octets, ip);
+    require((frame.ol_flags & (ipv6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4)) != 0, "the family is named");
+    require(frame.l3_len == (ipv6 ? 40 : 20), "l3_len is set");
     if ((frame.ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0) return cut(octets, frame, ip, l4);
     if (l4_flags != 0) {
         const bool tcp = l4_flags == RTE_MBUF_F_TX_TCP_CKSUM;

@@ -103,7 +103,8 @@ std::array<MemoryUse, memory_use_count> Endpoint::memory_uses(const Config& conf
              {"data in flight", SlotPool<Cold>::bytes(cold)},
              {"sent ranges", SentRanges::bytes(cold, spare_ranges(config))},
              {"half-open", HalfOpenPool::bytes(config.half_open)},
-             {"TIME-WAIT", TimeWaitTable::bytes(config.time_wait)}}};
+             {"TIME-WAIT", TimeWaitTable::bytes(config.time_wait)},
+             {"addresses of IPv6", pairs}}};
 }
 
 void Endpoint::set_time(Instant now) noexcept {
@@ -199,7 +200,8 @@ bool continues(const Segment& segment, const Segment& before, SeqNum seq) noexce
            (!segment.timestamps ||
             (segment.ts_value == before.ts_value && segment.ts_echo == before.ts_echo)) &&
            segment.congestion_marked == before.congestion_marked && !segment.sack_blocks &&
-           !before.sack_blocks && segment.mbuf->nb_segs == 1 && segment.flow == before.flow;
+           !before.sack_blocks && segment.mbuf->nb_segs == 1 && segment.flow == before.flow &&
+           (segment.ipv6 == nullptr || *segment.ipv6 == *before.ipv6);
 }
 
 // Joins the segments of a burst that follow one another to the first of them, where it comes in its turn and
@@ -207,7 +209,7 @@ bool continues(const Segment& segment, const Segment& before, SeqNum seq) noexce
 // itself (RFC 5681 section 4.2). Returns how many have gone into the first.
 [[gnu::noinline]] std::size_t merge(Core& core, std::span<Segment> segments) noexcept {
     Segment& first = segments[0];
-    const std::uint32_t value = core.find(first.flow, first.hash);
+    const std::uint32_t value = core.find(first.ends(), first.hash);
     if (value == FlowTable::none || Owner::decode(value).table != Table::connection) return 0;
     const Tcb& tcb = core.tcbs[Owner::decode(value).slot];
     const Cold* const cold = core.cold_of(tcb);

@@ -8,7 +8,9 @@ namespace runnel::tcp {
 StaticOctets::StaticOctets()
     : shared_(static_cast<rte_mbuf_ext_shared_info*>(
           detail::allocate_eal_memory("count of packets with static octets", 1, sizeof *shared_))) {
-    shared_->free_cb = [](void*, void* count) { detail::free_eal_memory(count); };
+    shared_->free_cb = [](void*, void* count) {
+        detail::free_eal_memory(count, sizeof(rte_mbuf_ext_shared_info));
+    };
     shared_->fcb_opaque = shared_;
     rte_mbuf_ext_refcnt_set(shared_, 1);
 }

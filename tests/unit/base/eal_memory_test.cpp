@@ -31,7 +31,7 @@ TEST(EalArray, IsZeroedAndAlignedToACacheLine) {
 }
 
 TEST(DevicesReach, MemoryOfEalAndNoOther) {
-    const EalArray<std::byte> array{"octets", 1000};
+    const EalBlock array{"octets", 1000};
     EXPECT_TRUE(devices_reach(array.span()));
     EXPECT_TRUE(devices_reach(array.span().last(1)));
     static const std::byte of_the_process[100]{};
