@@ -11,6 +11,7 @@
 #include "runnel/port/mbuf_pool.hpp"
 #include "runnel/runtime/runtime.hpp"
 #include "runnel/runtime/shared_port.hpp"
+#include "runnel/wire/ipv6.hpp"
 
 #include "attack_log.hpp"
 #include "command.hpp"
@@ -25,11 +26,15 @@
 namespace runnel::app {
 namespace {
 
-// The networks of RFC 2544 appendix C.2.2, one a side, as if a router stood between them: its address is each
-// side's only neighbour, so that any number of addresses needs one entry.
-constexpr Ipv4Address client_network{198, 18, 0, 0};
-constexpr Ipv4Address server_network{198, 19, 0, 0};
-constexpr std::uint8_t prefix_length = 16;
+// The networks of RFC 2544 appendix C.2.2 and of RFC 5180 section 8, one a side, as if a router stood between
+// them: its address is each side's only neighbour, so that any number of addresses needs one entry.
+struct Networks {
+    IpAddress client, server;
+    std::uint8_t prefix_length;
+};
+constexpr Networks ipv4_networks{Ipv4Address{198, 18, 0, 0}, Ipv4Address{198, 19, 0, 0}, 16};
+constexpr Networks ipv6_networks{Ipv6Address::of(0x2001'0002'0000'0001, 0),
+                                 Ipv6Address::of(0x2001'0002'0000'0002, 0), 64};
 constexpr std::uint32_t most_addresses = 65'000;
 constexpr std::uint32_t router_host = 0xfffe;
 constexpr std::uint16_t server_port = 80;
@@ -39,6 +44,7 @@ struct Settings {
     std::uint32_t cores = 0;   // 0: 2 where the machine has them
     bool both_roles = false;   // each core has a client and a server
     bool one_address = false;  // all servers have one address, and all clients the same ones
+    bool ipv6 = false;
     std::uint32_t client_addresses = 0;
     std::uint32_t size = 64;
     std::optional<std::uint64_t> seed;
@@ -53,19 +59,38 @@ MacAddress mac_of(bool server, unsigned pair) {
              static_cast<std::uint8_t>(pair)}};
 }
 
-ip::Config side(bool server, unsigned pair, std::uint32_t first_host, std::uint32_t addresses,
-                std::uint16_t mtu) {
-    const Ipv4Address here = server ? server_network : client_network;
-    const Ipv4Address there = server ? client_network : server_network;
-    const Ipv4Address router{here.value + router_host};
+const Networks& networks_of(const Settings& settings) {
+    return settings.ipv6 ? ipv6_networks : ipv4_networks;
+}
+
+IpAddress first_address(const ip::Config& config) {
+    const ip::InterfaceConfig& interface = config.interfaces[0];
+    if (interface.speaks_ipv4()) return interface.address;
+    return interface.ipv6[0].address;
+}
+
+ip::Config side(const Settings& settings, bool server, unsigned pair, std::uint32_t first_host,
+                std::uint32_t addresses) {
+    const Networks& networks = networks_of(settings);
+    const IpAddress& here = server ? networks.server : networks.client;
+    const IpAddress& there = server ? networks.client : networks.server;
+    const IpAddress router = nth_after(here, router_host);
+    const IpAddress first = nth_after(here, first_host);
     ip::Config config;
-    config.interfaces.push_back({.mac = mac_of(server, pair),
-                                 .address = Ipv4Address{here.value + first_host},
-                                 .address_count = addresses,
-                                 .prefix_length = prefix_length,
-                                 .mtu = mtu});
+    ip::InterfaceConfig interface;
+    interface.mac = mac_of(server, pair);
+    interface.mtu = static_cast<std::uint16_t>(settings.wire.mtu);
+    if (settings.ipv6) {
+        interface.ipv6.push_back(
+            {.address = first.v6(), .address_count = addresses, .prefix_length = networks.prefix_length});
+    } else {
+        interface.address = first.v4();
+        interface.address_count = addresses;
+        interface.prefix_length = networks.prefix_length;
+    }
+    config.interfaces.push_back(interface);
     config.routes.push_back(
-        {.network = there, .prefix_length = prefix_length, .gateway = router, .interface = 0});
+        {.network = there, .prefix_length = networks.prefix_length, .gateway = router, .interface = 0});
     config.neighbours.push_back({.address = router, .mac = mac_of(!server, pair), .interface = 0});
     return config;
 }
@@ -92,7 +117,6 @@ std::optional<std::array<std::uint64_t, 2>> secret_from(const std::optional<std:
 }
 
 std::vector<Pair> make_pairs(const Settings& settings, unsigned count) {
-    const auto mtu = static_cast<std::uint16_t>(settings.wire.mtu);
     std::vector<Pair> pairs(count);
     std::uint32_t next_host = 1;
     for (unsigned i = 0; i < count; ++i) {
@@ -107,18 +131,19 @@ std::vector<Pair> make_pairs(const Settings& settings, unsigned count) {
                 fmt::format("{} client addresses a core are needed, and {} of the network {}/{} are left; "
                             "ask for fewer --connections, a lower --rate, a shorter --msl or a smaller "
                             "--time-wait-table",
-                            addresses, most_addresses - next_host, to_string(client_network), prefix_length));
+                            addresses, most_addresses - next_host, to_string(networks_of(settings).client),
+                            networks_of(settings).prefix_length));
         load::check_addresses(settings.traffic, pair.plan, addresses);
         pair.plan.client_addresses = addresses;
-        pair.client.ip = side(false, station, next_host, addresses, mtu);
+        pair.client.ip = side(settings, false, station, next_host, addresses);
         pair.client.tcp = pair.plan.client_tcp;
         pair.client.secret = secret_from(settings.seed, 2 * i);
-        pair.server.ip = side(true, station, 1 + station, 1, mtu);
+        pair.server.ip = side(settings, true, station, 1 + station, 1);
         pair.server.tcp = pair.plan.server_tcp;
         pair.server.secret = secret_from(settings.seed, 2 * i + 1);
-        pair.plan.client.first_local_address = pair.client.ip.interfaces[0].address;
+        pair.plan.client.first_local_address = first_address(pair.client.ip);
         pair.plan.client.local_addresses = addresses;
-        pair.plan.client.remote_address = pair.server.ip.interfaces[0].address;
+        pair.plan.client.remote_address = first_address(pair.server.ip);
         pair.plan.client.remote_port = server_port;
         next_host += addresses;
     }
@@ -137,6 +162,7 @@ nlohmann::ordered_json describe(const Settings& settings, const std::vector<Pair
     config["cores"] = settings.cores;
     config["roles"] = settings.both_roles ? "both" : "one";
     config["one_address"] = settings.one_address;
+    config["ipv6"] = settings.ipv6;
     describe_traffic(settings.traffic, pairs[0].plan, config);
     config["server_time_wait_table"] = pairs[0].plan.server_tcp.time_wait;
     config["client_addresses"] = pairs[0].plan.client_addresses;
@@ -194,6 +220,8 @@ ExitStatus run(Settings& settings) {
     static const load::HttpResponse response(settings.size, transfers);
     static const std::string request = load::http_request(pairs[0].plan.client.remote_address);
 
+    if (settings.ipv6 && settings.wire.mtu < wire::ipv6_min_mtu)
+        throw std::invalid_argument(fmt::format("--mtu: IPv6 needs at least {}", wire::ipv6_min_mtu));
     prepare(settings.wire, count);
     runtime::Eal eal(eal_options);
     const port::MbufPool mbufs = port::make_mbuf_pool(pool);
@@ -356,10 +384,12 @@ Action add_handshake(CLI::App& command) {
         "--one-address", settings->one_address,
         "All servers share one address and port, and all clients their addresses, as behind a port with "
         "a queue a core: frames are steered to the core that owns their connection");
+    command.add_flag("--ipv6", settings->ipv6, "IPv6 in place of IPv4: addresses of 2001:2::/48 (RFC 5180)");
     add_count(command, "--size", settings->size, 0, static_cast<std::uint32_t>(load::HttpResponse::max_size),
               "Octets of the body of a response (crr, rr)");
-    add_count(command, "--client-addresses", settings->client_addresses, 0, most_addresses,
-              "Client addresses a client core, from 198.18.0.1 on; 0: as many as the ports need");
+    add_count(
+        command, "--client-addresses", settings->client_addresses, 0, most_addresses,
+        "Client addresses a client core, from 198.18.0.1 or 2001:2:0:1::1 on; 0: as many as the ports need");
     add_tcp_options(command, settings->traffic.tcp);
     command
         .add_option_function<std::uint64_t>(

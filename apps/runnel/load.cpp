@@ -63,6 +63,7 @@ ExitStatus run(Settings& settings) {
         load::check_addresses(settings.traffic, plan, settings.port.addresses);
         configs[core].tcp = plan.client_tcp;
         configs[core].tcp.observer = &attacks;
+        configs[core].ip = planned_ip_config(settings.port);
         memory.add(load::MemoryPlan::Side::client, configs[core]);
         // Descriptors of the port besides what the plan counts for two sides of a wire.
         pool.mbufs += plan.mbufs + 4096;

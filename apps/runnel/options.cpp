@@ -57,14 +57,14 @@ CLI::Option* add_duration(CLI::App& app, const std::string& name, Duration& targ
 
 CLI::Option* add_address(CLI::App& app, const std::string& name, std::optional<InterfaceAddress>& target,
                          const std::string& description) {
-    return add_read(app, name, "A.B.C.D/LEN", "", description,
+    return add_read(app, name, "ADDRESS/LEN", "", description,
                     [&target](const std::string& text) { target = parse_interface_address(text); });
 }
 
-CLI::Option* add_ipv4(CLI::App& app, const std::string& name, std::optional<Ipv4Address>& target,
+CLI::Option* add_host(CLI::App& app, const std::string& name, std::optional<IpAddress>& target,
                       const std::string& description) {
-    return add_read(app, name, "A.B.C.D", "", description,
-                    [&target](const std::string& text) { target = parse_ipv4_address(text); });
+    return add_read(app, name, "ADDRESS", "", description,
+                    [&target](const std::string& text) { target = parse_address(text); });
 }
 
 void add_traffic_options(CLI::App& app, load::Traffic& traffic) {

@@ -25,7 +25,7 @@ CLI::Option* add_duration(CLI::App& app, const std::string& name, Duration& targ
                           const std::string& description);
 CLI::Option* add_address(CLI::App& app, const std::string& name, std::optional<InterfaceAddress>& target,
                          const std::string& description);
-CLI::Option* add_ipv4(CLI::App& app, const std::string& name, std::optional<Ipv4Address>& target,
+CLI::Option* add_host(CLI::App& app, const std::string& name, std::optional<IpAddress>& target,
                       const std::string& description);
 
 /// --recipe, --connections, --rate, --window, --duration, --ramp, --drain, --max-lag, --time-wait-table.

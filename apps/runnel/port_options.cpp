@@ -9,6 +9,7 @@
 
 #include "runnel/base/bell.hpp"
 #include "runnel/base/keyed_hash.hpp"
+#include "runnel/ip/route_table.hpp"
 
 namespace runnel::app {
 
@@ -18,9 +19,10 @@ void add_port_options(CLI::App& app, PortSettings& settings) {
            "DPDK port: net_tap0,iface=run0 or another virtual device with its arguments, or a PCI address")
         ->type_name("DEVICE")
         ->required();
-    add_address(app, "--address", settings.address, "Our address with the prefix length of its network")
+    add_address(app, "--address", settings.address,
+                "Our address with the prefix length of its network: 192.0.2.1/24 or 2001:db8::1/64")
         ->required();
-    add_ipv4(app, "--gateway", settings.gateway, "Router to all other networks");
+    add_host(app, "--gateway", settings.gateway, "Router to all other networks");
     add_count(app, "--mtu", settings.mtu, 576, 9216, "Octets of an IP packet");
     add_count(app, "--cores", settings.cores, 1, Bell::most_cores,
               "Cores that share the port and its addresses, each with a queue of it. Where the port has no "
@@ -67,33 +69,58 @@ runtime::EalOptions eal_options(const PortSettings& settings, const load::Memory
     return options;
 }
 
-ip::Config ip_config(const PortSettings& settings, const port::Port& port) {
+ip::Config planned_ip_config(const PortSettings& settings) {
     const InterfaceAddress& own = *settings.address;
-    const std::uint32_t mask = own.prefix_length == 0 ? 0 : UINT32_MAX << (32 - own.prefix_length);
-    const std::uint64_t last = std::uint64_t{own.address.value} + settings.addresses - 1;
-    // The last address of a network is its broadcast address, but for point-to-point prefixes (RFC 3021).
-    const std::uint64_t broadcast = own.prefix_length >= 31 ? UINT64_MAX : (own.address.value | ~mask);
-    if (last > (own.address.value | ~mask) || last == broadcast)
+    const auto refuse_range = [&] {
         throw std::invalid_argument(
             fmt::format("--address: {} and the {} behind it are more than the network /{} has; give a "
                         "shorter prefix or a lower address",
                         to_string(own.address), settings.addresses - 1, own.prefix_length));
+    };
     ip::Config config;
-    config.interfaces.push_back({.mac = port.mac(),
-                                 .address = own.address,
-                                 .address_count = settings.addresses,
-                                 .prefix_length = own.prefix_length,
-                                 .mtu = port.mtu(),
-                                 .offloads = port.offloads()});
+    ip::InterfaceConfig interface;
+    if (own.address.is_v4()) {
+        const Ipv4Address address = own.address.v4();
+        const std::uint32_t mask = own.prefix_length == 0 ? 0 : UINT32_MAX << (32 - own.prefix_length);
+        const std::uint64_t last = std::uint64_t{address.value} + settings.addresses - 1;
+        // The last address of a network is its broadcast address, but for point-to-point prefixes (RFC 3021).
+        const std::uint64_t broadcast = own.prefix_length >= 31 ? UINT64_MAX : (address.value | ~mask);
+        if (last > (address.value | ~mask) || last == broadcast) refuse_range();
+        interface.address = address;
+        interface.address_count = settings.addresses;
+        interface.prefix_length = own.prefix_length;
+    } else {
+        const Ipv6Address last = nth_after(own.address, settings.addresses - 1).v6();
+        if (!ip::same_prefix(own.address.v6(), last, own.prefix_length)) refuse_range();
+        interface.ipv6.push_back({.address = own.address.v6(),
+                                  .address_count = settings.addresses,
+                                  .prefix_length = own.prefix_length});
+    }
+    config.interfaces.push_back(interface);
+    return config;
+}
+
+ip::Config ip_config(const PortSettings& settings, const port::Port& port) {
+    const InterfaceAddress& own = *settings.address;
+    ip::Config config = planned_ip_config(settings);
+    ip::InterfaceConfig& interface = config.interfaces[0];
+    interface.mac = port.mac();
+    interface.mtu = port.mtu();
+    interface.offloads = port.offloads();
     // The limit is the host's; its cores share it.
     config.icmp_errors_per_second = std::max(1U, config.icmp_errors_per_second / settings.cores);
     if (settings.gateway) {
-        if ((settings.gateway->value & mask) != (own.address.value & mask))
+        const IpAddress& gateway = *settings.gateway;
+        const bool connected =
+            gateway.is_v4() == own.address.is_v4() &&
+            (gateway.is_v4() ? ip::same_prefix(gateway.v4(), own.address.v4(), own.prefix_length)
+                             : gateway.v6().is_link_local() ||
+                                   ip::same_prefix(gateway.v6(), own.address.v6(), own.prefix_length));
+        if (!connected)
             throw std::invalid_argument(fmt::format("--gateway: {} is not on the network of --address {}/{}",
-                                                    to_string(*settings.gateway), to_string(own.address),
+                                                    to_string(gateway), to_string(own.address),
                                                     own.prefix_length));
-        config.routes.push_back(
-            {.network = {}, .prefix_length = 0, .gateway = *settings.gateway, .interface = 0});
+        config.routes.push_back({.network = {}, .prefix_length = 0, .gateway = gateway, .interface = 0});
     }
     return config;
 }

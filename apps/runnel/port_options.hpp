@@ -24,7 +24,7 @@ namespace runnel::app {
 struct PortSettings {
     std::string device;
     std::optional<InterfaceAddress> address;
-    std::optional<Ipv4Address> gateway;
+    std::optional<IpAddress> gateway;
     std::uint32_t addresses = 1;
     std::uint32_t mtu = 1500;
     std::uint32_t cores = 1;
@@ -47,6 +47,8 @@ void add_port_options(CLI::App& app, PortSettings& settings);
 std::size_t announce_memory(const PortSettings& settings, const load::MemoryPlan& memory,
                             const load::Traffic& traffic, std::FILE* text);
 
+/// Our addresses, before there is a port: what memory they take can be told from it.
+[[nodiscard]] ip::Config planned_ip_config(const PortSettings& settings);
 /// The internet layer on a started port. Throws `std::invalid_argument` where the addresses do not fit the
 /// network, or the gateway is not on it.
 [[nodiscard]] ip::Config ip_config(const PortSettings& settings, const port::Port& port);

@@ -119,35 +119,23 @@ Duration parse_duration(std::string_view text) {
     refuse(text, fmt::format("ends in \"{}\", which is no unit of time; write {}", number.rest, right));
 }
 
-Ipv4Address parse_ipv4_address(std::string_view text) {
-    // Read here and not with parse_ip_address: an IPv6 address gets a sentence of its own.
-    if (text.find(':') != std::string_view::npos)
-        refuse(text, "is not an IPv4 address; IPv6 is not carried yet");
-    std::uint32_t value = 0;
-    std::string_view rest = text;
-    for (int part = 0; part < 4; ++part) {
-        unsigned octet = 0;
-        const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), octet);
-        const auto length = static_cast<std::size_t>(end - rest.data());
-        if (error != std::errc{} || length > 3 || octet > 255)
-            refuse(text, "is not an IPv4 address such as 192.0.2.1");
-        value = value << 8 | octet;
-        rest.remove_prefix(length);
-        if (part < 3) {
-            if (!rest.starts_with('.')) refuse(text, "is not an IPv4 address such as 192.0.2.1");
-            rest.remove_prefix(1);
-        }
-    }
-    if (!rest.empty()) refuse(text, "is not an IPv4 address such as 192.0.2.1");
-    return Ipv4Address{value};
+IpAddress parse_address(std::string_view text) {
+    const auto address = parse_ip_address(text);
+    if (!address) refuse(text, "is not an address such as 192.0.2.1 or 2001:db8::1");
+    return *address;
 }
 
 SocketAddress parse_socket_address(std::string_view text) {
-    const std::size_t colon = text.find(':');
-    if (colon == std::string_view::npos || text.find(':', colon + 1) != std::string_view::npos)
-        refuse(text, "is not an IPv4 address and a port; write it as 192.0.2.1:80");
+    const std::size_t colon = text.rfind(':');
+    const bool bracketed = text.starts_with('[');
+    // Without brackets nobody can tell which colon begins the port.
+    if (colon == std::string_view::npos || (bracketed && (colon < 2 || text[colon - 1] != ']')) ||
+        (!bracketed && text.find(':') != colon))
+        refuse(text, "is not an address and a port; write it as 192.0.2.1:80 or [2001:db8::1]:80");
     SocketAddress result;
-    result.address = parse_ipv4_address(text.substr(0, colon));
+    result.address = parse_address(bracketed ? text.substr(1, colon - 2) : text.substr(0, colon));
+    if (bracketed == result.address.is_v4())
+        refuse(text, "is not an address and a port; write it as 192.0.2.1:80 or [2001:db8::1]:80");
     const std::string_view port = text.substr(colon + 1);
     unsigned value = 0;
     const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), value);
@@ -159,15 +147,19 @@ SocketAddress parse_socket_address(std::string_view text) {
 
 InterfaceAddress parse_interface_address(std::string_view text) {
     const std::size_t slash = text.find('/');
+    const bool ipv6 = text.find(':') != std::string_view::npos;
     if (slash == std::string_view::npos)
-        refuse(text, fmt::format("names no network; write it with its prefix length as {}/24", text));
+        refuse(text, fmt::format("names no network; write it with its prefix length as {}/{}", text,
+                                 ipv6 ? 64 : 24));
     InterfaceAddress result;
-    result.address = parse_ipv4_address(text.substr(0, slash));
+    result.address = parse_address(text.substr(0, slash));
     const std::string_view prefix = text.substr(slash + 1);
+    const unsigned most = result.address.is_v4() ? 32 : 128;
     unsigned value = 0;
     const auto [end, error] = std::from_chars(prefix.data(), prefix.data() + prefix.size(), value);
-    if (error != std::errc{} || end != prefix.data() + prefix.size() || value > 32)
-        refuse(text, "has no prefix length from 0 to 32 after the slash; write it as 192.0.2.1/24");
+    if (error != std::errc{} || end != prefix.data() + prefix.size() || value > most)
+        refuse(text, fmt::format("has no prefix length from 0 to {} after the slash; write it as {}", most,
+                                 ipv6 ? "2001:db8::1/64" : "192.0.2.1/24"));
     result.prefix_length = static_cast<std::uint8_t>(value);
     return result;
 }

@@ -30,22 +30,22 @@ struct BadQuantity : std::invalid_argument {
 /// no unit; only 0 needs none.
 [[nodiscard]] Duration parse_duration(std::string_view text);
 
-/// An IPv4 address and a port: "192.0.2.1:80".
+/// An address and a port: "192.0.2.1:80", "[2001:db8::1]:80".
 struct SocketAddress {
-    Ipv4Address address{};
+    IpAddress address{};
     std::uint16_t port = 0;
     friend constexpr bool operator==(const SocketAddress&, const SocketAddress&) noexcept = default;
 };
 [[nodiscard]] SocketAddress parse_socket_address(std::string_view text);
 
-/// An IPv4 address with the prefix length of its network: "192.0.2.1/24".
+/// An address with the prefix length of its network: "192.0.2.1/24", "2001:db8::1/64".
 struct InterfaceAddress {
-    Ipv4Address address{};
+    IpAddress address{};
     std::uint8_t prefix_length = 0;
     friend constexpr bool operator==(const InterfaceAddress&, const InterfaceAddress&) noexcept = default;
 };
 [[nodiscard]] InterfaceAddress parse_interface_address(std::string_view text);
-[[nodiscard]] Ipv4Address parse_ipv4_address(std::string_view text);
+[[nodiscard]] IpAddress parse_address(std::string_view text);
 
 /// "1.21 M", "950 k", "12": three figures, for people.
 [[nodiscard]] std::string human_count(double value);

@@ -203,6 +203,7 @@ ExitStatus run(Settings& settings) {
     config.tcp.time_wait = share(settings.time_wait_table);
     config.tcp.fast_open_pending = share(settings.traffic.tcp.fast_open_pending);
     config.secret = host_secret();
+    config.ip = planned_ip_config(settings.port);
     AttackLog attacks(stderr);
     config.tcp.observer = &attacks;
     const port::MbufPoolOptions pool{

@@ -120,7 +120,7 @@ std::uint32_t Client::begin_connections(Instant now, std::uint32_t most) noexcep
     const bool measured = present_phase() == Phase::measured;
     const std::uint32_t window = options_.first_alone && !answered_ ? 1 : options_.window;
     while (begun < most && open_ < window && arrivals_.due(now)) {
-        connect_.local_address = Ipv4Address{options_.first_local_address.value + next_local_};
+        connect_.local_address = nth_after(options_.first_local_address, next_local_);
         if (++next_local_ == options_.local_addresses) next_local_ = 0;
         const tcp::ConnectResult result = stack_.connect(connect_);
         if (result.error != tcp::Error::none) [[unlikely]] {

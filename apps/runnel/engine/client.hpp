@@ -22,9 +22,9 @@ namespace runnel::load {
 
 struct ClientOptions {
     Recipe recipe = Recipe::crr;
-    Ipv4Address first_local_address{};  ///< of `local_addresses` consecutive ones, used in turn
+    IpAddress first_local_address{};  ///< of `local_addresses` consecutive ones, used in turn
     std::uint32_t local_addresses = 1;
-    Ipv4Address remote_address{};
+    IpAddress remote_address{};
     std::uint16_t remote_port = 80;
     std::span<const std::byte> request{};        ///< of `crr`, `rr` and `hold`; valid until the process ends
     std::uint64_t response_octets = 0;           ///< of `rr` and `hold`: so many answer a request

@@ -118,7 +118,7 @@ std::uint32_t HoldClient::begin_connections(Instant now) noexcept {
     std::uint32_t begun = 0;
     while (begun < options_.batch && !free_records_.empty() && arrivals_.due(now)) {
         const Word word{Stand::opening, free_records_.back()};
-        connect_.local_address = Ipv4Address{options_.first_local_address.value + next_local_};
+        connect_.local_address = nth_after(options_.first_local_address, next_local_);
         connect_.context = word.encode();
         if (++next_local_ == options_.local_addresses) next_local_ = 0;
         const tcp::ConnectResult result = stack_.connect(connect_);

@@ -63,8 +63,10 @@ std::span<const std::byte> HttpResponse::bad_request() noexcept {
     return std::as_bytes(std::span{text});
 }
 
-std::string http_request(Ipv4Address host, std::string_view path) {
-    return fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", path, to_string(host));
+std::string http_request(const IpAddress& host, std::string_view path) {
+    // An IPv6 address stands in brackets (RFC 3986 section 3.2.2).
+    const std::string name = host.is_v4() ? to_string(host) : fmt::format("[{}]", to_string(host));
+    return fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", path, name);
 }
 
 HttpRequestParser::Result HttpRequestParser::read(std::span<const char> octets) noexcept {

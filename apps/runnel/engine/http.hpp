@@ -34,7 +34,7 @@ class HttpResponse {
 };
 
 /// "GET / HTTP/1.1" for a host, with `Connection: close`.
-[[nodiscard]] std::string http_request(Ipv4Address host, std::string_view path = "/");
+[[nodiscard]] std::string http_request(const IpAddress& host, std::string_view path = "/");
 
 /// Reads requests octet by octet; keeps its few octets of state between segments.
 class HttpRequestParser {

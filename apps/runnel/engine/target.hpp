@@ -6,9 +6,16 @@
 namespace runnel::load {
 
 /// Addresses that are for private use, for benchmarks or for documentation, or that cannot leave the machine
-/// or the link (RFC 1918, RFC 2544, RFC 5737, RFC 6598, RFC 1122, RFC 3927). Load towards any other is likely
-/// to be a mistake.
-[[nodiscard]] constexpr bool is_test_address(Ipv4Address address) noexcept {
+/// or the link (RFC 1918, RFC 2544, RFC 5737, RFC 6598, RFC 1122, RFC 3927; of IPv6 RFC 4193, RFC 5180, RFC
+/// 3849, RFC 9637, RFC 4291). Load towards any other is likely to be a mistake.
+[[nodiscard]] constexpr bool is_test_address(const IpAddress& any) noexcept {
+    if (!any.is_v4()) {
+        const Ipv6Address v6 = any.v6();
+        return v6.is_loopback() || v6.is_link_local() || (v6.octets[0] & 0xfe) == 0xfc ||
+               v6.high() >> 16 == 0x2001'0002'0000 || v6.high() >> 32 == 0x2001'0db8 ||
+               v6.high() >> 44 == 0x3fff0;
+    }
+    const Ipv4Address address = any.v4();
     struct Network {
         Ipv4Address address;
         unsigned prefix_length;

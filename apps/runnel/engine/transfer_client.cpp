@@ -104,7 +104,7 @@ std::uint32_t TransferClient::open_connections(Instant now) noexcept {
     const bool answered = measurement_.all.established > 0 || open_ < measurement_.all.started;
     const std::uint32_t window = options_.first_alone && !answered ? 1 : options_.window;
     while (begun < options_.batch && opening_ < window && measurement_.all.started < options_.connections) {
-        connect_.local_address = Ipv4Address{options_.first_local_address.value + next_local_};
+        connect_.local_address = nth_after(options_.first_local_address, next_local_);
         if (++next_local_ == options_.local_addresses) next_local_ = 0;
         const tcp::ConnectResult result = stack_.connect(connect_);
         if (result.error != tcp::Error::none) [[unlikely]] {

@@ -75,12 +75,15 @@ struct Ipv6Address {
     }
     friend constexpr auto operator<=>(const Ipv6Address&, const Ipv6Address&) noexcept = default;
     friend constexpr bool operator==(const Ipv6Address& a, const Ipv6Address& b) noexcept {
-        return a.words() == b.words();
+        const Words x = a.words(), y = b.words();
+        return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
     }
 
-  private:
-    using Words = std::array<std::uint64_t, 2>;  // as they lie in memory
+    /// The two halves as they lie in memory: for comparing and mixing, where their order says nothing.
+    using Words = std::array<std::uint64_t, 2>;
     [[nodiscard]] constexpr Words words() const noexcept { return std::bit_cast<Words>(octets); }
+
+  private:
     [[nodiscard]] constexpr std::uint64_t half(std::size_t which) const noexcept {
         const std::uint64_t word = words()[which];
         return std::endian::native == std::endian::little ? __builtin_bswap64(word) : word;
@@ -139,6 +142,14 @@ class IpAddress {
 
     std::array<std::uint8_t, 16> octets_;
 };
+
+/// The address that comes `n` after this one in its family.
+[[nodiscard]] constexpr IpAddress nth_after(const IpAddress& address, std::uint32_t n) noexcept {
+    if (address.is_v4()) return Ipv4Address{address.v4().value + n};
+    const Ipv6Address v6 = address.v6();
+    const std::uint64_t low = v6.low() + n;
+    return Ipv6Address::of(v6.high() + (low < n ? 1 : 0), low);
+}
 
 /// "10.0.0.1", "2001:db8::1" (RFC 5952), "02:00:00:00:00:01".
 [[nodiscard]] std::string to_string(Ipv4Address address);

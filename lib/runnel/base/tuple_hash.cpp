@@ -37,7 +37,25 @@ __attribute__((target("aes"))) void TupleHash::many_by_aes(const std::byte* at, 
         hashes[i] = static_cast<std::uint32_t>(_mm_cvtsi128_si32(state));
     }
 }
+
+__attribute__((target("aes"))) std::array<std::uint64_t, 2> TupleHash::addresses_by_aes(
+    const std::byte* pair) const noexcept {
+    const auto key = [this](std::size_t round) __attribute__((target("aes"), always_inline)) {
+        return _mm_load_si128(reinterpret_cast<const __m128i*>(&round_keys_[round]));
+    };
+    __m128i a = _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(pair)), key(0));
+    __m128i b = _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(pair + 16)), key(0));
+    for (std::size_t round = 1; round < 4; ++round) {
+        a = _mm_aesenc_si128(a, key(round));
+        b = _mm_aesenc_si128(b, key(round));
+    }
+    return {static_cast<std::uint64_t>(_mm_cvtsi128_si64(a)),
+            static_cast<std::uint64_t>(_mm_cvtsi128_si64(b))};
+}
 #else
+std::array<std::uint64_t, 2> TupleHash::addresses_by_aes(const std::byte*) const noexcept {
+    return {};
+}
 void TupleHash::many_by_aes(const std::byte*, std::size_t, std::size_t, std::uint32_t*) const noexcept {}
 #endif
 
@@ -56,6 +74,15 @@ void TupleHash::many(const void* first, std::size_t stride, std::size_t count,
         const std::uint64_t hash = siphash_1_3(key_, head, tail);
         hashes[i] = static_cast<std::uint32_t>(hash ^ hash >> 32);
     }
+}
+
+std::array<std::uint64_t, 2> TupleHash::addresses(const void* pair) const noexcept {
+    const auto* at = static_cast<const std::byte*>(pair);
+    if (aes_) [[likely]]
+        return addresses_by_aes(at);
+    std::array<std::uint64_t, 4> words;
+    std::memcpy(words.data(), at, sizeof words);
+    return {siphash_1_3(key_, words[0], words[1]), siphash_1_3(key_, words[2], words[3])};
 }
 
 }  // namespace runnel

@@ -1,5 +1,5 @@
-// A keyed hash of twelve octets, for the table of connections: three rounds of AES where the processor has
-// them, SipHash-1-3 elsewhere. It is asked once for each packet.
+// A keyed hash of twelve octets, for the table of connections, and of IPv6 addresses: three rounds of AES
+// where the processor has them, SipHash-1-3 elsewhere. It is asked once for each packet.
 //
 // What it has to stand against is somebody who chooses the octets and wants them to fall together. He sees no
 // hash, only how long a search takes, and the round keys are secret. Each octet of the input has reached each
@@ -34,6 +34,10 @@ class TupleHash {
     /// The hashes of `count` tuples that lie `stride` octets apart, into `hashes`.
     void many(const void* first, std::size_t stride, std::size_t count, std::uint32_t* hashes) const noexcept;
 
+    /// The hashes of the two IPv6 addresses at `pair`, 32 octets: both at once, as one must wait for the
+    /// other's rounds least so.
+    [[nodiscard]] std::array<std::uint64_t, 2> addresses(const void* pair) const noexcept;
+
     [[nodiscard]] bool uses_aes() const noexcept { return aes_; }
 
   private:
@@ -42,6 +46,7 @@ class TupleHash {
     };
     void many_by_aes(const std::byte* at, std::size_t stride, std::size_t count,
                      std::uint32_t* hashes) const noexcept;
+    [[nodiscard]] std::array<std::uint64_t, 2> addresses_by_aes(const std::byte* pair) const noexcept;
 
     HashKey key_;
     std::array<RoundKey, 4> round_keys_;

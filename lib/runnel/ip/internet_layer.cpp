@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstring>
 #include <span>
 
 #include "runnel/base/keyed_hash.hpp"
@@ -68,6 +69,9 @@ DropReason reason_of(wire::Ipv6Fault fault) noexcept {
 
 // Whether another host may have sent from that address.
 bool may_send_ipv6(const Ipv6Address& address) noexcept {
+    constexpr unsigned global_unicast = 0x20;  // 2000::/3
+    if ((address.octets[0] & 0xe0) == global_unicast) [[likely]]
+        return true;
     return !address.is_multicast() && !address.is_unspecified() && !address.is_loopback() &&
            !address.is_v4_mapped();
 }
@@ -151,8 +155,8 @@ bool InternetLayer::Parts::is_plain_tcp(rte_mbuf* frame, Ingress& in) const noex
     const std::uint32_t total = wire::load_be16(header + 2);
     const std::uint32_t destination = wire::load_be32(header + 16);
     const Ipv4Address source{wire::load_be32(header + 12)};
-    if (wire::load_be64(octets) >> 16 != interface.mac_as_number ||
-        wire::load_be32(octets + 12) >> 8 != ipv4_without_options || total < wire::ipv4_header_size ||
+    if (wire::load_be32(octets + 12) >> 8 != ipv4_without_options ||
+        wire::load_be64(octets) >> 16 != interface.mac_as_number || total < wire::ipv4_header_size ||
         total > frame->data_len - ip ||
         (wire::load_be16(header + 6) & (wire::ipv4_more_fragments | wire::ipv4_fragment_offset_mask)) != 0 ||
         header[9] != std::byte{static_cast<std::uint8_t>(wire::IpProtocol::tcp)} ||
@@ -192,11 +196,13 @@ bool InternetLayer::Parts::is_plain_ipv6_tcp(rte_mbuf* frame, Ingress& in) const
     const auto* const octets = rte_pktmbuf_mtod(frame, const std::byte*);
     const std::byte* const header = octets + ip;
     const std::uint32_t length = wire::load_be16(header + 4);
-    const Ipv6Address source = wire::load_ipv6(header + 8);
-    if (wire::load_be64(octets) >> 16 != interface.mac_as_number ||
-        wire::load_be32(octets + 12) >> 12 != ipv6_version || length > frame->data_len - tcp ||
-        header[6] != std::byte{static_cast<std::uint8_t>(wire::IpProtocol::tcp)} || !may_send_ipv6(source) ||
-        ipv6_addresses.is_local(source) || !ipv6_addresses.owns(0, wire::load_ipv6(header + 24))) [[unlikely]]
+    Ipv6Pair pair;
+    std::memcpy(&pair, header + 8, sizeof pair);
+    if (wire::load_be32(octets + 12) >> 12 != ipv6_version ||
+        wire::load_be64(octets) >> 16 != interface.mac_as_number || length > frame->data_len - tcp ||
+        header[6] != std::byte{static_cast<std::uint8_t>(wire::IpProtocol::tcp)} ||
+        !may_send_ipv6(pair.remote) || ipv6_addresses.is_local(pair.remote) ||
+        !ipv6_addresses.owns(0, pair.local)) [[unlikely]]
         return false;
     frame->data_off = static_cast<std::uint16_t>(frame->data_off + tcp);
     frame->data_len = static_cast<std::uint16_t>(length);  // without padding

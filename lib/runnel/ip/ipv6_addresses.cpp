@@ -73,12 +73,16 @@ Ipv6Addresses::Ipv6Addresses(const Config& config) : link_local_(config.interfac
         const InterfaceConfig& interface = config.interfaces[i];
         const auto index = static_cast<std::uint8_t>(i);
         for (const Ipv6AddressConfig& range : interface.ipv6)
-            ranges_.push_back(
-                {range.address.high(), range.address.low(), range.address_count, range.prefix_length, index});
+            add(range.address, range.address_count, range.prefix_length, index);
         if (!interface.speaks_ipv6()) continue;
         link_local_[i] = link_local_address(interface.mac);
-        ranges_.push_back({link_local_[i].high(), link_local_[i].low(), 1, 64, index});
+        add(link_local_[i], 1, 64, index);
     }
+}
+
+void Ipv6Addresses::add(const Ipv6Address& first, std::uint32_t count, std::uint8_t prefix_length,
+                        std::uint8_t interface) {
+    ranges_.push_back({first.words()[0], first.high(), first.low(), count, prefix_length, interface});
 }
 
 std::uint64_t Ipv6Addresses::size() const noexcept {

@@ -20,13 +20,14 @@ class Ipv6Addresses {
   public:
     /// Consecutive addresses of an interface.
     struct Range {
+        std::uint64_t prefix = 0;         // of all: the first half as it lies in memory
         std::uint64_t high = 0, low = 0;  // of the first
         std::uint32_t count = 0;
         std::uint8_t prefix_length = 0;
         std::uint8_t interface = 0;
 
         [[nodiscard]] bool holds(const Ipv6Address& address) const noexcept {
-            return address.high() == high && address.low() - low < count;
+            return address.words()[0] == prefix && address.low() - low < count;
         }
         [[nodiscard]] Ipv6Address first() const noexcept { return Ipv6Address::of(high, low); }
         [[nodiscard]] Ipv6Address at(std::uint32_t index) const noexcept {
@@ -71,6 +72,9 @@ class Ipv6Addresses {
                                                         const Ipv6Address& destination) const noexcept;
 
   private:
+    void add(const Ipv6Address& first, std::uint32_t count, std::uint8_t prefix_length,
+             std::uint8_t interface);
+
     std::vector<Range> ranges_;
     std::vector<Ipv6Address> link_local_;  // by interface; unspecified where it speaks no IPv6
 };

@@ -89,8 +89,9 @@ class Ipv6Output {
 
     // Keyed: whoever has a /64 chooses the low half.
     [[nodiscard]] std::size_t slot_of(const Ipv6Address& destination) const noexcept {
-        const std::uint64_t mixed = (destination.high() ^ key_.k0) * 0x9e37'79b9'7f4a'7c15 ^
-                                    (destination.low() ^ key_.k1) * 0xbf58'476d'1ce4'e5b9;
+        const auto [high, low] = destination.words();
+        const std::uint64_t mixed =
+            (high ^ key_.k0) * 0x9e37'79b9'7f4a'7c15 ^ (low ^ key_.k1) * 0xbf58'476d'1ce4'e5b9;
         return static_cast<std::size_t>(mixed >> 40) % path_count;
     }
 

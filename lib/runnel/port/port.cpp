@@ -261,6 +261,9 @@ void Port::start(const PortConfig& config, CapturedLog& log) {
         fail(config, "the device does not start", error, log.text(), "see the driver\'s guide");
     lease_.started = true;
 
+    // Neighbour Discovery is sent to groups. A device that knows no filter for them lets all pass.
+    rte_eth_allmulticast_enable(id_);
+
     // Not every driver knows these two; a link that is what was asked for already needs neither.
     if (!config.any_mtu) rte_eth_dev_set_mtu(id_, config.mtu);
     if (config.any_mtu || rte_eth_dev_get_mtu(id_, &mtu_) != 0) mtu_ = config.mtu;

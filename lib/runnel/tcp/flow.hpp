@@ -4,7 +4,6 @@
 
 #include <cstdint>
 
-#include "runnel/base/block_prf.hpp"
 #include "runnel/base/ip_address.hpp"
 #include "runnel/base/keyed_hash.hpp"
 #include "runnel/base/tuple_hash.hpp"
@@ -43,19 +42,18 @@ struct Flow {
 /// Secret, so that nobody can aim collisions; the few that chance brings are told apart by the addresses.
 class FlowDigest {
   public:
-    explicit FlowDigest(HashKey key) noexcept : secret_(key) {}
+    explicit FlowDigest(HashKey key) noexcept : hash_(key) {}
 
     [[nodiscard]] Flow operator()(const ip::Ipv6Pair& pair, std::uint16_t remote_port,
                                   std::uint16_t local_port) const noexcept {
-        const std::uint64_t remote = secret_(pair.remote.high(), pair.remote.low());
-        const std::uint64_t local = secret_(pair.local.high(), pair.local.low());
+        const auto [remote, local] = hash_.addresses(&pair);
         constexpr std::uint32_t class_e = 0xf000'0000;
         return {Ipv4Address{static_cast<std::uint32_t>(remote) | class_e},
                 Ipv4Address{static_cast<std::uint32_t>(local ^ remote >> 32)}, remote_port, local_port};
     }
 
   private:
-    BlockPrf secret_;
+    TupleHash hash_;
 };
 
 /// A flow with the addresses behind it.

@@ -88,6 +88,11 @@ TEST(Quantity, SocketAddressNeedsAPort) {
     EXPECT_THROW((void)parse_socket_address("192.0.2.1:0"), BadQuantity);
     EXPECT_THROW((void)parse_socket_address("192.0.2.1:65536"), BadQuantity);
     EXPECT_THROW((void)parse_socket_address("192.0.2:80"), BadQuantity);
+    const Ipv6Address v6 = Ipv6Address::of(0x2001'0db8'0000'0000, 1);
+    EXPECT_EQ(parse_socket_address("[2001:db8::1]:80"), (SocketAddress{v6, 80}));
+    for (const char* const bad :
+         {"2001:db8::1:80", "[2001:db8::1]", "[192.0.2.1]:80", "[2001:db8::1]80", "[]:80", "[2001:db8::1:80"})
+        EXPECT_THROW((void)parse_socket_address(bad), BadQuantity) << bad;
 }
 
 TEST(Quantity, InterfaceAddressNeedsAPrefixLength) {
@@ -96,8 +101,12 @@ TEST(Quantity, InterfaceAddressNeedsAPrefixLength) {
                 ThrowsMessage<BadQuantity>(HasSubstr("10.1.2.3/24")));
     EXPECT_THROW((void)parse_interface_address("10.1.2.3/33"), BadQuantity);
     EXPECT_THROW((void)parse_interface_address("10.1.2.256/24"), BadQuantity);
-    EXPECT_THAT([] { (void)parse_ipv4_address("2001:db8::1"); },
-                ThrowsMessage<BadQuantity>(HasSubstr("IPv6")));
+    const Ipv6Address v6 = Ipv6Address::of(0x2001'0db8'0000'0000, 1);
+    EXPECT_EQ(parse_interface_address("2001:db8::1/64"), (InterfaceAddress{v6, 64}));
+    EXPECT_THAT([] { (void)parse_interface_address("2001:db8::1"); },
+                ThrowsMessage<BadQuantity>(HasSubstr("2001:db8::1/64")));
+    EXPECT_THROW((void)parse_interface_address("2001:db8::1/129"), BadQuantity);
+    EXPECT_THROW((void)parse_address("2001:db8::1::2"), BadQuantity);
 }
 
 TEST(Quantity, HumanCountShowsThreeFigures) {

@@ -18,6 +18,9 @@ static_assert(Ipv4Address{224, 0, 0, 1}.is_multicast() && !Ipv4Address{240, 0, 0
 static_assert(Ipv4Address{240, 0, 0, 1}.is_reserved() && Ipv4Address{127, 1, 2, 3}.is_loopback());
 static_assert(MacAddress::broadcast().is_group() && !MacAddress{{2, 0, 0, 0, 0, 1}}.is_group());
 
+static_assert(nth_after(Ipv4Address{10, 0, 0, 255}, 2) == IpAddress{Ipv4Address{10, 0, 1, 1}});
+static_assert(nth_after(Ipv6Address::of(1, UINT64_MAX), 1) == IpAddress{Ipv6Address::of(2, 0)});
+
 TEST(IpAddress, ReadsWhatItWrites) {
     for (const char* text : {"0.0.0.0", "10.0.0.1", "255.255.255.255", "::", "::1", "2001:db8::1",
                              "fe80::1:0:0:1", "1:2:3:4:5:6:7:8", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"}) {
