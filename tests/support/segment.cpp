@@ -96,7 +96,8 @@ std::uint32_t Segment::sequence_length() const {
            (has(flag::fin) ? 1U : 0U);
 }
 
-std::optional<std::vector<std::uint8_t>> Segment::option(std::uint8_t kind) const {
+std::vector<std::vector<std::uint8_t>> Segment::all_options(std::uint8_t kind) const {
+    std::vector<std::vector<std::uint8_t>> found;
     for (std::size_t i = 0; i < options.size();) {
         if (options[i] == option::end) break;
         if (options[i] == option::nop) {
@@ -105,18 +106,27 @@ std::optional<std::vector<std::uint8_t>> Segment::option(std::uint8_t kind) cons
         }
         if (i + 1 >= options.size() || options[i + 1] < 2 || i + options[i + 1] > options.size()) break;
         const auto begin = options.begin() + static_cast<std::ptrdiff_t>(i);
-        if (options[i] == kind) return std::vector<std::uint8_t>(begin + 2, begin + options[i + 1]);
+        if (options[i] == kind) found.emplace_back(begin + 2, begin + options[i + 1]);
         i += options[i + 1];
     }
-    return std::nullopt;
+    return found;
 }
 
+std::optional<std::vector<std::uint8_t>> Segment::option(std::uint8_t kind) const {
+    auto found = all_options(kind);
+    if (found.empty()) return std::nullopt;
+    return std::move(found.front());
+}
+
+// Of several the last counts, and one of a wrong length for none: no RFC says so, but Linux does.
 std::optional<std::uint32_t> Segment::option_number(std::uint8_t kind) const {
-    const auto octets = option(kind);
-    if (!octets || octets->size() != (kind == option::mss ? 2U : 1U)) return std::nullopt;
-    std::uint32_t value = 0;
-    for (const std::uint8_t octet : *octets) value = value << 8 | octet;
-    return value;
+    std::optional<std::uint32_t> number;
+    for (const auto& octets : all_options(kind)) {
+        if (octets.size() != (kind == option::mss ? 2U : 1U)) continue;
+        number = 0;
+        for (const std::uint8_t octet : octets) number = *number << 8 | octet;
+    }
+    return number;
 }
 
 std::optional<Segment::Timestamps> Segment::timestamps() const {

@@ -71,7 +71,9 @@ struct Segment {
     [[nodiscard]] bool has(std::uint8_t bits) const { return flag_bits && (*flag_bits & bits) == bits; }
     /// SEG.LEN: payload, and one each for SYN and FIN.
     [[nodiscard]] std::uint32_t sequence_length() const;
-    /// The octets after kind and length of an option, where it is there and well formed.
+    /// The octets after kind and length of each option of a kind, as far as the list can be walked.
+    [[nodiscard]] std::vector<std::vector<std::uint8_t>> all_options(std::uint8_t kind) const;
+    /// The first of them.
     [[nodiscard]] std::optional<std::vector<std::uint8_t>> option(std::uint8_t kind) const;
     [[nodiscard]] std::optional<std::uint32_t> option_number(
         std::uint8_t kind) const;  ///< of MSS and window scale

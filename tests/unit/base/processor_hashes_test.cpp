@@ -46,6 +46,24 @@ TEST_P(TupleHashTest, EachBitOfTupleAndKeyChangesHalfOfTheHash) {
     }
 }
 
+TEST_P(TupleHashTest, EachBitOfAnAddressChangesHalfOfItsHashAndNothingOfTheOther) {
+    constexpr int rounds = 1000;
+    for (unsigned bit = 0; bit < 256; ++bit) {
+        int flips = 0;
+        for (int round = 0; round < rounds; ++round) {
+            const std::array<std::uint64_t, 4> pair{random_(), random_(), random_(), random_()};
+            auto other = pair;
+            other[bit / 64] ^= std::uint64_t{1} << bit % 64;
+            const TupleHash hash{{random_(), random_()}, GetParam()};
+            const auto a = hash.addresses(pair.data()), b = hash.addresses(other.data());
+            flips += __builtin_popcountll(a[bit / 128] ^ b[bit / 128]);
+            ASSERT_EQ(a[1 - bit / 128], b[1 - bit / 128]);
+        }
+        // 32 of 64 bits; the mean of 1000 lies within eight standard deviations.
+        EXPECT_NEAR(flips, 32 * rounds, 8 * 4 * 31.7) << "bit " << bit;
+    }
+}
+
 TEST_P(TupleHashTest, ManyAreHashedAsEachAlone) {
     struct Holder {
         std::uint64_t before;

@@ -7,7 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "../ip/network.hpp"
+#include "../ip/ipv6_network.hpp"
 #include "seed.hpp"
 
 namespace runnel::udp {
@@ -349,6 +349,92 @@ TEST(BadInput, EveryDamagedDatagramIsDeliveredOrCounted) {
         changed[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
         give(changed);
     }
+}
+
+// -- over IPv6: RFC 8200 section 8.1, RFC 4443 section 3.1
+
+Octets ipv6_datagram(std::span<const std::byte> payload, std::uint16_t from, std::uint16_t to) {
+    const Ipv6Fields fields{.next_header = udp_protocol};
+    Octets datagram(wire::udp_header_size);
+    wire::write(wire::UdpHeader{from, to, static_cast<std::uint16_t>(datagram.size() + payload.size())},
+                std::span{datagram}.first<wire::udp_header_size>());
+    datagram = std::move(datagram) + payload;
+    seal6(datagram, 6, fields);
+    return ethernet6(ipv6(datagram, fields));
+}
+
+TEST(Ipv6Udp, DatagramReachesItsSocketAndIsAnswered) {
+    Host host{resolved_ipv6_config()};
+    Listener listener, of_all;
+    host.sockets.bind(us6, 53, listener);
+    host.sockets.bind({}, 54, of_all);
+    host.receive(ipv6_datagram(pattern(33), 4000, 53));
+    host.receive(ipv6_datagram(pattern(7), 4000, 54));
+    ASSERT_EQ(listener.heard.size(), 1U);
+    EXPECT_EQ(listener.heard[0].source_address, IpAddress{peer6});
+    EXPECT_EQ(listener.heard[0].destination_address, IpAddress{us6});
+    EXPECT_EQ(listener.data[0], pattern(33));
+    EXPECT_EQ(of_all.heard.size(), 1U);
+    for (const std::size_t size : {0U, 1U, 1452U}) {
+        const Octets payload = pattern(size);
+        ASSERT_EQ(host.sockets.send_to({.remote_address = peer6, .remote_port = 4000, .local_port = 53},
+                                       payload, host.now),
+                  SendResult::sent);
+        const auto frames = host.sent();
+        ASSERT_EQ(frames.size(), 1U);
+        const Packet6 packet = packet6_in(frames[0]);
+        EXPECT_TRUE(checksum_is_right(packet));
+        EXPECT_EQ(packet.header.source, us6);
+        EXPECT_EQ((Octets{packet.payload.begin() + 8, packet.payload.end()}), payload);
+    }
+    const auto send = [&](const IpAddress& remote, const IpAddress& local, std::size_t size) {
+        return host.sockets.send_to({.remote_address = remote, .remote_port = 1, .local_address = local},
+                                    pattern(size), host.now);
+    };
+    EXPECT_EQ(send(peer6, {}, 1453), SendResult::too_big);
+    EXPECT_EQ(send(peer6, us, 1), SendResult::family_unsupported);
+    EXPECT_EQ(send(peer6, documentation(9), 1), SendResult::not_our_address);
+    Host without;
+    EXPECT_EQ(without.sockets.send_to({.remote_address = peer6, .remote_port = 1}, pattern(1), without.now),
+              SendResult::family_unsupported);
+}
+
+TEST(Ipv6Udp, DatagramWithoutAChecksumIsDropped) {
+    Host host{resolved_ipv6_config()};
+    Listener listener;
+    host.sockets.bind(us6, 53, listener);
+    Octets frame = ipv6_datagram(pattern(8), 4000, 53);
+    frame[14 + 40 + 6] = frame[14 + 40 + 7] = std::byte{0};
+    host.receive(frame);
+    EXPECT_TRUE(listener.heard.empty());
+    EXPECT_EQ(host.count(DropReason::udp_bad_checksum), 1U);
+    frame = ipv6_datagram(pattern(8), 4000, 53);
+    frame.back() ^= std::byte{1};
+    host.receive(frame);
+    EXPECT_EQ(host.count(DropReason::udp_bad_checksum), 2U);
+    EXPECT_TRUE(host.sent().empty());
+}
+
+TEST(Ipv6Udp, ClosedPortIsToldAndErrorsReachTheSocket) {
+    Host host{resolved_ipv6_config()};
+    host.receive(ipv6_datagram(pattern(8), 4000, 99));
+    const auto frames = host.sent();
+    ASSERT_EQ(frames.size(), 1U);
+    const Packet6 packet = packet6_in(frames[0]);
+    EXPECT_EQ(packet.payload[0], std::byte{1});
+    EXPECT_EQ(packet.payload[1], std::byte{4});
+    Listener listener;
+    host.sockets.bind(us6, 53, listener);
+    ASSERT_TRUE(host.sockets.icmp_error({.meaning = ip::IcmpMeaning::refused,
+                                         .type = 1,
+                                         .code = 4,
+                                         .protocol = udp_protocol,
+                                         .source = us6,
+                                         .destination = peer6,
+                                         .source_port = 53,
+                                         .destination_port = 4000}));
+    ASSERT_EQ(listener.errors.size(), 1U);
+    EXPECT_EQ(listener.errors[0].remote_address, IpAddress{peer6});
 }
 
 }  // namespace
