@@ -311,7 +311,7 @@ TEST_F(ManyCores, IcmpErrorReachesTheOwnerOfTheConnectionItIsAbout) {
     message[2] = static_cast<std::uint8_t>(checksum >> 8);
     message[3] = static_cast<std::uint8_t>(checksum);
     client.arriving[40].push_back(to_mbuf(encode_ip({{2, 0, 0, 0, 0, 1}}, {{2, 0, 0, 0, 0, 2}},
-                                                      Host::address(2), Host::address(1), 1, message)));
+                                                    Host::address(2), Host::address(1), 1, message)));
     run();
     EXPECT_EQ(openers[9].otherwise, 1U);
     EXPECT_EQ(openers[9].last, tcp::CloseReason::refused);

@@ -34,7 +34,8 @@ struct StackConfig {
 
 /// What the tables of a stack of this configuration take: all that grows with the number of connections. Each
 /// by itself, and together; `EalArray` says where they lie.
-[[nodiscard]] std::array<tcp::MemoryUse, tcp::memory_use_count> memory_uses(const StackConfig& config) noexcept;
+[[nodiscard]] std::array<tcp::MemoryUse, tcp::memory_use_count> memory_uses(
+    const StackConfig& config) noexcept;
 [[nodiscard]] std::size_t memory_needed(const StackConfig& config) noexcept;
 
 /// One core's TCP/IP endpoint. All calls from one thread. No call blocks, reads a clock or touches a device.
