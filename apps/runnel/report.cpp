@@ -6,10 +6,14 @@
 #include <cstring>
 #include <ctime>
 #include <mutex>
+#include <numeric>
 #include <stdexcept>
 
 #include <fmt/format.h>
 
+#include <rte_config.h>
+
+#include "runnel/base/stage_clock.hpp"
 #include "runnel/tcp/congestion/names.hpp"
 #include "runnel/wire/describe.hpp"
 
@@ -130,8 +134,28 @@ void describe_tcp(const tcp::Config& tcp, nlohmann::ordered_json& config) {
     config["syn_cookies"] = to_string(tcp.syn_cookies);
 }
 
+namespace {
+
+// Of a build with stage marks: where each core's cycles went, and how many of them to a frame received.
+void print_stages(std::FILE* out) {
+    for (unsigned lcore = 0; lcore < RTE_MAX_LCORE; ++lcore) {
+        const StageTimes times = stage_times(lcore);
+        if (times.frames == 0) continue;
+        const auto all = std::accumulate(times.cycles.begin(), times.cycles.end(), std::uint64_t{0});
+        fmt::print(out, "  stages            lcore {}, {} frames:", lcore, times.frames);
+        for (std::size_t i = 0; i < stage_count; ++i)
+            fmt::print(out, "{} {} {} ({:.0f} %)", i == 0 ? "" : ",", to_string(static_cast<Stage>(i)),
+                       times.cycles[i] / times.frames,
+                       100 * static_cast<double>(times.cycles[i]) / static_cast<double>(all));
+        fmt::print(out, " cycles a frame\n");
+    }
+}
+
+}  // namespace
+
 void report(const load::Result& result, const Output& output) {
     fmt::print(output.text(), "{}", to_text(result));
+    if constexpr (stages_are_marked) print_stages(output.text());
     if (output.json.empty()) return;
     const std::string document = to_json(result).dump(2) + "\n";
     if (output.json == "-") {

@@ -17,6 +17,8 @@ void CoreNews::tell(const ip::NeighbourNews& news) noexcept {
 }
 
 bool CoreNews::pass_on(const ip::IcmpError& error) noexcept {
+    // Under a key too short for IPv6 its frames stay where they come, and so do errors.
+    if (!error.destination.is_v4() && !exchange_.owners_->toeplitz().hashes_ipv6()) return false;
     const unsigned owner =
         exchange_.owners_->owner(error.destination, error.source, error.destination_port, error.source_port);
     if (owner == core_) return false;

@@ -13,6 +13,7 @@
 #include <rte_mbuf.h>
 #include <rte_pause.h>
 
+#include "runnel/base/stage_clock.hpp"
 #include "runnel/base/time.hpp"
 #include "runnel/port/wire.hpp"
 #include "runnel/runtime/clock.hpp"
@@ -126,8 +127,10 @@ class BasicPollLoop {
 
 template <Endpoint E>
 std::size_t BasicPollLoop<E>::receive(Link& link, Instant now) noexcept {
+    mark(Stage::receive);
     const std::size_t n = link.wire->receive(received_);
     if (n == 0) return 0;
+    count_frames(n);
     values_.frames_in += n;
     if constexpr (requires { link.endpoint->set_behind(true); })
         link.endpoint->set_behind(n == received_.size());
@@ -137,6 +140,7 @@ std::size_t BasicPollLoop<E>::receive(Link& link, Instant now) noexcept {
 
 template <Endpoint E>
 bool BasicPollLoop<E>::flush(Link& link) noexcept {
+    mark(Stage::send);
     const std::size_t taken = link.wire->send({link.held.data() + link.first, link.last - link.first});
     values_.frames_out += taken;
     link.first += taken;
@@ -155,6 +159,7 @@ bool BasicPollLoop<E>::transmit(Link& link) noexcept {
     }
     bool worked = false;
     for (std::uint32_t burst = 0; burst < options_.transmit_bursts; ++burst) {
+        mark(Stage::build);
         const std::size_t n = link.endpoint->transmit(link.held);
         if (n == 0) break;
         worked = true;
@@ -191,10 +196,14 @@ bool BasicPollLoop<E>::turn(Instant now) noexcept {
         const bool due = !unsettled && link.endpoint->next_deadline() <= now;
         // What a task does to an endpoint happens at the time that the endpoint was told last: one that has
         // been idle for long would start its timers in the past.
-        if (unsettled || due || !tasks_.empty()) link.endpoint->advance(now);
+        if (unsettled || due || !tasks_.empty()) {
+            mark(Stage::timers);
+            link.endpoint->advance(now);
+        }
         link.worked = received;
         worked |= received || due;
     }
+    mark(Stage::tasks);
     for (Task* task : tasks_) worked |= behind ? task->poll_behind(now) : task->poll(now);
     for (Link& link : links_) {
         const bool sent = transmit(link);

@@ -11,6 +11,7 @@
 
 #include "runnel/base/keyed_hash.hpp"
 #include "runnel/base/mbuf_stash.hpp"
+#include "runnel/base/stage_clock.hpp"
 #include "runnel/base/transmit_queue.hpp"
 #include "runnel/ip/internet_layer.hpp"
 #include "runnel/ip/peer_cores.hpp"
@@ -88,6 +89,7 @@ void Stack::receive(std::span<rte_mbuf* const> burst, Instant now) noexcept {
     parts.tcp.set_time(now);
     std::array<ip::Ingress, tcp::Endpoint::max_burst>& segments = parts.segments;
     while (!burst.empty()) {
+        mark(Stage::parse);
         const std::size_t n = std::min(burst.size(), segments.size());
         // Where the data lies stands in the mbuf: both come from the other core's cache, one after the other.
         for (rte_mbuf* const frame : burst.first(n)) rte_prefetch0(frame);

@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "runnel/base/stage_clock.hpp"
 #include "runnel/ip/mbuf_checksum.hpp"
 #include "runnel/tcp/acknowledgement.hpp"
 #include "runnel/tcp/core.hpp"
@@ -254,6 +255,7 @@ void Endpoint::receive(std::span<const ip::Ingress> burst) noexcept {
         }
         ++n;
     }
+    mark(Stage::look_up);
     std::array<std::uint32_t, max_burst> hashes;
     core.flow_hasher.many(&segments[0].flow, sizeof(Segment), n, hashes.data());
     for (std::size_t i = 0; i < n; ++i) {
@@ -266,6 +268,7 @@ void Endpoint::receive(std::span<const ip::Ingress> burst) noexcept {
         core.prefetch(candidate);
         if (segments[i].ipv6 != nullptr) __builtin_prefetch(&core.pair_of(Owner::decode(candidate)));
     }
+    mark(Stage::segments);
     const bool merges = core.config.merge_segments;
     for (std::size_t i = 0; i < n; ++i) {
         Segment& segment = segments[i];

@@ -63,8 +63,8 @@ class Toeplitz {
                tables_[first + 2][value >> 8 & 0xff] ^ tables_[first + 3][value & 0xff];
     }
 
-    std::size_t octets_;                                                  // of input that the key reaches
-    std::array<std::array<std::uint32_t, 256>, ipv6_input_size> tables_;  // 36 KB, of which IPv4 uses 12
+    std::size_t octets_;                                                    // of input that the key reaches
+    std::array<std::array<std::uint32_t, 256>, ipv6_input_size> tables_{};  // 36 KB, of which IPv4 uses 12
 };
 
 }  // namespace runnel::wire

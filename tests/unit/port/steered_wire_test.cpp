@@ -426,6 +426,44 @@ TEST_F(SteeredWireTest, NoFrameIsLostBetweenThreads) {
     for (const auto& frames : mine) test::free_all(frames);
 }
 
+// The frames of IPv6 as of IPv4: by addresses and ports of TCP behind the header itself, under a key that is
+// long enough.
+TEST_F(SteeredWireTest, HashesConnectionsOverIpv6) {
+    const wire::Toeplitz toeplitz{key}, short_toeplitz{std::span{key}.first(wire::Toeplitz::least_key)};
+    rte_mbuf* const mbuf = rte_pktmbuf_alloc(pool.get());
+    const auto make = [&](const std::array<std::uint32_t, 9>& tuple, bool vlan, std::uint8_t next_header) {
+        std::array<std::uint8_t, 100> octets{};
+        std::size_t at = 12;
+        const auto put32 = [&](std::uint32_t value) {
+            for (int shift = 24; shift >= 0; shift -= 8)
+                octets[at++] = static_cast<std::uint8_t>(value >> shift);
+        };
+        if (vlan) put32(0x8100'0007);
+        octets[at++] = 0x86, octets[at++] = 0xdd;
+        const std::size_t ip = at;
+        octets[ip] = 0x60;
+        octets[ip + 6] = next_header;
+        at = ip + 8;
+        for (const std::uint32_t word : tuple) put32(word);
+        rte_pktmbuf_reset(mbuf);
+        std::memcpy(rte_pktmbuf_append(mbuf, 100), octets.data(), 100);
+    };
+    for (int i = 0; i < 1000; ++i) {
+        std::array<std::uint32_t, 9> tuple;
+        for (auto& word : tuple) word = static_cast<std::uint32_t>(random());
+        std::vector<std::uint8_t> padded(key.begin(), key.end());
+        padded.resize(key.size() + 4);  // rte_softrss reads a word beyond what it uses
+        make(tuple, i % 2 != 0, 6);
+        EXPECT_EQ(connection_hash(toeplitz, *mbuf), rte_softrss(tuple.data(), 9, padded.data()));
+        EXPECT_EQ(connection_hash(short_toeplitz, *mbuf), std::nullopt);
+        make(tuple, false, 17);
+        EXPECT_EQ(connection_hash(toeplitz, *mbuf), std::nullopt);
+    }
+    rte_pktmbuf_trim(mbuf, 48);
+    EXPECT_EQ(connection_hash(toeplitz, *mbuf), std::nullopt) << "cut off in its ports";
+    rte_pktmbuf_free(mbuf);
+}
+
 TEST(SteeringOptions, NameTheOneOutOfRange) {
     const auto owners = std::make_shared<const ip::FlowOwners>(ip::FlowOwners::evenly(2));
     EXPECT_THAT([&] { Steering(owners, {.cores = 129}); },
