@@ -46,17 +46,7 @@ class Listeners {
     [[nodiscard]] const Listener& operator[](std::uint16_t index) const noexcept { return listeners_[index]; }
 
     /// Adds one; no_listener where 65,535 exist. Set-up path: allocates.
-    std::uint16_t add(Listener listener) {
-        std::uint16_t index = 0;
-        while (index < listeners_.size() && listeners_[index].open) ++index;
-        if (index == no_listener) return no_listener;
-        if (index == listeners_.size()) listeners_.emplace_back();
-        listener.open = true;
-        listener.next = first_of_port_[listener.port];
-        first_of_port_[listener.port] = index;
-        listeners_[index] = listener;
-        return index;
-    }
+    std::uint16_t add(Listener listener);
     void remove(std::uint16_t index) noexcept {
         std::uint16_t* link = &first_of_port_[listeners_[index].port];
         while (*link != index) link = &listeners_[*link].next;
