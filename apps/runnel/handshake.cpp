@@ -11,6 +11,7 @@
 #include "runnel/port/mbuf_pool.hpp"
 #include "runnel/runtime/runtime.hpp"
 #include "runnel/runtime/shared_port.hpp"
+#include "runnel/runtime/stage_times.hpp"
 #include "runnel/wire/ipv6.hpp"
 
 #include "attack_log.hpp"
@@ -281,6 +282,7 @@ ExitStatus run(Settings& settings) {
                what_is_asked(settings.traffic, count), result.wire, settings.cores,
                settings.cores == 1 ? "" : "s");
 
+    runtime::count_stages();
     runtime::PollLoopOptions loop;
     if (settings.cores > machine.cpus.size()) loop.idle = runtime::Idle::yield;
     runtime::Runtime runtime(eal, loop);

@@ -13,7 +13,7 @@
 
 #include <rte_config.h>
 
-#include "runnel/base/stage_clock.hpp"
+#include "runnel/runtime/stage_times.hpp"
 #include "runnel/tcp/congestion/names.hpp"
 #include "runnel/wire/describe.hpp"
 
@@ -137,9 +137,9 @@ void describe_tcp(const tcp::Config& tcp, nlohmann::ordered_json& config) {
 namespace {
 
 // Of a build with stage marks: where each core's cycles went, and how many of them to a frame received.
-void print_stages(std::FILE* out) {
+[[maybe_unused]] void print_stages(std::FILE* out) {
     for (unsigned lcore = 0; lcore < RTE_MAX_LCORE; ++lcore) {
-        const StageTimes times = stage_times(lcore);
+        const runtime::StageTimes times = runtime::stage_times(lcore);
         if (times.frames == 0) continue;
         const auto all = std::accumulate(times.cycles.begin(), times.cycles.end(), std::uint64_t{0});
         fmt::print(out, "  stages            lcore {}, {} frames:", lcore, times.frames);

@@ -315,7 +315,9 @@ TEST(OverloadByFlood, FloodOfSynsBeyondWhatTheCoreCanAnswerLeavesAloneWhatIsEsta
     const std::uint64_t answers = run.residents->answers;
     run.run(4);
     EXPECT_GE(run.residents->answers - answers, 4 * 2 * Residents::count * 95 / 100);
-    EXPECT_LE(run.residents->slowest, 500ms);
+    // What the full ring of the card drops is sent again after 200 ms, what it drops then after 400 ms more.
+    EXPECT_LE(run.residents->answer_times.percentile(99), 250'000'000U);
+    EXPECT_LE(run.residents->slowest, 1s);
     EXPECT_GT(run.server_stack().counters().get(DropReason::tcp_syn_while_behind), 100'000U);
     // Over, and a second later all is as before.
     run.run(4);

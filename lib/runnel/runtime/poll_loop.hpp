@@ -13,13 +13,14 @@
 #include <rte_mbuf.h>
 #include <rte_pause.h>
 
-#include "runnel/base/stage_clock.hpp"
+#include "runnel/base/stage_marks.hpp"
 #include "runnel/base/time.hpp"
 #include "runnel/port/wire.hpp"
 #include "runnel/runtime/clock.hpp"
 #include "runnel/runtime/loop_statistics.hpp"
 #include "runnel/runtime/mailbox.hpp"
 #include "runnel/runtime/poll_loop_options.hpp"
+#include "runnel/runtime/stage_times.hpp"
 #include "runnel/runtime/task.hpp"
 #include "runnel/stack/stack.hpp"
 
@@ -130,7 +131,7 @@ std::size_t BasicPollLoop<E>::receive(Link& link, Instant now) noexcept {
     mark(Stage::receive);
     const std::size_t n = link.wire->receive(received_);
     if (n == 0) return 0;
-    count_frames(n);
+    if constexpr (stages_are_marked) count_stage_frames(n);
     values_.frames_in += n;
     if constexpr (requires { link.endpoint->set_behind(true); })
         link.endpoint->set_behind(n == received_.size());

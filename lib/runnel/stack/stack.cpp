@@ -11,7 +11,7 @@
 
 #include "runnel/base/keyed_hash.hpp"
 #include "runnel/base/mbuf_stash.hpp"
-#include "runnel/base/stage_clock.hpp"
+#include "runnel/base/stage_marks.hpp"
 #include "runnel/base/transmit_queue.hpp"
 #include "runnel/ip/internet_layer.hpp"
 #include "runnel/ip/peer_cores.hpp"

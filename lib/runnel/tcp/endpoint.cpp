@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "runnel/base/stage_clock.hpp"
+#include "runnel/base/stage_marks.hpp"
 #include "runnel/ip/mbuf_checksum.hpp"
 #include "runnel/tcp/acknowledgement.hpp"
 #include "runnel/tcp/core.hpp"
