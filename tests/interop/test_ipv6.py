@@ -34,7 +34,9 @@ class Ipv6Test(InteropTest):
             return namespace.run("ip", "link", "show", INTERFACE, check=False).returncode == 0
 
         wait_until(there, 20, "the tap of runnel serve")
+        # net_tap gives both ends one link address, of which each has made the same link-local one.
         namespace.run("ip", "link", "set", INTERFACE, "address", "02:00:00:00:00:01")
+        namespace.run("ip", "-6", "addr", "flush", "dev", INTERFACE)
         namespace.run("ip", "addr", "add", KERNEL6 + "/64", "dev", INTERFACE, "nodad")
         namespace.run("ip", "link", "set", INTERFACE, "up")
         wait_until(
