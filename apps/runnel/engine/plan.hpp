@@ -8,12 +8,17 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "runnel/base/time.hpp"
 #include "runnel/port/mbuf_pool.hpp"
 #include "runnel/stack/stack.hpp"
 
+#include "engine/addresses.hpp"
+#include "engine/attack.hpp"
+#include "engine/behaviour.hpp"
 #include "engine/client.hpp"
+#include "engine/profile.hpp"
 #include "engine/recipe.hpp"
 
 namespace runnel::load {
@@ -38,6 +43,23 @@ struct Traffic {
     Duration max_lag = 100ms;
     std::uint32_t time_wait_table = 1U << 20;  ///< connections in TIME-WAIT that a core keeps, at most
     tcp::Config tcp{};                         ///< settings of the protocol; the capacities are planned here
+
+    std::optional<LoadProfile> profile{};  ///< in place of `rate`: what it is over the measured window
+    ArrivalProcess arrivals = ArrivalProcess::even;
+    std::uint64_t seed = 1;  ///< of what is drawn: arrivals, sizes, times, addresses. Keys are not
+    Duration ramp_up{};      ///< before `ramp`: the rate climbs evenly from 0
+    Duration ramp_down{};    ///< after the window, which is over: the rate falls evenly to 0
+    /// So many connections stay open: with a rate the oldest is closed when there are more, without one the
+    /// next is opened when there are fewer.
+    std::optional<std::uint64_t> concurrency{};
+    Transactions sizes{};  ///< of `rr` and `http`
+    HttpTraffic http{};
+    ServerBehaviour server{};              ///< of a server of ours
+    std::vector<AttackTraffic> attacks{};  ///< behind the load
+    std::vector<AddressRange> clients{};   ///< none: those planned for the rate
+    std::vector<Servers> servers{};
+    AddressChoice choice = AddressChoice::sequential;
+    std::vector<Network> allowed_targets{};  ///< beside those of `is_test_address`
 };
 
 /// What one client core, and one server core, need of it.

@@ -16,16 +16,16 @@ namespace runnel::load {
                v6.high() >> 44 == 0x3fff0;
     }
     const Ipv4Address address = any.v4();
-    struct Network {
+    struct Ipv4Network {
         Ipv4Address address;
         unsigned prefix_length;
     };
-    constexpr Network networks[] = {
+    constexpr Ipv4Network networks[] = {
         {{10, 0, 0, 0}, 8},      {{172, 16, 0, 0}, 12},  {{192, 168, 0, 0}, 16}, {{127, 0, 0, 0}, 8},
         {{169, 254, 0, 0}, 16},  {{100, 64, 0, 0}, 10},  {{198, 18, 0, 0}, 15},  {{192, 0, 2, 0}, 24},
         {{198, 51, 100, 0}, 24}, {{203, 0, 113, 0}, 24},
     };
-    for (const Network& network : networks)
+    for (const Ipv4Network& network : networks)
         if (((address.value ^ network.address.value) >> (32 - network.prefix_length)) == 0) return true;
     return false;
 }
