@@ -301,7 +301,7 @@ nlohmann::ordered_json to_json(const Result& r) {
           {"synack", r.counters.get(Counter::tcp_synack_retransmits)},
           {"data", r.counters.get(Counter::tcp_data_retransmits)},
           {"fin", r.counters.get(Counter::tcp_fin_retransmits)},
-          {"tlp", 0},  // this TCP sends no loss probes
+          {"tlp", r.counters.get(Counter::tcp_loss_probes)},
           {"rto", r.counters.get(Counter::tcp_rto_expirations)},
           {"fast", r.counters.get(Counter::tcp_fast_retransmits)}}},
         {"drops", drops},
