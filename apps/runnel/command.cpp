@@ -1,31 +1,15 @@
 // See command.hpp.
 #include "command.hpp"
 
-#include <algorithm>
 #include <cstdio>
 #include <exception>
-#include <numeric>
 
 #include <fmt/format.h>
 
+#include "words.hpp"
+
 namespace runnel::app {
 namespace {
-
-// Insertions, deletions and replacements that turn one word into the other.
-std::size_t distance(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), std::size_t{0});
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        std::size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (std::size_t j = 0; j < b.size(); ++j) {
-            const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-            diagonal = row[j + 1];
-            row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-        }
-    }
-    return row.back();
-}
 
 std::vector<std::string> option_names(const CLI::App& app) {
     std::vector<std::string> names;
@@ -62,19 +46,6 @@ std::string explain_extra(const CLI::App& command) {
 
 }  // namespace
 
-std::string nearest(std::string_view given, const std::vector<std::string>& known) {
-    std::string best;
-    std::size_t least = std::max<std::size_t>(2, given.size() / 3) + 1;
-    for (const std::string& word : known) {
-        const std::size_t d = distance(given, word);
-        if (d < least) {
-            least = d;
-            best = word;
-        }
-    }
-    return best;
-}
-
 int run_command(int argc, const char* const* argv) {
     CLI::App command{
         "runnel: a user-space TCP/IP endpoint on DPDK, measured.\n"
@@ -103,6 +74,8 @@ int run_command(int argc, const char* const* argv) {
         add_handshake);
     add("load", "The client side of a measurement, towards any server", add_load);
     add("serve", "An HTTP/1.1-shaped and an echo server on a port with an address", add_serve);
+    add("report", "A result document as a page: one HTML file, for any browser", add_report);
+    add("compare", "Two or more sets of results: do they differ, and how surely?", add_compare);
 
     const auto fail = [](const std::string& name, const std::string& message) {
         fmt::print(stderr, "{}: {}\n", name, message);

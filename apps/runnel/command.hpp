@@ -2,9 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <string>
-#include <string_view>
-#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -22,12 +19,11 @@ using Action = std::function<ExitStatus()>;
 [[nodiscard]] Action add_handshake(CLI::App& command);
 [[nodiscard]] Action add_load(CLI::App& command);
 [[nodiscard]] Action add_serve(CLI::App& command);
+[[nodiscard]] Action add_report(CLI::App& command);
+[[nodiscard]] Action add_compare(CLI::App& command);
 
 /// Reads the line and runs what it says; the exit status of the process. Text for a person that went wrong
 /// goes to standard error.
 [[nodiscard]] int run_command(int argc, const char* const* argv);
-
-/// Of `known`, the word that `given` was probably meant to be; empty where none is near.
-[[nodiscard]] std::string nearest(std::string_view given, const std::vector<std::string>& known);
 
 }  // namespace runnel::app

@@ -264,6 +264,7 @@ ExitStatus run(Settings& settings) {
     result.config = describe(settings, pairs, pool, memory_mb);
     result.seed = settings.seed;
     result.recipe = settings.traffic.recipe;
+    result.failures_bounded = results::bounds_failures(settings.output.goals);
     result.wire = describe(settings.wire);
     result.client_cores = result.server_cores = count;
     if (settings.traffic.rate) result.asked_cps = static_cast<double>(*settings.traffic.rate);
@@ -317,8 +318,7 @@ ExitStatus run(Settings& settings) {
     load::measure(
         runtime, factory, progress, [&] { return signals.arrived(); }, result);
     attacks.print();
-    report(result, settings.output);
-    return result.judgement.exit_status();
+    return report(result, settings.output);
 }
 
 void add_wire_options(CLI::App& command, WireSettings& wire) {
@@ -366,7 +366,10 @@ void add_wire_options(CLI::App& command, WireSettings& wire) {
 
 Action add_handshake(CLI::App& command) {
     const auto settings = std::make_shared<Settings>();
-    add_wire_options(command, settings->wire);
+    {
+        const OptionGroup group(command, "Wire");
+        add_wire_options(command, settings->wire);
+    }
     add_traffic_options(command, settings->traffic);
     add_transfer_options(command, settings->traffic);
     add_count(command, "--cores", settings->cores, 0, 128,
@@ -401,6 +404,7 @@ Action add_handshake(CLI::App& command) {
         ->type_name("N");
     add_huge_option(command, settings->huge);
     add_json_option(command, settings->output);
+    add_goal_option(command, settings->output);
     add_trace_option(command, settings->output);
     command.footer(
         "Examples:\n"

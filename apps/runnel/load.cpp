@@ -109,6 +109,7 @@ ExitStatus run(Settings& settings) {
     result.host = load::this_host();
     result.host.hugepages = eal.hugepages();
     result.recipe = settings.traffic.recipe;
+    result.failures_bounded = results::bounds_failures(settings.output.goals);
     result.wire = fmt::format("port {} (driver {})", port.name(), port.driver());
     result.client_cores = cores;
     if (settings.traffic.rate) result.asked_cps = static_cast<double>(*settings.traffic.rate);
@@ -161,8 +162,7 @@ ExitStatus run(Settings& settings) {
         runtime, factory, progress, [&] { return signals.arrived(); }, result);
     attacks.print();
     result.config["steering"] = shared.description();
-    report(result, settings.output);
-    return result.judgement.exit_status();
+    return report(result, settings.output);
 }
 
 }  // namespace
@@ -199,6 +199,7 @@ Action add_load(CLI::App& command) {
     add_transaction_options(command, settings->request_octets, settings->response_octets);
     add_tcp_options(command, settings->traffic.tcp);
     add_json_option(command, settings->output);
+    add_goal_option(command, settings->output);
     add_trace_option(command, settings->output);
     command.footer(
         "Examples, with a tap device towards this machine's kernel (as root):\n"

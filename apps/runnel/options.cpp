@@ -1,9 +1,16 @@
 // See options.hpp.
 #include "options.hpp"
 
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+
 #include <fmt/format.h>
 
 #include "runnel/tcp/congestion/names.hpp"
+
+#include "engine/result.hpp"
 
 namespace runnel::app {
 namespace {
@@ -67,7 +74,36 @@ CLI::Option* add_host(CLI::App& app, const std::string& name, std::optional<IpAd
                     [&target](const std::string& text) { target = parse_address(text); });
 }
 
+CLI::Option* add_percent(CLI::App& app, const std::string& name, double& target, double least, double most,
+                         const std::string& description) {
+    return add_read(
+        app, name, "PERCENT", fmt::format("{:g}", target * 100), description,
+        [&target, least, most](const std::string& text) {
+            const double value = parse_percent(text);
+            if (value < least || value > most)
+                throw BadQuantity(fmt::format("\"{}\" is out of range; write a percentage from {:g} to {:g}",
+                                              text, least, most));
+            target = value / 100;
+        });
+}
+
+CLI::Option* add_words(CLI::App& app, const std::string& name, const char* type,
+                       const std::vector<std::string>& words, const std::string& shown,
+                       const std::string& description, std::function<void(std::size_t)> chosen) {
+    return add_read(app, name, type, shown, description, [words, chosen](const std::string& text) {
+        const auto found = std::ranges::find(words, text);
+        if (found == words.end()) {
+            std::string list;
+            for (std::size_t i = 0; i < words.size(); ++i)
+                list += (i == 0 ? "" : i + 1 == words.size() ? " or " : ", ") + words[i];
+            throw BadQuantity(fmt::format("\"{}\" is no choice; write {}", text, list));
+        }
+        chosen(static_cast<std::size_t>(found - words.begin()));
+    });
+}
+
 void add_traffic_options(CLI::App& app, load::Traffic& traffic) {
+    const OptionGroup group(app, "Traffic");
     add_read(
         app, "--recipe", "RECIPE", std::string{to_string(traffic.recipe)},
         "What each connection does:\n"
@@ -111,6 +147,7 @@ void add_traffic_options(CLI::App& app, load::Traffic& traffic) {
 }
 
 void add_transfer_options(CLI::App& app, load::Traffic& traffic) {
+    const OptionGroup group(app, "Traffic");
     add_count(app, "--transactions", traffic.transactions, 0, 1U << 30,
               "hold: once all connections are open each carries so many requests and responses, in an order "
               "drawn at "
@@ -140,6 +177,7 @@ void add_transfer_options(CLI::App& app, load::Traffic& traffic) {
 }
 
 void add_transaction_options(CLI::App& app, std::uint32_t& request, std::uint32_t& response) {
+    const OptionGroup group(app, "Traffic");
     constexpr std::uint32_t most = 1U << 20;
     add_count(app, "--request-octets", request, 1, most, "Octets of a request of rr; of both sides the same");
     add_count(app, "--response-octets", response, 1, most,
@@ -159,6 +197,7 @@ std::string_view to_string(tcp::SynCookieUse use) noexcept {
 }
 
 void add_tcp_options(CLI::App& app, tcp::Config& tcp) {
+    const OptionGroup group(app, "TCP");
     const auto add_retries = [&app](const std::string& name, std::uint8_t& target,
                                     const std::string& description) {
         add_read(app, name, "N", fmt::format("{}", target), description, [&target](const std::string& text) {
@@ -219,15 +258,59 @@ void add_tcp_options(CLI::App& app, tcp::Config& tcp) {
         "Neither offer nor accept TCP timestamps (RFC 7323)");
 }
 
-void add_json_option(CLI::App& app, Output& output) {
-    app.add_option("--json", output.json,
-                   "Write the result document (schema runnel.result/1) to FILE; - is standard output, and "
-                   "then nothing "
-                   "else goes there")
+void add_json_option(CLI::App& app, Output& output, const std::string& schema) {
+    const OptionGroup group(app, "Output");
+    app.add_option(
+           "--json", output.json,
+           fmt::format("Write the result document (schema {}) to FILE; - is standard output, and then "
+                       "nothing else goes there",
+                       schema))
         ->type_name("FILE");
 }
 
+void add_goal_option(CLI::App& app, Output& output) {
+    const OptionGroup group(app, "Goals");
+    app.add_option_function<std::vector<std::string>>(
+           "--goal",
+           [&output](const std::vector<std::string>& texts) {
+               output.goals.clear();
+               for (const std::string& text : texts) {
+                   try {
+                       output.goals.push_back(results::parse_goal(text));
+                   } catch (const BadQuantity& wrong) {
+                       throw CLI::ValidationError("--goal", wrong.what());
+                   }
+               }
+           },
+           "What the result has to reach, or the exit status is 2: \"handshake_p99 < 1ms\", \"failures < 0.1 "
+           "%\", "
+           "\"cps >= 200k\". A metric is cps, tps, goodput, failures, unsent, retransmissions, drops, or "
+           "handshake, "
+           "ttfb, ttlb, close or transaction with _p50, _p90, _p99, _p999, _max. May be given several times")
+        ->type_name("GOAL");
+}
+
+void write_document(const nlohmann::ordered_json& json, const Output& output) {
+    if (output.json.empty()) return;
+    const std::string document = load::document_text(json);
+    if (output.json == "-") {
+        std::fwrite(document.data(), 1, document.size(), stdout);
+        std::fflush(stdout);
+        return;
+    }
+    std::FILE* file = std::fopen(output.json.c_str(), "w");
+    const bool written =
+        file != nullptr && std::fwrite(document.data(), 1, document.size(), file) == document.size();
+    const int error = errno;
+    if ((file != nullptr && std::fclose(file) != 0) || !written)
+        throw std::runtime_error(
+            fmt::format("--json {}: the file cannot be written ({}); name one that can, or - for "
+                        "standard output",
+                        output.json, std::strerror(error)));
+}
+
 void add_trace_option(CLI::App& app, Output& output) {
+    const OptionGroup group(app, "Output");
     add_read(
         app, "--trace", "[N]", "",
         fmt::format(

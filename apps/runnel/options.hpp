@@ -3,17 +3,22 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include "runnel/runtime/eal.hpp"
 #include "runnel/tcp/config.hpp"
 
 #include "engine/plan.hpp"
 #include "quantity.hpp"
+#include "results/goals.hpp"
 
 namespace runnel::app {
 
@@ -27,6 +32,32 @@ CLI::Option* add_address(CLI::App& app, const std::string& name, std::optional<I
                          const std::string& description);
 CLI::Option* add_host(CLI::App& app, const std::string& name, std::optional<IpAddress>& target,
                       const std::string& description);
+
+/// A share in percent, as "95" or "95 %", kept as a fraction of 1.
+CLI::Option* add_percent(CLI::App& app, const std::string& name, double& target, double least, double most,
+                         const std::string& description);
+/// One of some words.
+template <class Value>
+CLI::Option* add_choice(CLI::App& app, const std::string& name, const char* type,
+                        const std::vector<std::pair<std::string, Value>>& choices, Value& target,
+                        const std::string& description);
+
+/// Options that are declared while it lives stand under this heading: of --help, and as the section of a
+/// scenario ("[tcp]").
+class OptionGroup {
+  public:
+    OptionGroup(CLI::App& app, const std::string& heading)
+        : app_(app), before_(app.option_defaults()->get_group()) {
+        app.option_defaults()->group(heading);
+    }
+    ~OptionGroup() { app_.option_defaults()->group(before_); }
+    OptionGroup(const OptionGroup&) = delete;
+    OptionGroup& operator=(const OptionGroup&) = delete;
+
+  private:
+    CLI::App& app_;
+    std::string before_;
+};
 
 /// --recipe, --connections, --rate, --window, --duration, --ramp, --drain, --max-lag, --time-wait-table.
 void add_traffic_options(CLI::App& app, load::Traffic& traffic);
@@ -52,16 +83,40 @@ void add_tcp_options(CLI::App& app, tcp::Config& tcp);
 struct Output {
     std::string json;                    ///< a file, "-" for standard output, or empty
     std::optional<std::uint32_t> trace;  ///< segments to print
+    std::vector<results::Goal> goals;    ///< on which the exit status depends
 
     /// Where text for a person goes: not to standard output where the document goes there.
     [[nodiscard]] std::FILE* text() const noexcept { return json == "-" ? stderr : stdout; }
 };
 /// --json.
-void add_json_option(CLI::App& app, Output& output);
+void add_json_option(CLI::App& app, Output& output, const std::string& schema = "runnel.result/1");
+/// Writes a document where one is asked for. Throws `std::runtime_error` where the file cannot be written.
+void write_document(const nlohmann::ordered_json& document, const Output& output);
+/// --goal.
+void add_goal_option(CLI::App& app, Output& output);
 /// --trace.
 void add_trace_option(CLI::App& app, Output& output);
 
 /// --huge.
 void add_huge_option(CLI::App& app, runtime::Choice& choice);
+
+/// Words for a choice; `chosen` is called with the number of the one that is written.
+CLI::Option* add_words(CLI::App& app, const std::string& name, const char* type,
+                       const std::vector<std::string>& words, const std::string& shown,
+                       const std::string& description, std::function<void(std::size_t)> chosen);
+
+template <class Value>
+CLI::Option* add_choice(CLI::App& app, const std::string& name, const char* type,
+                        const std::vector<std::pair<std::string, Value>>& choices, Value& target,
+                        const std::string& description) {
+    std::vector<std::string> words;
+    std::string shown;
+    for (const auto& [word, value] : choices) {
+        words.push_back(word);
+        if (value == target) shown = word;
+    }
+    return add_words(app, name, type, words, shown, description,
+                     [choices, &target](std::size_t chosen) { target = choices[chosen].second; });
+}
 
 }  // namespace runnel::app

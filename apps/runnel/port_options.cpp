@@ -14,6 +14,7 @@
 namespace runnel::app {
 
 void add_port_options(CLI::App& app, PortSettings& settings) {
+    const OptionGroup group(app, "Port");
     app.add_option(
            "--port", settings.device,
            "DPDK port: net_tap0,iface=run0 or another virtual device with its arguments, or a PCI address")

@@ -125,6 +125,15 @@ IpAddress parse_address(std::string_view text) {
     return *address;
 }
 
+double parse_percent(std::string_view text) {
+    constexpr std::string_view right = "a percentage such as 0.1 % or 5";
+    const Decimal number = read_decimal(text, right);
+    std::string_view rest = number.rest;
+    while (rest.starts_with(' ')) rest.remove_prefix(1);
+    if (!rest.empty() && rest != "%") refuse(text, fmt::format("is no percentage; write {}", right));
+    return static_cast<double>(number.mantissa) / std::pow(10, number.decimals);
+}
+
 SocketAddress parse_socket_address(std::string_view text) {
     const std::size_t colon = text.rfind(':');
     const bool bracketed = text.starts_with('[');

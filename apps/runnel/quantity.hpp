@@ -30,6 +30,9 @@ struct BadQuantity : std::invalid_argument {
 /// no unit; only 0 needs none.
 [[nodiscard]] Duration parse_duration(std::string_view text);
 
+/// A share of a hundred: "0.1 %", "0.1%" or "0.1".
+[[nodiscard]] double parse_percent(std::string_view text);
+
 /// An address and a port: "192.0.2.1:80", "[2001:db8::1]:80".
 struct SocketAddress {
     IpAddress address{};

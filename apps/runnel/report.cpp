@@ -2,12 +2,9 @@
 #include "report.hpp"
 
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <ctime>
 #include <mutex>
 #include <numeric>
-#include <stdexcept>
 
 #include <fmt/format.h>
 
@@ -64,8 +61,7 @@ load::Progress make_progress(std::FILE* out, load::Recipe recipe) {
         fmt::print(out,
                    "{:6.1f} s  {:>22}  {:>8} in flight  handshake p99 {:>8}  {} retransmissions  {} drops\n",
                    i.t_s, rate, human_count(static_cast<double>(i.in_flight)),
-                   load::human_time(static_cast<std::uint64_t>(i.handshake_p99_us * 1000)), i.retransmissions,
-                   i.drops);
+                   load::human_time(i.handshake.p99), i.retransmissions, i.drops);
         std::fflush(out);
     };
 }
@@ -153,25 +149,21 @@ namespace {
 
 }  // namespace
 
-void report(const load::Result& result, const Output& output) {
+ExitStatus report(const load::Result& result, const Output& output) {
     fmt::print(output.text(), "{}", to_text(result));
     if constexpr (stages_are_marked) print_stages(output.text());
-    if (output.json.empty()) return;
-    const std::string document = to_json(result).dump(2) + "\n";
-    if (output.json == "-") {
-        std::fwrite(document.data(), 1, document.size(), stdout);
-        std::fflush(stdout);
-        return;
+    results::Document document{"this run", to_json(result)};
+    const auto outcomes = results::check(output.goals, document);
+    bool met = true;
+    for (const results::GoalOutcome& outcome : outcomes) {
+        fmt::print(output.text(), "goal {}: {}, {}\n", outcome.goal.text, outcome.met ? "met" : "missed",
+                   outcome.shown());
+        met = met && outcome.met;
     }
-    std::FILE* file = std::fopen(output.json.c_str(), "w");
-    const bool written =
-        file != nullptr && std::fwrite(document.data(), 1, document.size(), file) == document.size();
-    const int error = errno;
-    if ((file != nullptr && std::fclose(file) != 0) || !written)
-        throw std::runtime_error(
-            fmt::format("--json {}: the file cannot be written ({}); name one that can, or - for "
-                        "standard output",
-                        output.json, std::strerror(error)));
+    if (!outcomes.empty()) document.json["goals"] = results::to_json(outcomes);
+    write_document(document.json, output);
+    const ExitStatus status = result.judgement.exit_status();
+    return status == ExitStatus::good && !met ? ExitStatus::goal_missed : status;
 }
 
 }  // namespace runnel::app

@@ -17,6 +17,8 @@
 
 namespace runnel::app {
 
+using load::ExitStatus;
+
 /// An observer that prints the first `limit` frames to `out`, each with the seconds since the start. Any
 /// thread.
 [[nodiscard]] port::TracedWire::Observer make_trace(std::FILE* out, std::uint32_t limit);
@@ -35,8 +37,8 @@ void describe_traffic(const load::Traffic& traffic, const load::CorePlan& plan,
                       nlohmann::ordered_json& config);
 void describe_tcp(const tcp::Config& tcp, nlohmann::ordered_json& config);
 
-/// Prints the summary, and writes the document where one is asked for. Throws `std::runtime_error` where the
-/// file cannot be written.
-void report(const load::Result& result, const Output& output);
+/// Prints the summary, says which goals are met, and writes the document where one is asked for. Returns what
+/// the process ends with. Throws `std::runtime_error` where the file cannot be written.
+[[nodiscard]] ExitStatus report(const load::Result& result, const Output& output);
 
 }  // namespace runnel::app

@@ -188,7 +188,6 @@ void Client::established(tcp::Connection connection) noexcept {
     Record& record = records_[connection.slot()];
     ++measurement_.all.established;
     answered_ = true;
-    interval_handshakes_.record(nanoseconds_between(record.actual, now_));
     if (record.measured) {
         ++measurement_.accounting.established;
         measurement_.opening_length = now_ - window_begin_;

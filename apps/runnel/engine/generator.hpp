@@ -66,12 +66,6 @@ class Generator : public tcp::Handler, public runtime::Task {
 
     /// What happened so far; final once `finished`.
     [[nodiscard]] const Measurement& measurement() const noexcept { return measurement_; }
-    /// Handshake latencies, from the actual time of sending, since this was last called.
-    [[nodiscard]] Histogram take_interval_handshakes() noexcept {
-        const Histogram taken = interval_handshakes_;
-        interval_handshakes_.clear();
-        return taken;
-    }
     /// Connections begun and not ended.
     [[nodiscard]] std::uint64_t open() const noexcept { return open_; }
 
@@ -84,7 +78,6 @@ class Generator : public tcp::Handler, public runtime::Task {
     Instant now_{};
     std::uint64_t open_ = 0;  // begun and not ended
     Measurement measurement_;
-    Histogram interval_handshakes_;
 
   private:
     std::atomic<Phase> phase_{Phase::waiting};

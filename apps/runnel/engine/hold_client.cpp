@@ -214,7 +214,6 @@ void HoldClient::established(tcp::Connection connection) noexcept {
     m.latency.actual.handshake.record(actual);
     if (arrivals_.open_loop())
         m.latency.intended.handshake.record(nanoseconds_between(record.intended, now_));
-    interval_handshakes_.record(actual);
     ++m.all.established;
     ++m.all.completed;
     ++m.accounting.established;

@@ -1,6 +1,8 @@
 // The latencies of a connection, each from the time its SYN was intended and from the time it was sent.
 #pragma once
 
+#include <cstdint>
+
 #include "runnel/base/histogram.hpp"
 #include "runnel/base/time.hpp"
 
@@ -31,6 +33,21 @@ struct Latency {
     void merge(const Latency& other) noexcept {
         intended.merge(other.intended);
         actual.merge(other.actual);
+    }
+};
+
+/// What is kept of the latencies of a second, in nanoseconds; all 0 where there is none.
+struct Quantiles {
+    std::uint64_t count = 0;
+    std::uint64_t p50 = 0, p90 = 0, p99 = 0, p999 = 0, max = 0;
+
+    [[nodiscard]] static Quantiles of(const Histogram& h) noexcept {
+        return {.count = h.count(),
+                .p50 = h.percentile(50),
+                .p90 = h.percentile(90),
+                .p99 = h.percentile(99),
+                .p999 = h.percentile(99.9),
+                .max = h.max()};
     }
 };
 

@@ -80,7 +80,7 @@ struct Picture {
     Generator::Totals totals;
     std::uint64_t open = 0;
     std::uint64_t time_wait = 0;
-    Histogram handshakes;
+    LatencyHistograms latency;  // from the actual time of sending
     std::vector<Look> client_looks, server_looks;
     runtime::Snapshot clients, servers, between_cores;
 
@@ -131,7 +131,7 @@ class Watch {
                 picture.totals.transactions += totals.transactions;
                 picture.open += client.open();
                 picture.time_wait += running.side->stack.tcp().time_wait();
-                picture.handshakes.merge(client.take_interval_handshakes());
+                picture.latency.merge(client.measurement().latency.actual);
                 picture.client_looks.push_back({runtime_.clock().now(), totals.octets_received,
                                                 totals.transactions, totals.octets_sent});
                 picture.clients += running.side->stack.counters();
@@ -212,7 +212,9 @@ Interval interval_between(const Picture& before, const Picture& after, double le
             (after.server_looks.empty()
                  ? rate_between(before.client_looks, after.client_looks, &Picture::Look::octets_sent)
                  : rate_between(before.server_looks, after.server_looks, &Picture::Look::octets_received));
-    interval.handshake_p99_us = static_cast<double>(after.handshakes.percentile(99)) / 1000;
+    interval.handshake = Quantiles::of(after.latency.handshake.since(before.latency.handshake));
+    interval.ttlb = Quantiles::of(after.latency.ttlb.since(before.latency.ttlb));
+    interval.transaction = Quantiles::of(after.latency.transaction.since(before.latency.transaction));
     return interval;
 }
 
@@ -365,9 +367,10 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
         result.busy_percent.push_back(100 * values.busy_share());
         result.tx_full += values.transmit_full;
     }
-    result.judgement = transfers(result.recipe)        ? judge_transfer(result)
-                       : result.recipe == Recipe::hold ? judge_hold(result)
-                                                       : judge(result.connections, result.asked_cps);
+    result.judgement = transfers(result.recipe) ? judge_transfer(result)
+                       : result.recipe == Recipe::hold
+                           ? judge_hold(result)
+                           : judge(result.connections, result.asked_cps, result.failures_bounded);
 }
 
 }  // namespace runnel::load

@@ -43,8 +43,8 @@ struct Interval {
     std::uint64_t established = 0;  ///< in it
     std::uint64_t in_flight = 0;    ///< at its end; those that are kept included
     std::uint64_t retransmissions = 0, drops = 0;
-    double handshake_p99_us = 0;
-    std::uint64_t time_wait = 0;  ///< connections in TIME-WAIT at its end
+    Quantiles handshake, ttlb, transaction;  ///< of those that ended in it, from the actual time of sending
+    std::uint64_t time_wait = 0;             ///< connections in TIME-WAIT at its end
 };
 
 enum class Verdict : std::uint8_t { valid, generator_limited, failed };
@@ -59,7 +59,9 @@ struct Judgement {
 /// A failed connection or a residual: failed. Else, more than 0.1 % of what was asked for (of the rate, or of
 /// the connections to hold) not offered: generator-limited. At "max" the window of open connections is the
 /// limit by intention, and the result valid.
-[[nodiscard]] Judgement judge(const Accounting& connections, std::optional<double> asked_cps);
+/// `failures_bounded`: how many may fail is said by a goal, and not judged here.
+[[nodiscard]] Judgement judge(const Accounting& connections, std::optional<double> asked_cps,
+                              bool failures_bounded = false);
 
 struct Result;
 /// Of `rr` and `stream`: besides, a transaction that was lost, and an octet that one side sent and the other
@@ -113,6 +115,7 @@ struct Result {
     Histogram lag;                     ///< nanoseconds
     std::uint64_t tx_full = 0;
 
+    bool failures_bounded = false;   ///< a goal says how many connections may fail: else none may
     std::vector<std::string> notes;  ///< for the summary: what qualifies the figures
     Judgement judgement;
     std::vector<Interval> intervals;
@@ -136,6 +139,8 @@ struct Result {
 
 /// The document "runnel.result/1" of MEASURE.md.
 [[nodiscard]] nlohmann::ordered_json to_json(const Result& result);
+/// A document as a file holds it: indented, arrays of numbers on a line.
+[[nodiscard]] std::string document_text(const nlohmann::ordered_json& document);
 /// Some twenty lines for a person.
 [[nodiscard]] std::string to_text(const Result& result);
 

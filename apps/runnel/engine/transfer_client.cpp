@@ -174,9 +174,7 @@ void TransferClient::established(tcp::Connection connection) noexcept {
     --opening_;
     ++measurement_.all.established;
     measurement_.opening_length = now_ - (opening_end_ - opening_limit);
-    const std::uint64_t latency = nanoseconds_between(record.since, now_);
-    interval_handshakes_.record(latency);
-    measurement_.latency.actual.handshake.record(latency);
+    measurement_.latency.actual.handshake.record(nanoseconds_between(record.since, now_));
     if (options_.recipe == Recipe::rr)
         ask(connection, record);
     else if (sends_to_server(options_.direction))

@@ -36,6 +36,22 @@ class Histogram {
         max_ = std::max(max_, other.max_);
     }
 
+    /// What was recorded since this histogram was as `earlier`. Its least and greatest are those of their
+    /// steps, to 1/64, unless `earlier` has recorded nothing.
+    [[nodiscard]] Histogram since(const Histogram& earlier) const noexcept {
+        if (earlier.count_ == 0) return *this;
+        Histogram later;
+        for (std::size_t i = 0; i < counts_.size(); ++i) {
+            later.counts_[i] = counts_[i] - earlier.counts_[i];
+            if (later.counts_[i] == 0) continue;
+            later.min_ = std::min(later.min_, std::clamp(middle_of(i), min_, max_));
+            later.max_ = std::clamp(middle_of(i), min_, max_);
+        }
+        later.count_ = count_ - earlier.count_;
+        later.sum_ = sum_ - earlier.sum_;
+        return later;
+    }
+
     /// Forgets all.
     void clear() noexcept { *this = Histogram{}; }
 

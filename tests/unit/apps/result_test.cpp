@@ -209,6 +209,44 @@ TEST(ResultDocument, CarriesWhatWasMeasured) {
     EXPECT_TRUE(json["seed"].is_null());
 }
 
+TEST(ResultDocument, DrawsADistributionToItsGreatestValue) {
+    Result result = example();
+    Histogram& h = result.latency.actual.ttlb;
+    for (std::uint64_t us = 1; us <= 10'000; ++us) h.record(us * 1000);
+    const auto points = to_json(result)["latency_us"]["ttlb"]["actual"]["distribution"];
+    ASSERT_GT(points.size(), 30U);
+    EXPECT_EQ(points.front()[0], 0.0);
+    EXPECT_EQ(points.front()[1], 1.0);
+    EXPECT_EQ(points.back()[0], 100.0);
+    EXPECT_EQ(points.back()[1], 10'000.0);
+    for (std::size_t i = 1; i < points.size(); ++i) {
+        EXPECT_GT(points[i][0], points[i - 1][0]);
+        EXPECT_GT(points[i][1], points[i - 1][1]);
+        EXPECT_NEAR(points[i][1].get<double>(), points[i][0].get<double>() * 100,
+                    points[i][0].get<double>() * 1.7 + 1);
+    }
+    EXPECT_TRUE(to_json(Result{})["latency_us"]["ttlb"]["actual"]["distribution"].empty());
+}
+
+TEST(ResultDocument, IntervalHasPercentilesOfWhatThereWas) {
+    Result result = example();
+    result.intervals = {{.t_s = 1, .handshake = {.count = 5, .p50 = 1500, .p99 = 2500, .max = 3500}}};
+    const auto interval = to_json(result)["intervals"][0];
+    EXPECT_EQ(interval["handshake_us"]["p50"], 1.5);
+    EXPECT_EQ(interval["handshake_us"]["max"], 3.5);
+    EXPECT_EQ(interval["handshake_p99_us"], 2.5);
+    EXPECT_FALSE(interval.contains("transaction_us"));
+}
+
+TEST(ResultDocument, TextKeepsArraysOfNumbersOnALine) {
+    const nlohmann::ordered_json json{{"pairs", {{1, 2.5}, {3, -4e9}}},
+                                      {"words", {"[1,", "2]"}},
+                                      {"none", nlohmann::ordered_json::array()}};
+    const std::string text = document_text(json);
+    EXPECT_THAT(text, HasSubstr("[1, 2.5]"));
+    EXPECT_EQ(nlohmann::ordered_json::parse(text), json);
+}
+
 Result transactions() {
     Result result = example();
     result.recipe = Recipe::rr;

@@ -103,6 +103,30 @@ TEST(Histogram, MergesToWhatHadRecordedAll) {
     EXPECT_FALSE(*merged == *all);
 }
 
+TEST(Histogram, SinceAnEarlierStateHoldsWhatCameAfter) {
+    std::mt19937_64 random{test::seed()};
+    const auto histogram = std::make_unique<Histogram>();
+    for (int i = 0; i < 2000; ++i) histogram->record(any_value(random));
+    const Histogram earlier = *histogram;
+    const auto after = std::make_unique<Histogram>();
+    for (int i = 0; i < 3000; ++i) {
+        const std::uint64_t value = any_value(random);
+        histogram->record(value);
+        after->record(value);
+    }
+    const Histogram since = histogram->since(earlier);
+    EXPECT_EQ(since.count(), 3000U);
+    EXPECT_EQ(since.mean(), after->mean());
+    for (const double percent : {1.0, 50.0, 90.0, 99.0, 99.9}) {
+        const auto value = static_cast<double>(after->percentile(percent));
+        EXPECT_NEAR(static_cast<double>(since.percentile(percent)), value, 0.016 * value) << percent;
+    }
+    EXPECT_NEAR(static_cast<double>(since.max()), static_cast<double>(after->max()),
+                0.016 * static_cast<double>(after->max()));
+    EXPECT_EQ(histogram->since(*histogram).count(), 0U);
+    EXPECT_EQ(histogram->since(Histogram{}).max(), histogram->max());
+}
+
 TEST(Histogram, SumsBeyondSixtyFourBits) {
     const auto histogram = std::make_unique<Histogram>();
     histogram->record(std::uint64_t{1} << 60, 1'000'000);
