@@ -68,8 +68,8 @@ std::vector<Source> sources_for(const Document& document) {
     const auto latency = [&](const std::string& histogram, const std::string& words) {
         for (const auto& [figure, name] :
              {std::pair{"p50", "p50"}, std::pair{"p99", "p99"}, std::pair{"p999", "p99.9"}})
-            sources.push_back({{fmt::format("{} {}", words, name), Unit::microseconds, false},
-                               latency_at(histogram, figure)});
+            sources.push_back(
+                {Metric{words + ' ' + name, Unit::microseconds, false}, latency_at(histogram, figure)});
     };
     if (recipe == "rr") {
         sources.push_back(transactions);

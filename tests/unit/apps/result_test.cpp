@@ -1,6 +1,8 @@
 // Accounting, line rate, verdict, and the result document of MEASURE.md.
 #include "engine/result.hpp"
 
+#include <cmath>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -212,18 +214,23 @@ TEST(ResultDocument, CarriesWhatWasMeasured) {
 TEST(ResultDocument, DrawsADistributionToItsGreatestValue) {
     Result result = example();
     Histogram& h = result.latency.actual.ttlb;
-    for (std::uint64_t us = 1; us <= 10'000; ++us) h.record(us * 1000);
+    h.clear();
+    // A long tail: each tenth of the rarest is ten times as slow, up to one second for one in 10,000.
+    constexpr int values = 10'000;
+    const auto us_at = [](int rank) { return 1e6 / (values + 1 - rank); };
+    for (int rank = 1; rank <= values; ++rank) h.record(static_cast<std::uint64_t>(us_at(rank) * 1000));
     const auto points = to_json(result)["latency_us"]["ttlb"]["actual"]["distribution"];
     ASSERT_GT(points.size(), 30U);
     EXPECT_EQ(points.front()[0], 0.0);
-    EXPECT_EQ(points.front()[1], 1.0);
+    EXPECT_EQ(points.front()[1], 100.0);
     EXPECT_EQ(points.back()[0], 100.0);
-    EXPECT_EQ(points.back()[1], 10'000.0);
+    EXPECT_EQ(points.back()[1], 1'000'000.0);
     for (std::size_t i = 1; i < points.size(); ++i) {
         EXPECT_GT(points[i][0], points[i - 1][0]);
         EXPECT_GT(points[i][1], points[i - 1][1]);
-        EXPECT_NEAR(points[i][1].get<double>(), points[i][0].get<double>() * 100,
-                    points[i][0].get<double>() * 1.7 + 1);
+        const auto percent = points[i][0].get<double>();
+        const double us = us_at(static_cast<int>(std::ceil(percent * values / 100 - 1e-4)));
+        EXPECT_NEAR(points[i][1].get<double>(), us, us / 64);
     }
     EXPECT_TRUE(to_json(Result{})["latency_us"]["ttlb"]["actual"]["distribution"].empty());
 }
