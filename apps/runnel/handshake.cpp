@@ -404,6 +404,7 @@ Action add_handshake(CLI::App& command) {
         ->type_name("N");
     add_huge_option(command, settings->huge);
     add_json_option(command, settings->output);
+    add_page_option(command, settings->output);
     add_goal_option(command, settings->output);
     add_trace_option(command, settings->output);
     command.footer(

@@ -199,6 +199,7 @@ Action add_load(CLI::App& command) {
     add_transaction_options(command, settings->request_octets, settings->response_octets);
     add_tcp_options(command, settings->traffic.tcp);
     add_json_option(command, settings->output);
+    add_page_option(command, settings->output);
     add_goal_option(command, settings->output);
     add_trace_option(command, settings->output);
     command.footer(

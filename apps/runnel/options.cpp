@@ -298,15 +298,23 @@ void write_document(const nlohmann::ordered_json& json, const Output& output) {
         std::fflush(stdout);
         return;
     }
-    std::FILE* file = std::fopen(output.json.c_str(), "w");
-    const bool written =
-        file != nullptr && std::fwrite(document.data(), 1, document.size(), file) == document.size();
+    write_file("--json", output.json, document);
+}
+
+void write_file(std::string_view option, const std::string& name, std::string_view text) {
+    std::FILE* file = std::fopen(name.c_str(), "w");
+    const bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
     const int error = errno;
     if ((file != nullptr && std::fclose(file) != 0) || !written)
-        throw std::runtime_error(
-            fmt::format("--json {}: the file cannot be written ({}); name one that can, or - for "
-                        "standard output",
-                        output.json, std::strerror(error)));
+        throw std::runtime_error(fmt::format("{} {}: the file cannot be written ({}); name one that can",
+                                             option, name, std::strerror(error)));
+}
+
+void add_page_option(CLI::App& app, Output& output) {
+    const OptionGroup group(app, "Output");
+    app.add_option("--html", output.page,
+                   "Write the result as a page to FILE, as runnel report does of a document")
+        ->type_name("FILE");
 }
 
 void add_trace_option(CLI::App& app, Output& output) {

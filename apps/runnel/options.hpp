@@ -82,6 +82,7 @@ void add_tcp_options(CLI::App& app, tcp::Config& tcp);
 /// What a run shows, and where.
 struct Output {
     std::string json;                    ///< a file, "-" for standard output, or empty
+    std::string page;                    ///< a file for the document as HTML, or empty
     std::optional<std::uint32_t> trace;  ///< segments to print
     std::vector<results::Goal> goals;    ///< on which the exit status depends
 
@@ -92,6 +93,10 @@ struct Output {
 void add_json_option(CLI::App& app, Output& output, const std::string& schema = "runnel.result/1");
 /// Writes a document where one is asked for. Throws `std::runtime_error` where the file cannot be written.
 void write_document(const nlohmann::ordered_json& document, const Output& output);
+/// --html.
+void add_page_option(CLI::App& app, Output& output);
+/// Writes a text to the file that the option of this name gives. Throws `std::runtime_error` where it cannot.
+void write_file(std::string_view option, const std::string& file, std::string_view text);
 /// --goal.
 void add_goal_option(CLI::App& app, Output& output);
 /// --trace.

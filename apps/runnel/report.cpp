@@ -15,6 +15,7 @@
 #include "runnel/wire/describe.hpp"
 
 #include "quantity.hpp"
+#include "results/page.hpp"
 
 namespace runnel::app {
 namespace {
@@ -162,6 +163,7 @@ ExitStatus report(const load::Result& result, const Output& output) {
     }
     if (!outcomes.empty()) document.json["goals"] = results::to_json(outcomes);
     write_document(document.json, output);
+    if (!output.page.empty()) write_file("--html", output.page, results::to_page(document));
     const ExitStatus status = result.judgement.exit_status();
     return status == ExitStatus::good && !met ? ExitStatus::goal_missed : status;
 }
