@@ -267,7 +267,7 @@ ExitStatus run(Settings& settings) {
     result.failures_bounded = results::bounds_failures(settings.output.goals);
     result.wire = describe(settings.wire);
     result.client_cores = result.server_cores = count;
-    if (settings.traffic.rate) result.asked_cps = static_cast<double>(*settings.traffic.rate);
+    result.asked_cps = load::mean_rate(settings.traffic);
     if (settings.cores == 1) result.notes.emplace_back("client and server share one core");
     if (settings.both_roles && settings.cores > 1)
         result.notes.emplace_back("each core carries a client and a server");
@@ -276,7 +276,7 @@ ExitStatus run(Settings& settings) {
             fmt::format("one server address for {} cores; on both sides {}", count, servers->description()));
     if (settings.cores > machine.cpus.size())
         result.notes.push_back(fmt::format("{} loops share {} CPUs", settings.cores, machine.cpus.size()));
-    if (!settings.traffic.rate && !transfers)
+    if (!result.asked_cps && !transfers)
         result.notes.push_back(fmt::format("rate max: {} connections on their way for each client core",
                                            pairs[0].plan.client.window));
 
@@ -399,8 +399,11 @@ Action add_handshake(CLI::App& command) {
     add_tcp_options(command, settings->traffic.tcp);
     command
         .add_option_function<std::uint64_t>(
-            "--seed", [settings](const std::uint64_t& seed) { settings->seed = seed; },
-            "Keys of ports and sequence numbers from this number instead of entropy, to see the same again")
+            "--seed",
+            [settings](const std::uint64_t& seed) { settings->seed = settings->traffic.seed = seed; },
+            "Keys of ports and sequence numbers, and what --arrivals draws, from this number, to see the "
+            "same "
+            "again")
         ->type_name("N");
     add_huge_option(command, settings->huge);
     add_json_option(command, settings->output);

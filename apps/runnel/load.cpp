@@ -112,7 +112,7 @@ ExitStatus run(Settings& settings) {
     result.failures_bounded = results::bounds_failures(settings.output.goals);
     result.wire = fmt::format("port {} (driver {})", port.name(), port.driver());
     result.client_cores = cores;
-    if (settings.traffic.rate) result.asked_cps = static_cast<double>(*settings.traffic.rate);
+    result.asked_cps = load::mean_rate(settings.traffic);
     result.config["port"] = settings.port.device;
     result.config["address"] =
         fmt::format("{}/{}", to_string(settings.port.address->address), settings.port.address->prefix_length);
@@ -198,6 +198,15 @@ Action add_load(CLI::App& command) {
     add_transfer_options(command, settings->traffic);
     add_transaction_options(command, settings->request_octets, settings->response_octets);
     add_tcp_options(command, settings->traffic.tcp);
+    {
+        const OptionGroup group(command, "Traffic");
+        command
+            .add_option_function<std::uint64_t>(
+                "--seed", [settings](const std::uint64_t& seed) { settings->traffic.seed = seed; },
+                "What --arrivals draws comes from this number")
+            ->type_name("N")
+            ->default_str("1");
+    }
     add_json_option(command, settings->output);
     add_page_option(command, settings->output);
     add_goal_option(command, settings->output);

@@ -121,10 +121,31 @@ void add_traffic_options(CLI::App& app, load::Traffic& traffic) {
             traffic.recipe = *recipe;
         });
     add_read(app, "--rate", "RATE", "max",
-             "Connections a second to open, as 50k or 1.2M, at even intervals and whether or not earlier "
-             "ones have ended; "
-             "or max: as fast as they end",
-             [&traffic](const std::string& text) { traffic.rate = parse_rate(text); });
+             "Connections a second to open, whether or not earlier ones have ended: as 50k or 1.2M; over the "
+             "measured "
+             "time as ramp:1k-50k/10s, steps:10k,20k,30k/5s (5 s each), schedule:0s=1k,10s=50k,20s=5k or "
+             "burst:100/10ms (so many at once, so often); or max: as fast as they end",
+             [&traffic](const std::string& text) {
+                 traffic.rate.reset();
+                 traffic.profile.reset();
+                 if (text.find(':') == std::string::npos)
+                     traffic.rate = parse_rate(text);
+                 else
+                     traffic.profile = load::LoadProfile::parse(text);
+             });
+    add_choice<load::ArrivalProcess>(
+        app, "--arrivals", "PROCESS",
+        {{"even", load::ArrivalProcess::even}, {"poisson", load::ArrivalProcess::poisson}}, traffic.arrivals,
+        "How connections lie about the rate: even, or poisson, as of many users who know nothing of one "
+        "another");
+    add_read(app, "--concurrency", "N", "",
+             "Connections that stay open: rst and fin with a --rate end the oldest when there are more; at "
+             "--rate max the next is opened when there are fewer",
+             [&traffic](const std::string& text) {
+                 traffic.concurrency = parse_count(text);
+                 if (*traffic.concurrency == 0)
+                     throw BadQuantity("\"" + text + "\" is none; write at least 1");
+             });
     add_read(app, "--connections", "N", "",
              "Connections in all; the run ends when they have ended. rr keeps 2000 if not told, stream 1",
              [&traffic](const std::string& text) {
@@ -137,6 +158,10 @@ void add_traffic_options(CLI::App& app, load::Traffic& traffic) {
         app, "--window", traffic.window, 0, 1U << 20,
         "Connections on their way at once for each client core, at most; 0: 512 at --rate max, else 8192");
     add_duration(app, "--ramp", traffic.ramp, 0s, "Time before the measured window, with the same traffic");
+    add_duration(app, "--ramp-up", traffic.ramp_up, 0s,
+                 "Time before --ramp in which the rate climbs evenly from 0");
+    add_duration(app, "--ramp-down", traffic.ramp_down, 0s,
+                 "Time after the measured window in which the rate falls evenly to 0");
     add_duration(app, "--drain", traffic.drain, 0s,
                  "How long connections in flight at the end may take to end");
     add_duration(

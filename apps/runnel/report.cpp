@@ -70,7 +70,13 @@ load::Progress make_progress(std::FILE* out, load::Recipe recipe) {
 std::string what_is_asked(const load::Traffic& traffic, unsigned cores) {
     if (load::transfers(traffic.recipe))
         return fmt::format("{} connections kept", *load::kept_connections(traffic, cores));
-    return "rate " + (traffic.rate ? human_count(static_cast<double>(*traffic.rate)) + "/s" : "max");
+    std::string text = traffic.profile ? "rate " + to_string(*traffic.profile)
+                       : traffic.rate  ? "rate " + human_count(static_cast<double>(*traffic.rate)) + "/s"
+                                       : std::string{"rate max"};
+    if (traffic.arrivals == load::ArrivalProcess::poisson) text += ", poisson";
+    if (traffic.concurrency)
+        text += fmt::format(", {} kept open", human_count(static_cast<double>(*traffic.concurrency)));
+    return text;
 }
 
 std::string utc_now() {
@@ -86,7 +92,12 @@ void describe_traffic(const load::Traffic& traffic, const load::CorePlan& plan,
                       nlohmann::ordered_json& config) {
     using Json = nlohmann::ordered_json;
     config["recipe"] = to_string(traffic.recipe);
-    config["rate"] = traffic.rate ? Json(*traffic.rate) : Json("max");
+    config["rate"] = traffic.profile ? Json(to_string(*traffic.profile))
+                     : traffic.rate  ? Json(*traffic.rate)
+                                     : Json("max");
+    config["arrivals"] = to_string(traffic.arrivals);
+    config["arrivals_seed"] = traffic.seed;
+    config["concurrency"] = traffic.concurrency ? Json(*traffic.concurrency) : Json(nullptr);
     const std::optional<std::uint64_t> connections = load::kept_connections(traffic, 1);
     config["connections"] = connections ? Json(*connections) : Json(nullptr);
     if (traffic.recipe == load::Recipe::hold) config["transactions"] = traffic.transactions;
@@ -98,6 +109,8 @@ void describe_traffic(const load::Traffic& traffic, const load::CorePlan& plan,
     config["batch"] = plan.client.batch;
     config["duration"] = human_duration(traffic.duration);
     config["ramp"] = human_duration(plan.client.ramp);
+    config["ramp_up"] = human_duration(plan.client.ramp_up);
+    config["ramp_down"] = human_duration(plan.client.ramp_down);
     config["drain"] = human_duration(traffic.drain);
     config["max_lag"] = human_duration(traffic.max_lag);
     config["client_time_wait_table"] = plan.client_tcp.time_wait;

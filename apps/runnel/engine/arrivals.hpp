@@ -8,28 +8,30 @@
 
 #include "runnel/base/time.hpp"
 
+#include "engine/profile.hpp"
+
 namespace runnel::load {
 
 /// The arrivals of one core. One owner thread.
 ///
-/// At a constant rate the n-th arrival is intended at start + n / rate. One that cannot be sent at its time,
-/// for a stall or for want of room, stays due and is sent late, with its intended time kept. One that is
-/// later than `max_lag` is given up and counted as unsent: after a stall the backlog is at most rate *
-/// max_lag, however long the stall was. Without a rate ("max") an arrival is always due: what bounds the
-/// sender then is its window of open connections.
+/// At a constant rate the n-th arrival is intended at start + n / rate; of a profile, at the time by which
+/// its rate has brought n; of a Poisson process, at the time by which it has brought as many as n exponential
+/// gaps of mean 1 add up to. One that cannot be sent at its time, for a stall or for want of room, stays due
+/// and is sent late, with its intended time kept. One that is later than `max_lag` is given up and counted as
+/// unsent: after a stall the backlog is at most rate * max_lag, however long the stall was. Without a rate
+/// ("max") an arrival is always due: what bounds the sender then is its window of open connections.
 class Arrivals {
   public:
     struct Options {
-        std::optional<double> rate;        ///< arrivals a second of this core, above 0; nothing: max
-        Duration max_lag = 100ms;          ///< an arrival later than this is given up
-        std::uint64_t limit = UINT64_MAX;  ///< arrivals in all
+        std::optional<double> rate;            ///< arrivals a second of this core, above 0; nothing: max
+        Duration max_lag = 100ms;              ///< an arrival later than this is given up
+        std::uint64_t limit = UINT64_MAX;      ///< arrivals in all
+        const LoadProfile* profile = nullptr;  ///< in place of `rate`; not owned, outlives the arrivals
+        ArrivalProcess process = ArrivalProcess::even;  ///< bursts are always even
+        std::uint64_t seed = 1;                         ///< of the Poisson process
     };
 
-    Arrivals(const Options& options, Instant start) noexcept
-        : interval_(options.rate ? 1e9 / *options.rate : 0.0),
-          max_lag_(options.max_lag),
-          limit_(options.limit),
-          start_(start) {}
+    Arrivals(const Options& options, Instant start) noexcept;
 
     /// Whether an arrival is due at `now`. The caller that could send it says `sent()`.
     [[nodiscard]] bool due(Instant now) const noexcept { return attempted_ < limit_ && next_ <= now; }
@@ -49,9 +51,11 @@ class Arrivals {
     [[nodiscard]] std::uint64_t unsent() const noexcept { return unsent_; }
     [[nodiscard]] bool exhausted() const noexcept { return attempted_ >= limit_; }
     /// False at "max".
-    [[nodiscard]] bool open_loop() const noexcept { return interval_ != 0.0; }
+    [[nodiscard]] bool open_loop() const noexcept { return pace_ != Pace::max; }
 
   private:
+    enum class Pace : std::uint8_t { max, constant, varied };
+
     std::uint64_t give_up_before(Instant horizon) noexcept {
         if (!open_loop() || next_ >= horizon) [[likely]]
             return 0;
@@ -65,17 +69,34 @@ class Arrivals {
     }
     void step() noexcept {
         ++attempted_;
-        // From the start each time, not from the last: rounding does not add up.
-        next_ = start_ + Duration{static_cast<Duration::rep>(static_cast<double>(attempted_) * interval_)};
+        if (pace_ == Pace::varied) [[unlikely]]
+            next_ = varied();
+        else
+            // From the start each time, not from the last: rounding does not add up.
+            next_ =
+                start_ + Duration{static_cast<Duration::rep>(static_cast<double>(attempted_) * interval_)};
     }
+    /// When arrival `attempted_` is intended; to be called once for each.
+    [[nodiscard]] Instant varied() noexcept;
+    /// So many seconds behind the start.
+    [[nodiscard]] Instant after(double seconds) const noexcept;
 
-    double interval_;  // nanoseconds between arrivals; 0: max
+    Pace pace_ = Pace::max;
+    ArrivalProcess process_;
+    double interval_ = 0;  // nanoseconds between arrivals, of a constant rate
     Duration max_lag_;
     std::uint64_t limit_;
     Instant start_;
     Instant next_ = start_;
     std::uint64_t attempted_ = 0;
     std::uint64_t unsent_ = 0;
+
+    const LoadProfile* profile_;
+    RatePoint constant_{};     // where there is no profile
+    std::size_t segment_ = 0;  // between this point and the next
+    double passed_ = 0;        // arrivals that the rate has brought before it
+    double position_ = 0;      // by when it has brought so many the next is intended
+    std::uint64_t random_;
 };
 
 }  // namespace runnel::load

@@ -14,9 +14,31 @@ Client::Client(Stack& stack, const ClientOptions& options)
     // Between two polls at most as many are established as are on their way.
     fresh_.reserve(options.window);
     to_end_.reserve(options.window);
+    if (options.concurrency > 0) neighbours_.resize(options.slots);
+    if (!options.rate) return;
+    const bool bursts = options.profile && options.profile->burst();
+    const double first = options.profile ? options.profile->rate_at(Duration{}) : *options.rate;
+    const double last = options.profile ? options.profile->rate_at(options.duration) : *options.rate;
+    if (bursts)
+        up_ = options.profile;
+    else if (first > 0 && options.ramp_up > 0s)
+        up_ = LoadProfile::ramp(0, first, options.ramp_up);
+    else if (first > 0)
+        up_ = LoadProfile::constant(first);
+    if (last > 0 && options.ramp_down > 0s) down_ = LoadProfile::ramp(last, 0, options.ramp_down);
 }
 
 Client::~Client() = default;
+
+Arrivals Client::arrivals_of(const LoadProfile* profile, std::uint64_t limit, Instant start) const noexcept {
+    return Arrivals({.rate = options_.rate,
+                     .max_lag = options_.max_lag,
+                     .limit = limit,
+                     .profile = profile,
+                     .process = options_.arrivals,
+                     .seed = options_.seed},
+                    start);
+}
 
 bool Client::poll(Instant now) noexcept {
     return poll(now, options_.batch);
@@ -37,6 +59,8 @@ bool Client::poll(Instant now, std::uint32_t most) noexcept {
         case Phase::ramp:
         case Phase::measured:
             return (begin_connections(now, most) > 0) | worked;
+        case Phase::draining:
+            return (now < ramp_down_end_ && begin_connections(now, most) > 0) | worked;
         default:
             return worked;
     }
@@ -45,7 +69,7 @@ bool Client::poll(Instant now, std::uint32_t most) noexcept {
 // Returns whether a phase ended.
 bool Client::step_phase(Instant now) noexcept {
     const auto measure_from = [&](Instant begin) {
-        arrivals_ = Arrivals({options_.rate, options_.max_lag, options_.connections}, begin);
+        arrivals_ = arrivals_of(options_.profile ? &*options_.profile : nullptr, options_.connections, begin);
         window_begin_ = begin;
         phase_end_ = begin + options_.duration;
         at_window_begin_ = measurement_.all;
@@ -53,11 +77,12 @@ bool Client::step_phase(Instant now) noexcept {
     };
     switch (present_phase()) {
         case Phase::waiting:
-            if (options_.ramp == 0s) {
+            if (options_.ramp_up + options_.ramp == 0s) {
                 measure_from(now);
             } else {
-                arrivals_ = Arrivals({options_.rate, options_.max_lag}, now);
-                phase_end_ = now + options_.ramp;
+                // A profile that begins with 0 has nothing before it.
+                arrivals_ = arrivals_of(up_ ? &*up_ : nullptr, options_.rate && !up_ ? 0 : UINT64_MAX, now);
+                phase_end_ = now + options_.ramp_up + options_.ramp;
                 enter(Phase::ramp);
             }
             return true;
@@ -69,7 +94,7 @@ bool Client::step_phase(Instant now) noexcept {
             measure_from(now);
             return true;
         case Phase::measured: {
-            const bool done = arrivals_.exhausted() && open_ == 0;
+            const bool done = arrivals_.exhausted() && open_ == held_;
             if (now < phase_end_ && !done && !told_to_stop()) [[likely]]
                 return false;
             end_window(now);
@@ -77,7 +102,7 @@ bool Client::step_phase(Instant now) noexcept {
             return true;
         }
         case Phase::draining:
-            if (open_ > 0 && now < phase_end_) return false;
+            if ((open_ > 0 && now < phase_end_) || now < ramp_down_end_) return false;
             finish();
             return true;
         case Phase::held:
@@ -98,7 +123,9 @@ void Client::end_window(Instant now) noexcept {
     m.window.established = m.all.established - at_window_begin_.established;
     m.window.completed = m.all.completed - at_window_begin_.completed;
     m.window.octets_received = m.all.octets_received - at_window_begin_.octets_received;
-    phase_end_ = now + options_.drain;
+    ramp_down_end_ = down_ ? now + options_.ramp_down : now;
+    if (down_) arrivals_ = arrivals_of(&*down_, UINT64_MAX, now);
+    phase_end_ = ramp_down_end_ + options_.drain;
 }
 
 void Client::finish() noexcept {
@@ -119,7 +146,7 @@ std::uint32_t Client::begin_connections(Instant now, std::uint32_t most) noexcep
     std::uint32_t begun = 0;
     const bool measured = present_phase() == Phase::measured;
     const std::uint32_t window = options_.first_alone && !answered_ ? 1 : options_.window;
-    while (begun < most && open_ < window && arrivals_.due(now)) {
+    while (begun < most && open_ - held_ < window && arrivals_.due(now)) {
         connect_.local_address = nth_after(options_.first_local_address, next_local_);
         if (++next_local_ == options_.local_addresses) next_local_ = 0;
         const tcp::ConnectResult result = stack_.connect(connect_);
@@ -151,20 +178,58 @@ std::uint32_t Client::begin_connections(Instant now, std::uint32_t most) noexcep
 // `rst` and `fin` end a connection a turn after it was established, when its third segment has left: sooner,
 // the ACK would ride with the FIN, or never be sent, and the recipe be a packet short.
 std::uint32_t Client::end_connections() noexcept {
-    const auto n = static_cast<std::uint32_t>(to_end_.size());
-    for (tcp::Connection& connection : to_end_) {
-        Record& record = records_[connection.slot()];
+    auto n = static_cast<std::uint32_t>(to_end_.size());
+    for (const tcp::Connection& connection : to_end_) {
+        const Record& record = records_[connection.slot()];
         if (!record.in_use || record.generation != connection.generation()) continue;
-        record.ending = true;
-        if (options_.recipe == Recipe::rst) {
-            (void)connection.abort();
-        } else {
-            (void)connection.close();
-        }
+        if (options_.concurrency > 0)
+            hold(connection.slot());
+        else
+            end(connection);
     }
     to_end_.clear();
     to_end_.swap(fresh_);
+    if (options_.concurrency > 0) n += end_oldest();
     return n;
+}
+
+void Client::end(tcp::Connection connection) noexcept {
+    records_[connection.slot()].ending = true;
+    if (options_.recipe == Recipe::rst)
+        (void)connection.abort();
+    else
+        (void)connection.close();
+}
+
+// The oldest of those that are more than are to stay open; once the traffic is over all, some a turn.
+std::uint32_t Client::end_oldest() noexcept {
+    const bool over = present_phase() == Phase::draining && now_ >= ramp_down_end_;
+    const std::uint32_t stay = over ? 0 : options_.concurrency;
+    std::uint32_t n = 0;
+    while (held_ > stay && n < 2 * options_.batch) {
+        const std::uint32_t slot = oldest_;
+        release_held(slot);
+        end(connection_of(slot));
+        ++n;
+    }
+    if (over && n > 0) phase_end_ = now_ + options_.drain;
+    return n;
+}
+
+void Client::hold(std::uint32_t slot) noexcept {
+    neighbours_[slot] = {.older = newest_, .newer = none};
+    (newest_ == none ? oldest_ : neighbours_[newest_].newer) = slot;
+    newest_ = slot;
+    records_[slot].held = true;
+    ++held_;
+}
+
+void Client::release_held(std::uint32_t slot) noexcept {
+    const Neighbours& left = neighbours_[slot];
+    (left.older == none ? oldest_ : neighbours_[left.older].newer) = left.newer;
+    (left.newer == none ? newest_ : neighbours_[left.newer].older) = left.older;
+    records_[slot].held = false;
+    --held_;
 }
 
 void Client::note_latency(Histogram LatencyHistograms::*which, const Record& record, Instant at) noexcept {
@@ -251,6 +316,7 @@ void Client::closed(tcp::Connection connection, tcp::CloseReason reason) noexcep
     record.in_use = false;
     answered_ = true;
     --open_;
+    if (record.held) release_held(connection.slot());
     const bool was_counted = record.counted;
     std::uint64_t Accounting::*outcome = &Accounting::reset;
     switch (reason) {

@@ -31,19 +31,28 @@ struct ClientOptions {
     Direction direction = Direction::to_server;  ///< of `stream`
     std::span<const std::byte> block{};  ///< of `stream`: sent again and again; valid until the process ends
     bool copies = false;                 ///< of `stream`: each octet is copied when it is sent
-    std::optional<double> rate;          ///< connections a second of this core; nothing: max
-    Duration max_lag = 100ms;            ///< see Arrivals
-    std::uint64_t connections = UINT64_MAX;  ///< connections in all; those that are kept need it
-    std::uint32_t transactions = 0;          ///< of `hold`: so many on each connection, at random
+    std::optional<double>
+        rate;  ///< connections a second of this core, of a profile the highest; nothing: max
+    std::optional<LoadProfile> profile{};            ///< in place of `rate`: the part of this core
+    ArrivalProcess arrivals = ArrivalProcess::even;  ///< about the rate
+    std::uint64_t seed = 1;                          ///< of what is drawn on this core
+    Duration max_lag = 100ms;                        ///< see Arrivals
+    std::uint64_t connections = UINT64_MAX;          ///< connections in all; those that are kept need it
+    std::uint32_t transactions = 0;                  ///< of `hold`: so many on each connection, at random
     std::uint32_t window = 512;   ///< connections open at once, at most; those that are kept do not count
     std::uint32_t slots = 65536;  ///< tcp::Config::connections of the stack: handles are numbered below this
     std::uint32_t batch = 32;     ///< connections begun in one poll, at most
     bool fast_open = false;       ///< the request of `crr` goes with the SYN where it can (RFC 7413)
     bool first_alone = false;     ///< until the first connection has been answered, begin no other: its SYN
                                   ///< resolves the neighbour, behind which few packets may wait
-    Duration ramp = 0s;           ///< the schedule runs, nothing is measured
-    Duration duration = 5s;       ///< the measured window
-    Duration drain = 3s;          ///< how long connections in flight at the end of the window may take to end
+    /// Of `rst` and `fin`: so many connections stay open, and the oldest is ended when there are more; 0:
+    /// each is ended at once.
+    std::uint32_t concurrency = 0;
+    Duration ramp_up = 0s;    ///< before the ramp: the rate climbs evenly from 0; not at max
+    Duration ramp = 0s;       ///< the schedule runs, nothing is measured
+    Duration duration = 5s;   ///< the measured window
+    Duration ramp_down = 0s;  ///< after the window the rate falls evenly to 0, nothing is measured
+    Duration drain = 3s;      ///< how long connections in flight at the end may take to end
 };
 
 /// The client of recipes whose connections come and go.
@@ -73,8 +82,14 @@ class Client final : public Generator {
         bool ending : 1 = false;    // the recipe has closed or aborted it
         bool counted : 1 = false;   // its outcome is in the accounting
         bool refused : 1 = false;   // for want of memory the request has not been taken yet
+        bool held : 1 = false;      // one of those that stay open
     };
     static_assert(sizeof(Record) == 32);
+    /// Of a connection that is held: the slots of the one opened before it and of the one after.
+    struct Neighbours {
+        std::uint32_t older = none, newer = none;
+    };
+    static constexpr std::uint32_t none = UINT32_MAX;
 
     bool poll(Instant now, std::uint32_t most) noexcept;
     bool step_phase(Instant now) noexcept;
@@ -83,6 +98,12 @@ class Client final : public Generator {
     std::uint32_t begin_connections(Instant now, std::uint32_t most) noexcept;
     void ask(tcp::Connection connection) noexcept;
     std::uint32_t end_connections() noexcept;
+    void end(tcp::Connection connection) noexcept;
+    void hold(std::uint32_t slot) noexcept;
+    void release_held(std::uint32_t slot) noexcept;
+    std::uint32_t end_oldest() noexcept;
+    [[nodiscard]] Arrivals arrivals_of(const LoadProfile* profile, std::uint64_t limit,
+                                       Instant start) const noexcept;
     void note_latency(Histogram LatencyHistograms::*which, const Record& record, Instant at) noexcept;
     void count(Record& record, std::uint64_t Accounting::*outcome) noexcept;
     [[nodiscard]] tcp::Connection connection_of(std::size_t slot) const noexcept;
@@ -94,8 +115,13 @@ class Client final : public Generator {
     std::vector<tcp::Connection>
         fresh_;  // `rst`, `fin`: established since the last poll, their ACK not yet sent
     std::vector<tcp::Connection> to_end_;  // established before: their ACK has left
+    std::vector<Neighbours> neighbours_;   // by slot, where connections are held
+    std::uint32_t oldest_ = none, newest_ = none;
+    std::uint32_t held_ = 0;
+    std::optional<LoadProfile> up_, down_;  // the rate before and after the window
     Arrivals arrivals_;
     Instant phase_end_{};
+    Instant ramp_down_end_{};
     Instant window_begin_{};
     std::uint32_t next_local_ = 0;
     bool answered_ = false;  // some connection has been established, or has ended

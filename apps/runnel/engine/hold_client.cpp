@@ -37,7 +37,13 @@ bool HoldClient::poll(Instant now) noexcept {
 bool HoldClient::step_phase(Instant now) noexcept {
     switch (present_phase()) {
         case Phase::waiting:
-            arrivals_ = Arrivals({options_.rate, options_.max_lag, options_.connections}, now);
+            arrivals_ = Arrivals({.rate = options_.rate,
+                                  .max_lag = options_.max_lag,
+                                  .limit = options_.connections,
+                                  .profile = options_.profile ? &*options_.profile : nullptr,
+                                  .process = options_.arrivals,
+                                  .seed = options_.seed},
+                                 now);
             window_begin_ = last_move_ = now;
             phase_end_ = now + options_.duration;
             enter(Phase::measured);

@@ -33,6 +33,80 @@ double seconds(Duration duration) {
     return static_cast<double>(duration.count()) / 1e9;
 }
 
+// Connections that stay open while others come and go, of the part of a core.
+std::uint64_t held_of(const Traffic& traffic, unsigned cores, unsigned index) noexcept {
+    return traffic.concurrency ? share_of(*traffic.concurrency, cores, index) : 0;
+}
+
+bool asks_rate(const Traffic& traffic) noexcept {
+    return traffic.rate || traffic.profile;
+}
+
+// What is asked for, in the words of the option.
+std::string rate_word(const Traffic& traffic) {
+    return traffic.profile ? to_string(*traffic.profile) : fmt::format("{}", *traffic.rate);
+}
+
+void check_rate(const Traffic& traffic, unsigned cores) {
+    if (!asks_rate(traffic)) {
+        if (traffic.arrivals == ArrivalProcess::poisson)
+            throw BadPlan(
+                "--arrivals poisson: at max the next begins when one has ended; give a --rate, such as 10k");
+        if (traffic.ramp_up + traffic.ramp_down > Duration{})
+            throw BadPlan("--ramp-up and --ramp-down let a rate climb and fall; give a --rate, such as 10k");
+        return;
+    }
+    if (transfers(traffic.recipe))
+        throw BadPlan(fmt::format(
+            "--rate {}: recipe {} opens its connections once, and then carries as much as goes; leave --rate "
+            "out",
+            rate_word(traffic), to_string(traffic.recipe)));
+    if (traffic.rate && *traffic.rate < cores)
+        throw BadPlan(fmt::format(
+            "--rate {} is less than one a second for each of the {} client cores; take fewer --cores",
+            *traffic.rate, cores));
+    if (!traffic.profile) return;
+    const LoadProfile& profile = *traffic.profile;
+    const std::string text = to_string(profile);
+    if (profile.burst() && profile.burst()->count < cores)
+        throw BadPlan(
+            fmt::format("--rate {}: a burst is fewer than one for each of the {} client cores; take fewer "
+                        "--cores",
+                        text, cores));
+    if (profile.burst() && traffic.arrivals == ArrivalProcess::poisson)
+        throw BadPlan(
+            fmt::format("--arrivals poisson: those of --rate {} come at once; leave one out", text));
+    if (profile.burst() && traffic.ramp_up + traffic.ramp_down > Duration{})
+        throw BadPlan(
+            fmt::format("--ramp-up and --ramp-down: --rate {} has no rate that could climb or fall; "
+                        "leave them out",
+                        text));
+    if (profile.arrivals(traffic.duration) < 1)
+        throw BadPlan(fmt::format("--rate {} brings nothing within --duration {}; take a longer one", text,
+                                  app::human_duration(traffic.duration)));
+}
+
+void check_concurrency(const Traffic& traffic, unsigned cores) {
+    if (!traffic.concurrency) return;
+    if (keeps_connections(traffic.recipe))
+        throw BadPlan(
+            fmt::format("--concurrency {}: recipe {} keeps its --connections; say how many with that",
+                        *traffic.concurrency, to_string(traffic.recipe)));
+    if (*traffic.concurrency < cores)
+        throw BadPlan(fmt::format(
+            "--concurrency {} is fewer than one for each of the {} client cores; take fewer --cores",
+            *traffic.concurrency, cores));
+    if (traffic.recipe == Recipe::crr && asks_rate(traffic))
+        throw BadPlan(fmt::format(
+            "--concurrency {}: the server ends a connection of crr, whatever is to stay open; take "
+            "--recipe fin or rst, or leave --rate out",
+            *traffic.concurrency));
+    if (!asks_rate(traffic) && traffic.window != 0)
+        throw BadPlan(
+            fmt::format("--concurrency {} and --window {} say the same at --rate max; leave one out",
+                        *traffic.concurrency, traffic.window));
+}
+
 }  // namespace
 
 std::uint32_t ports_per_address(const tcp::Config& tcp, unsigned sharers) noexcept {
@@ -44,11 +118,19 @@ std::uint32_t ports_per_address(const tcp::Config& tcp, unsigned sharers) noexce
 std::uint64_t pairs_needed(const Traffic& traffic, const ClientOptions& client,
                            std::uint64_t time_wait_table) noexcept {
     if (keeps_connections(traffic.recipe)) return client.connections + client.window;
-    const double most = seconds(traffic.ramp + traffic.duration) * client.rate.value_or(most_cps);
+    const double most = seconds(traffic.ramp_up + client.ramp + traffic.duration + traffic.ramp_down) *
+                        client.rate.value_or(most_cps);
     const auto all = std::min(client.connections, static_cast<std::uint64_t>(most));
-    if (!client_keeps_time_wait(traffic.recipe)) return std::min<std::uint64_t>(all, client.window);
+    const std::uint64_t open = client.window + client.concurrency;
+    if (!client_keeps_time_wait(traffic.recipe)) return std::min(all, open);
     const double waiting = client.rate.value_or(most_cps) * seconds(traffic.tcp.time_wait_duration);
-    return client.window + std::min({all, static_cast<std::uint64_t>(waiting), time_wait_table});
+    return open + std::min({all, static_cast<std::uint64_t>(waiting), time_wait_table});
+}
+
+std::optional<double> mean_rate(const Traffic& traffic) {
+    if (traffic.profile) return traffic.profile->arrivals(traffic.duration) / seconds(traffic.duration);
+    if (traffic.rate) return static_cast<double>(*traffic.rate);
+    return std::nullopt;
 }
 
 std::optional<std::uint64_t> kept_connections(const Traffic& traffic, unsigned cores) noexcept {
@@ -65,20 +147,13 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
     if (traffic.transactions != 0 && traffic.recipe != Recipe::hold)
         throw BadPlan(fmt::format("--transactions {}: those are of recipe hold, and this is {}; leave it out",
                                   traffic.transactions, to_string(traffic.recipe)));
-    if (transfers(traffic.recipe) && traffic.rate)
-        throw BadPlan(fmt::format(
-            "--rate {}: recipe {} opens its connections once, and then carries as much as goes; leave --rate "
-            "out",
-            *traffic.rate, to_string(traffic.recipe)));
+    check_rate(traffic, cores);
+    check_concurrency(traffic, cores);
     const std::optional<std::uint64_t> connections = kept_connections(traffic, cores);
     if (traffic.connections && *traffic.connections < cores)
         throw BadPlan(fmt::format(
             "--connections {} is fewer than one for each of the {} client cores; take fewer --cores",
             *traffic.connections, cores));
-    if (traffic.rate && *traffic.rate < cores)
-        throw BadPlan(fmt::format(
-            "--rate {} is less than one a second for each of the {} client cores; take fewer --cores",
-            *traffic.rate, cores));
     if (traffic.duration < 10ms)
         throw BadPlan(fmt::format("--duration {} is too short to measure anything; take at least 10ms",
                                   app::human_duration(traffic.duration)));
@@ -88,18 +163,43 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
     ClientOptions& client = plan.client;
     client.recipe = traffic.recipe;
     if (traffic.rate) client.rate = static_cast<double>(*traffic.rate) / cores;
+    if (traffic.profile) {
+        client.profile = traffic.profile->share(cores, index);
+        client.rate = client.profile->highest(traffic.duration);
+    }
+    client.arrivals = traffic.arrivals;
+    client.seed = mixed(traffic.seed) + index;
     if (connections) client.connections = share_of(*connections, cores, index);
     client.transactions = traffic.transactions;
     client.direction = traffic.direction;
     client.copies = traffic.copies;
-    client.window = traffic.window != 0 ? traffic.window : traffic.rate ? 8192U : 512U;
+    client.window = traffic.window != 0 ? traffic.window : client.rate ? 8192U : 512U;
+    const std::uint64_t held = held_of(traffic, cores, index);
+    if (held > most_connections)
+        throw BadPlan(fmt::format("--concurrency: {} on one core are more than {}; take more --cores", held,
+                                  most_connections));
+    if (client.rate)
+        client.concurrency = static_cast<std::uint32_t>(held);
+    else if (held > 0)
+        client.window = static_cast<std::uint32_t>(held);
     client.duration = traffic.duration;
     // A set number of connections is measured from the first to the last.
-    client.ramp = traffic.connections && !transfers(traffic.recipe) ? Duration{0} : traffic.ramp;
+    const bool from_the_first = traffic.connections && !transfers(traffic.recipe);
+    client.ramp = from_the_first ? Duration{0} : traffic.ramp;
+    client.ramp_up = from_the_first ? Duration{0} : traffic.ramp_up;
+    client.ramp_down = traffic.ramp_down;
+    // Before it is measured how they come and go, as many are open as are to stay.
+    if (client.concurrency > 0 && !from_the_first) {
+        const double first = traffic.profile ? client.profile->rate_at(Duration{}) : *client.rate;
+        if (first > 0)
+            client.ramp = std::max(
+                client.ramp,
+                Duration{static_cast<Duration::rep>(1e9 * static_cast<double>(held) / first)} + 100ms);
+    }
     client.drain = traffic.drain;
     client.max_lag = traffic.max_lag;
 
-    const std::uint64_t kept = keeps_connections(traffic.recipe) ? client.connections : 0;
+    const std::uint64_t kept = keeps_connections(traffic.recipe) ? client.connections : client.concurrency;
     // Of those kept, how many may have data in flight or queued at once.
     const auto carried = static_cast<std::uint32_t>(transfers(traffic.recipe) ? kept : 0);
     if (kept + client.window + on_the_wire > most_connections)
@@ -157,7 +257,7 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
 void check_addresses(const Traffic& traffic, const CorePlan& plan, std::uint32_t given) {
     // At "max" the rate is not known before: what the ports do not carry is seen as unsent or as a lower
     // figure.
-    if (!traffic.rate && !keeps_connections(traffic.recipe) && !traffic.connections) return;
+    if (!plan.client.rate && !keeps_connections(traffic.recipe) && !traffic.connections) return;
     const std::uint64_t pairs = pairs_needed(traffic, plan.client, traffic.time_wait_table);
     const std::uint32_t ports = ports_per_address(traffic.tcp, plan.sharers);
     if (pairs <= std::uint64_t{given} * ports) return;
@@ -169,11 +269,14 @@ void check_addresses(const Traffic& traffic, const CorePlan& plan, std::uint32_t
                         plan.client.connections, addresses, ports, given == 1 ? "is" : "are", given));
     }
     throw BadPlan(fmt::format(
-        "{} at {}/s keeps up to {} pairs of address and port in use for TIME-WAIT of {}, and a client "
-        "address has {} ports: "
-        "{} addresses are needed and there {} {}; give more addresses, a lower --rate or a shorter --msl",
-        to_string(traffic.recipe), *traffic.rate, pairs, app::human_duration(traffic.tcp.time_wait_duration),
-        ports, addresses, given == 1 ? "is" : "are", given));
+        "{} connections/s with {} TIME-WAIT need {} pairs of address and port a core{}, and {} client "
+        "address{} with {} ports {} {}: {} addresses are needed; give more, a lower --rate or a shorter "
+        "--msl",
+        plan.client.rate ? app::human_count(*plan.client.rate) : std::string{"max"},
+        app::human_duration(traffic.tcp.time_wait_duration), app::human_count(static_cast<double>(pairs)),
+        plan.client.concurrency > 0 ? fmt::format(" ({} of them open)", plan.client.concurrency) : "", given,
+        given == 1 ? "" : "es", ports, given == 1 ? "gives" : "give",
+        app::human_count(static_cast<double>(given) * ports), addresses));
 }
 
 void MemoryPlan::add(Side side, const StackConfig& config) {

@@ -44,13 +44,14 @@ struct Traffic {
     std::uint32_t time_wait_table = 1U << 20;  ///< connections in TIME-WAIT that a core keeps, at most
     tcp::Config tcp{};                         ///< settings of the protocol; the capacities are planned here
 
-    std::optional<LoadProfile> profile{};  ///< in place of `rate`: what it is over the measured window
+    /// In place of `rate`, which is nothing then: what it is over the measured window.
+    std::optional<LoadProfile> profile{};
     ArrivalProcess arrivals = ArrivalProcess::even;
     std::uint64_t seed = 1;  ///< of what is drawn: arrivals, sizes, times, addresses. Keys are not
     Duration ramp_up{};      ///< before `ramp`: the rate climbs evenly from 0
     Duration ramp_down{};    ///< after the window, which is over: the rate falls evenly to 0
-    /// So many connections stay open: with a rate the oldest is closed when there are more, without one the
-    /// next is opened when there are fewer.
+    /// So many connections stay open: with a rate the oldest is closed when there are more (`rst`, `fin`),
+    /// without one the next is opened when there are fewer.
     std::optional<std::uint64_t> concurrency{};
     Transactions sizes{};  ///< of `rr` and `http`
     HttpTraffic http{};
@@ -79,6 +80,9 @@ struct CorePlan {
 /// max). Where the client keeps TIME-WAIT a pair is out of use for that time, or until the table recycles it.
 [[nodiscard]] std::uint64_t pairs_needed(const Traffic& traffic, const ClientOptions& client,
                                          std::uint64_t time_wait_table) noexcept;
+
+/// What is asked for a second, on the average of the measured window; nothing: max.
+[[nodiscard]] std::optional<double> mean_rate(const Traffic& traffic);
 
 /// Connections in all: those asked for, or what `rr` and `stream` take by themselves. Nothing: no end.
 [[nodiscard]] std::optional<std::uint64_t> kept_connections(const Traffic& traffic, unsigned cores) noexcept;

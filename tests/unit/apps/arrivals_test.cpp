@@ -1,7 +1,11 @@
-// The open-loop schedule: even, without coordinated omission, bounded after a stall.
+// The open-loop schedule: even or Poisson, constant or by a profile, without coordinated omission, bounded
+// after a stall.
 #include "engine/arrivals.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <random>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -95,6 +99,86 @@ TEST(Arrivals, WhateverTheStallsAttemptedIsTheScheduleAndSplitsIntoSentAndUnsent
         const double scheduled = static_cast<double>((now - start).count()) * rate / 1e9;
         EXPECT_NEAR(static_cast<double>(arrivals.attempted()), scheduled, 1.5);
     }
+}
+
+std::vector<double> first_seconds(Arrivals& arrivals, std::size_t count) {
+    std::vector<double> at;
+    for (std::size_t i = 0; i < count; ++i) {
+        at.push_back(static_cast<double>((arrivals.intended(never) - start).count()) / 1e9);
+        arrivals.sent();
+    }
+    return at;
+}
+
+TEST(Arrivals, OfARampComeWhenTheAreaBelowItHasGrownByOne) {
+    const LoadProfile ramp = LoadProfile::parse("ramp:100-300/10s");
+    Arrivals arrivals({.profile = &ramp}, start);
+    const std::vector<double> at = first_seconds(arrivals, 2600);
+    // 100 t + 10 t^2 = n up to 10 s, where 2000 have come; from there 300 a second.
+    for (std::size_t n = 0; n < 2000; ++n) {
+        const double exact = (std::sqrt(10'000 + 40.0 * static_cast<double>(n)) - 100) / 20;
+        ASSERT_NEAR(at[n], exact, 1e-6) << n;
+    }
+    EXPECT_NEAR(at[2300], 11, 1e-6);
+    EXPECT_TRUE(std::ranges::is_sorted(at));
+}
+
+TEST(Arrivals, OfStepsAreAsManyInEachAsItsRateSaysAndNoneWhereItIsZero) {
+    const LoadProfile steps = LoadProfile::parse("schedule:0s=0,1s=0,1s=10,2s=10,2s=0,3s=0,3s=30,4s=30,4s=0");
+    Arrivals arrivals({.profile = &steps}, start);
+    const std::vector<double> at = first_seconds(arrivals, 40);
+    EXPECT_NEAR(at[0], 1, 1e-6);
+    EXPECT_NEAR(at[9], 1.9, 1e-6);
+    EXPECT_NEAR(at[10], 3, 1e-6);
+    EXPECT_NEAR(at[39], 3 + 29 / 30.0, 1e-6);
+    EXPECT_FALSE(arrivals.due(start + 100h)) << "the rate stays 0";
+    EXPECT_EQ(arrivals.finish(start + 100h), 0U);
+    EXPECT_EQ(arrivals.attempted(), 40U);
+}
+
+TEST(Arrivals, OfABurstComeTogether) {
+    const LoadProfile bursts = LoadProfile::parse("burst:3/10ms");
+    Arrivals arrivals({.max_lag = 100ms, .profile = &bursts}, start);
+    EXPECT_EQ(send_all(arrivals, start), 3U);
+    EXPECT_EQ(send_all(arrivals, start + 9ms), 0U);
+    EXPECT_EQ(send_all(arrivals, start + 20ms), 6U);
+    EXPECT_EQ(arrivals.give_up(start + 1s), 3U * 87U);
+}
+
+TEST(Arrivals, OfAPoissonProcessHaveExponentialGapsAndTheSameOnesForASeed) {
+    const std::uint64_t seed = test::steady_seed();
+    Arrivals arrivals({.rate = 1000, .process = ArrivalProcess::poisson, .seed = seed}, start);
+    constexpr std::size_t count = 100'000;
+    const std::vector<double> at = first_seconds(arrivals, count);
+    Arrivals again({.rate = 1000, .process = ArrivalProcess::poisson, .seed = seed}, start);
+    EXPECT_EQ(first_seconds(again, count), at);
+    std::vector<double> gaps;
+    for (std::size_t i = 1; i < count; ++i) gaps.push_back(1000 * (at[i] - at[i - 1]));
+    // Five standard deviations of each: the mean 1 / sqrt(n), the share sqrt(p (1 - p) / n).
+    const double root = std::sqrt(static_cast<double>(gaps.size()));
+    EXPECT_NEAR(at.back() * 1000 / static_cast<double>(count), 1, 5 / root);
+    for (const double limit : {0.1, 0.5, 1.0, 2.0, 4.0}) {
+        const double share =
+            static_cast<double>(std::ranges::count_if(gaps, [&](double gap) { return gap > limit; })) /
+            static_cast<double>(gaps.size());
+        const double p = std::exp(-limit);
+        EXPECT_NEAR(share, p, 5 * std::sqrt(p * (1 - p)) / root) << limit;
+    }
+    // Of what comes in a tenth of a second the variance is the mean.
+    std::vector<double> tenths(900);
+    for (const double when : at)
+        if (when < 90) ++tenths[static_cast<std::size_t>(when * 10)];
+    double variance = 0;
+    for (const double n : tenths) variance += (n - 100) * (n - 100) / 900;
+    EXPECT_NEAR(variance, 100, 100 * 5 * std::sqrt(2.0 / 900));
+}
+
+TEST(Arrivals, OfAPoissonProcessFollowTheProfile) {
+    const LoadProfile ramp = LoadProfile::parse("ramp:0-10k/10s");
+    Arrivals arrivals({.profile = &ramp, .process = ArrivalProcess::poisson, .seed = test::steady_seed()},
+                      start);
+    EXPECT_NEAR(static_cast<double>(send_all(arrivals, start + 5s)), 12'500, 5 * std::sqrt(12'500));
+    EXPECT_NEAR(static_cast<double>(send_all(arrivals, start + 10s)), 37'500, 5 * std::sqrt(37'500));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "report.hpp"
 #include "words.hpp"
 
 namespace runnel::app {
@@ -73,6 +74,16 @@ TEST(Command, WrongValueNamesItsOptionAndTheMend) {
         {{"load", "--port", "net_null0", "--address", "192.0.2.1/24", "--target", "192.0.2.2:80", "--recipe",
           "rr", "--request-octets", "0"},
          {"--request-octets", "1 to 1048576"}},
+        {{"handshake", "--rate", "ramp:1k-50k"}, {"--rate", "ramp:FROM-TO/TIME"}},
+        {{"handshake", "--rate", "burst:0/1s"}, {"--rate", "burst:0/1s", "at least 1"}},
+        {{"load", "--port", "net_null0", "--address", "192.0.2.1/24", "--target", "192.0.2.2:80", "--rate",
+          "saw:1-2/1s"},
+         {"--rate", "saw:1-2/1s", "steps:"}},
+        {{"load", "--port", "net_null0", "--address", "192.0.2.1/24", "--target", "192.0.2.2:80",
+          "--arrivals", "erlang"},
+         {"--arrivals", "erlang", "even or poisson"}},
+        {{"handshake", "--concurrency", "0"}, {"--concurrency", "at least 1"}},
+        {{"handshake", "--ramp-up", "1s"}, {"--ramp-up", "--rate"}},
         {{"handshake", "--cores", "3"}, {"--cores", "3", "even"}},
         {{"handshake", "--recipe", "hold"}, {"--recipe hold", "--connections"}},
         {{"handshake", "--recipe", "hold", "--connections", "100M", "--client-addresses", "1"},
@@ -97,6 +108,26 @@ TEST(Command, WrongValueNamesItsOptionAndTheMend) {
         for (const char* said : one.said) EXPECT_THAT(a.error, HasSubstr(said));
         EXPECT_EQ(a.out, "");
     }
+}
+
+TEST(Command, DocumentShowsTheLoadAsItWasAskedFor) {
+    const load::Traffic traffic{.recipe = load::Recipe::fin,
+                                .duration = 20s,
+                                .profile = load::LoadProfile::parse("ramp:1k-5k/10s"),
+                                .arrivals = load::ArrivalProcess::poisson,
+                                .seed = 7,
+                                .ramp_up = 2s,
+                                .concurrency = 500};
+    const load::CorePlan plan = load::plan_core(traffic, 1, 0);
+    nlohmann::ordered_json config;
+    describe_traffic(traffic, plan, config);
+    EXPECT_EQ(config["rate"], "schedule:0s=1000,10s=5000");
+    EXPECT_EQ(config["arrivals"], "poisson");
+    EXPECT_EQ(config["arrivals_seed"], 7);
+    EXPECT_EQ(config["concurrency"], 500);
+    EXPECT_EQ(config["ramp_up"], "2s");
+    EXPECT_THAT(what_is_asked(traffic, 1), AllOf(HasSubstr("poisson"), HasSubstr("500 kept open")));
+    EXPECT_EQ(load::LoadProfile::parse(config["rate"].get<std::string>()), *traffic.profile);
 }
 
 TEST(Command, TooLittleMemoryIsSaidBeforeTheStartWithTheFigureNeeded) {

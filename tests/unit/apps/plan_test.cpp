@@ -67,11 +67,72 @@ TEST(Plan, WhereTheClientWaitsThereAreAddressesForTheTimeOfTimeWait) {
     const CorePlan plan = plan_core(traffic, 1, 0);
     // 10,000 a second for 60 s.
     EXPECT_GE(std::uint64_t{plan.client_addresses} * 64512, 600'000U);
-    EXPECT_THAT([&] { check_addresses(traffic, plan, 2); },
-                ThrowsMessage<BadPlan>(AllOf(HasSubstr("TIME-WAIT of 1m"),
-                                             HasSubstr("10 addresses are needed"), HasSubstr("--msl"))));
+    EXPECT_THAT(
+        [&] { check_addresses(traffic, plan, 2); },
+        ThrowsMessage<BadPlan>(AllOf(HasSubstr("10.0 k connections/s with 1m TIME-WAIT need 608 k pairs"),
+                                     HasSubstr("2 client addresses with 64512 ports give 129 k"),
+                                     HasSubstr("10 addresses are needed"), HasSubstr("--msl"))));
     traffic.tcp.time_wait_duration = 2s;
     EXPECT_NO_THROW(check_addresses(traffic, plan, 2));
+}
+
+TEST(Plan, ProfileIsPlannedForAtItsHighestAndAskedForAtItsMean) {
+    const Traffic traffic{.recipe = Recipe::fin,
+                          .duration = 10s,
+                          .profile = LoadProfile::parse("ramp:0-20k/10s"),
+                          .arrivals = ArrivalProcess::poisson};
+    const CorePlan plan = plan_core(traffic, 2, 1);
+    EXPECT_DOUBLE_EQ(*plan.client.rate, 10'000.0);
+    EXPECT_EQ(plan.client.profile, LoadProfile::parse("ramp:0-10k/10s"));
+    EXPECT_EQ(plan.client.arrivals, ArrivalProcess::poisson);
+    EXPECT_NE(plan.client.seed, plan_core(traffic, 2, 0).client.seed);
+    EXPECT_DOUBLE_EQ(*mean_rate(traffic), 10'000.0);
+}
+
+TEST(Plan, ConcurrencyHasRoomAndPortsAndATimeBeforeTheWindowInWhichItIsReached) {
+    const Traffic traffic{.recipe = Recipe::fin, .rate = 10'000, .duration = 10s, .concurrency = 100'000};
+    const CorePlan plan = plan_core(traffic, 1, 0);
+    EXPECT_EQ(plan.client.concurrency, 100'000U);
+    EXPECT_GE(plan.client_tcp.connections, 100'000U);
+    EXPECT_GE(plan.server_tcp.connections, 100'000U);
+    EXPECT_GE(plan.client.ramp, 10s);
+    EXPECT_GE(std::uint64_t{plan.client_addresses} * ports_per_address(traffic.tcp), 300'000U)
+        << "those that are open, and those of 20 s in TIME-WAIT";
+    EXPECT_THAT([&] { check_addresses(traffic, plan, 1); },
+                ThrowsMessage<BadPlan>(HasSubstr("(100000 of them open)")));
+    // Without a rate it is the window.
+    const CorePlan closed = plan_core({.recipe = Recipe::crr, .concurrency = 100}, 1, 0);
+    EXPECT_EQ(closed.client.window, 100U);
+    EXPECT_EQ(closed.client.concurrency, 0U);
+}
+
+TEST(Plan, WhatOfARateCannotBeIsSaidWithTheMend) {
+    struct Case {
+        Traffic traffic;
+        std::vector<const char*> said;
+    };
+    const std::vector<Case> cases{
+        {{.arrivals = ArrivalProcess::poisson}, {"--arrivals poisson", "--rate"}},
+        {{.ramp_up = 1s}, {"--ramp-up", "--rate"}},
+        {{.recipe = Recipe::stream, .profile = LoadProfile::parse("ramp:1-2/1s")}, {"--rate", "stream"}},
+        {{.profile = LoadProfile::parse("burst:1/1s")}, {"burst:1/1s", "2 client cores"}},
+        {{.profile = LoadProfile::parse("burst:10/1s"), .arrivals = ArrivalProcess::poisson},
+         {"--arrivals poisson", "at once"}},
+        {{.profile = LoadProfile::parse("burst:10/1s"), .ramp_down = 1s}, {"--ramp-down", "burst:10/1s"}},
+        {{.profile = LoadProfile::parse("schedule:0s=0,10s=0,10s=5")}, {"nothing within --duration 5s"}},
+        {{.recipe = Recipe::rr, .concurrency = 10}, {"--concurrency 10", "--connections"}},
+        {{.recipe = Recipe::fin, .concurrency = 1}, {"--concurrency 1", "--cores"}},
+        {{.recipe = Recipe::crr, .rate = 100, .concurrency = 10}, {"--concurrency 10", "fin or rst"}},
+        {{.recipe = Recipe::fin, .window = 5, .concurrency = 10}, {"--concurrency 10", "--window 5"}},
+    };
+    for (const Case& one : cases) {
+        try {
+            (void)plan_core(one.traffic, 2, 0);
+            ADD_FAILURE() << one.said[0];
+        } catch (const BadPlan& wrong) {
+            for (const char* said : one.said) EXPECT_THAT(wrong.what(), HasSubstr(said));
+        }
+    }
 }
 
 TEST(Plan, ConnectionsThatCarryTrafficAreManyForTransactionsAndOneForAStream) {

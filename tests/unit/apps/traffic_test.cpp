@@ -248,6 +248,78 @@ TEST_F(Traffic, WindowIsTheMostThatIsOnItsWay) {
     EXPECT_EQ(client->measurement().accounting.completed, 500U);
 }
 
+TEST_F(Traffic, WithAConcurrencyTheOldestEndsWhenThereAreMoreAndAllAreCompletedInTheEnd) {
+    for (const Recipe recipe : {Recipe::fin, Recipe::rst}) {
+        SCOPED_TRACE(to_string(recipe));
+        if (recipe == Recipe::fin) serve(one_shot);
+        start({.recipe = recipe, .rate = 1000.0, .concurrency = 300, .ramp = 400ms, .duration = 2s});
+        run_until(now + 10s, [&] { return client->phase() == Client::Phase::measured; });
+        std::uint64_t least = UINT64_MAX, most = 0;
+        run_until(now + 10s, [&] {
+            least = std::min(least, client->open());
+            most = std::max(most, client->open());
+            return client->phase() == Client::Phase::draining;
+        });
+        EXPECT_GE(least, 299U);
+        EXPECT_LE(most, 303U) << "besides those that stay, those that open and close";
+        run_until(now + 10s, [&] { return finished(); });
+        const Client::Measurement& m = client->measurement();
+        EXPECT_EQ(m.accounting, (Accounting{.attempted = 2000, .established = 2000, .completed = 2000}));
+        // Each of the window has stayed as long as it takes for 300 more to come, or until the traffic ended.
+        EXPECT_NEAR(static_cast<double>(m.latency.actual.close.max()), 300e6, 3e6);
+        EXPECT_NEAR(static_cast<double>(m.window.completed), 2000, 4);
+        EXPECT_EQ(client->open(), 0U);
+    }
+}
+
+TEST_F(Traffic, ConnectionOfAConcurrencyThatTheServerEndsIsReplaced) {
+    // Ends each connection 100 ms after it was established.
+    struct Impatient final : Responder {
+        std::vector<tcp::Connection> open;
+        void established(tcp::Connection connection) noexcept override { open.push_back(connection); }
+        tcp::Ownership data(tcp::Connection, rte_mbuf&) noexcept override { return tcp::Ownership::returned; }
+        void peer_closed(tcp::Connection connection) noexcept override { (void)connection.close(); }
+    } impatient;
+    serve(impatient);
+    start({.recipe = Recipe::fin, .rate = 1000.0, .concurrency = 200, .duration = 2s});
+    run_until(now + 500ms);
+    // Every other of those that are open, the oldest first.
+    for (std::size_t i = impatient.open.size() - 200; i < impatient.open.size(); i += 2)
+        (void)impatient.open[i].abort();
+    run_until(now + 50ms);
+    EXPECT_NEAR(static_cast<double>(client->open()), 150, 5) << "100 are gone and 50 have come";
+    run_until(now + 200ms);
+    EXPECT_NEAR(static_cast<double>(client->open()), 200, 5);
+    run_until(now + 10s, [&] { return finished(); });
+    const Accounting& a = client->measurement().accounting;
+    EXPECT_NEAR(static_cast<double>(a.reset), 100, 3);
+    EXPECT_EQ(a.completed + a.reset, 2000U);
+    EXPECT_EQ(a.residual(), 0);
+}
+
+TEST_F(Traffic, RateFollowsTheProfileOverTheWindowAndClimbsAndFallsAroundIt) {
+    serve(one_shot);
+    start({.recipe = Recipe::crr,
+           .rate = 4000.0,
+           .profile = LoadProfile::parse("steps:1k,4k/1s"),
+           .ramp_up = 1s,
+           .ramp = 500ms,
+           .duration = 2s,
+           .ramp_down = 1s});
+    const Generator::Measurement& m = client->measurement();
+    run_until(now + 1s);
+    EXPECT_NEAR(static_cast<double>(m.all.started), 500, 3) << "climbing to 1,000 a second";
+    run_until(now + 10s, [&] { return client->phase() == Client::Phase::measured; });
+    EXPECT_NEAR(static_cast<double>(m.all.started), 1000, 3);
+    run_until(now + 1s);
+    EXPECT_NEAR(static_cast<double>(m.all.started), 2000, 6);
+    run_until(now + 10s, [&] { return client->phase() == Client::Phase::draining; });
+    EXPECT_EQ(m.accounting.attempted, 5000U);
+    run_until(now + 10s, [&] { return finished(); });
+    EXPECT_NEAR(static_cast<double>(m.all.started), 8000, 6) << "falling from 4,000 a second";
+    EXPECT_EQ(m.accounting, (Accounting{.attempted = 5000, .established = 5000, .completed = 5000}));
+}
+
 TEST_F(Traffic, HeldConnectionThatTheServerEndsIsNotCompleted) {
     // It answers nothing and holds nothing: a service that closes at once.
     struct Closer final : Responder {
