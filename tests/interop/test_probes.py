@@ -99,7 +99,8 @@ class ScanTest(InteropTest):
 
     def test_protocol_scan_gets_protocol_unreachable(self):
         self.serve()
-        self.assertEqual(("closed", "proto-unreach"), self.scan("-sO", "132").get(132))
+        refused = {number: ("closed", "proto-unreach") for number in (2, 88, 89, 132)}
+        self.assertEqual({1: ("open", "echo-reply"), **refused}, self.scan("-sO", "1,2,88,89,132"))
 
     def test_nmap_finds_sequence_numbers_and_ip_ids_hard_to_predict(self):
         self.serve()

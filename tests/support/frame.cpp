@@ -249,6 +249,8 @@ void decode_ipv6(std::span<const std::uint8_t> ip, bool padded, Frame& frame) {
         frame.kind = FrameKind::udp;
     } else if (protocol == 58) {
         decode_icmpv6(payload, ip.subspan(8, 32), frame);
+    } else if (protocol == 89) {
+        frame.kind = FrameKind::raw;
     } else {
         frame.problems += fmt::format("next header {}; ", protocol);
     }
@@ -315,6 +317,9 @@ Frame decode(std::span<const std::uint8_t> octets) {
             break;
         case 17:
             frame.kind = FrameKind::udp;
+            break;
+        case 89:
+            frame.kind = FrameKind::raw;
             break;
         default:
             frame.problems += fmt::format("IP protocol {}; ", ip[9]);

@@ -31,7 +31,8 @@ using Octets = std::vector<std::uint8_t>;
 /// The TCP header and payload alone, as an ICMP error quotes them.
 [[nodiscard]] Octets encode_tcp(const Segment& segment);
 
-enum class FrameKind : std::uint8_t { tcp, icmp, udp, arp, other };
+/// `raw`: OSPF, which here stands for all protocols that an application speaks itself.
+enum class FrameKind : std::uint8_t { tcp, icmp, udp, arp, raw, other };
 
 /// A frame, read. Addresses of IPv6 are told as those that stand for them (family.hpp), ICMPv6 by its own
 /// types.

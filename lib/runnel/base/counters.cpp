@@ -31,6 +31,8 @@ constexpr Row<Counter> counter_rows[] = {
     {Counter::icmp_out, {"icmp_out", "ICMP messages sent."}},
     {Counter::path_mtu_lowered, {"path_mtu_lowered", "Destinations whose path MTU was lowered because a router said so (RFC 1191)."}},
     {Counter::path_mtu_displaced, {"path_mtu_displaced", "Lowered path MTUs forgotten before their time to make room for another."}},
+    {Counter::raw_in, {"raw_in", "Packets of protocols that the application has claimed, received."}},
+    {Counter::raw_out, {"raw_out", "Packets of protocols that the application has claimed, sent."}},
     {Counter::udp_in, {"udp_in", "UDP datagrams received that were well formed."}},
     {Counter::udp_out, {"udp_out", "UDP datagrams sent."}},
     {Counter::tcp_in, {"tcp_in", "TCP segments received that were well formed."}},

@@ -28,6 +28,8 @@ enum class Counter : std::uint8_t {
     icmp_out,
     path_mtu_lowered,
     path_mtu_displaced,
+    raw_in,
+    raw_out,
     udp_in,
     udp_out,
     tcp_in,

@@ -109,7 +109,8 @@ Upper Icmp::take_error(Ingress& in) noexcept {
     }
     const bool transport =
         quote->protocol == wire::IpProtocol::tcp || quote->protocol == wire::IpProtocol::udp;
-    if (!transport || !interfaces_.is_local(quote->source)) {
+    const bool claimed = raw_.claimed(static_cast<std::uint8_t>(quote->protocol));
+    if ((!transport && !claimed) || !interfaces_.is_local(quote->source)) {
         link_.drop(in.mbuf, DropReason::icmp_error_without_owner);
         return Upper::none;
     }
@@ -125,7 +126,10 @@ Upper Icmp::take_error(Ingress& in) noexcept {
                 .destination_port = quote->destination_port,
                 .sequence = quote->sequence,
                 .total_length = quote->total_length};
-    return Upper::icmp_error;
+    if (transport) return Upper::icmp_error;
+    raw_.deliver(in.error);
+    link_.stash().put(in.mbuf);
+    return Upper::none;
 }
 
 void Icmp::send_error(const Ingress& about, std::uint8_t type, std::uint8_t code, Instant now) noexcept {

@@ -13,6 +13,7 @@
 #include "runnel/ip/internet_layer.hpp"
 #include "runnel/ip/ip_output.hpp"
 #include "runnel/ip/link_output.hpp"
+#include "runnel/ip/raw_protocols.hpp"
 #include "runnel/ip/token_bucket.hpp"
 
 namespace runnel::ip {
@@ -20,9 +21,10 @@ namespace runnel::ip {
 class Icmp {
   public:
     /// References are not owned and outlive this.
-    Icmp(const Config& config, HashKey key, const Interfaces& interfaces, IpOutput& output,
+    Icmp(const Config& config, HashKey key, const Interfaces& interfaces, RawProtocols& raw, IpOutput& output,
          LinkOutput& link) noexcept
         : interfaces_(interfaces),
+          raw_(raw),
           output_(output),
           link_(link),
           errors_(config.icmp_errors_per_second, key) {}
@@ -38,6 +40,7 @@ class Icmp {
     Upper take_error(Ingress& in) noexcept;
 
     const Interfaces& interfaces_;
+    RawProtocols& raw_;
     IpOutput& output_;
     LinkOutput& link_;
     TokenBucket errors_;

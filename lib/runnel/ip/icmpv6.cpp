@@ -137,7 +137,8 @@ Upper Icmpv6::take_error(Ingress& in) noexcept {
         return Upper::none;
     }
     constexpr std::uint8_t tcp = 6, udp = 17;
-    if ((quote->protocol != tcp && quote->protocol != udp) || !addresses_.is_local(quote->source)) {
+    const bool transport = quote->protocol == tcp || quote->protocol == udp;
+    if ((!transport && !raw_.claimed(quote->protocol)) || !addresses_.is_local(quote->source)) {
         link_.drop(in.mbuf, DropReason::icmp_error_without_owner);
         return Upper::none;
     }
@@ -155,7 +156,10 @@ Upper Icmpv6::take_error(Ingress& in) noexcept {
                 .destination_port = quote->destination_port,
                 .sequence = quote->sequence,
                 .total_length = static_cast<std::uint16_t>(std::min(quote->length, largest))};
-    return Upper::icmp_error;
+    if (transport) return Upper::icmp_error;
+    raw_.deliver(in.error);
+    link_.stash().put(in.mbuf);
+    return Upper::none;
 }
 
 void Icmpv6::send_error(const Ingress& about, wire::Icmpv6Type type, std::uint8_t code, std::uint32_t rest,

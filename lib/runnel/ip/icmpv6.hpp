@@ -15,6 +15,7 @@
 #include "runnel/ip/ipv6_output.hpp"
 #include "runnel/ip/link_output.hpp"
 #include "runnel/ip/neighbour_discovery.hpp"
+#include "runnel/ip/raw_protocols.hpp"
 #include "runnel/ip/token_bucket.hpp"
 #include "runnel/wire/icmpv6.hpp"
 
@@ -24,9 +25,10 @@ class Icmpv6 {
   public:
     /// References are not owned and outlive this.
     Icmpv6(const Config& config, HashKey key, const Interfaces& interfaces, const Ipv6Addresses& addresses,
-           NeighbourDiscovery& neighbours, Ipv6Output& output, LinkOutput& link) noexcept
+           RawProtocols& raw, NeighbourDiscovery& neighbours, Ipv6Output& output, LinkOutput& link) noexcept
         : interfaces_(interfaces),
           addresses_(addresses),
+          raw_(raw),
           neighbours_(neighbours),
           output_(output),
           link_(link),
@@ -48,6 +50,7 @@ class Icmpv6 {
 
     const Interfaces& interfaces_;
     const Ipv6Addresses& addresses_;
+    RawProtocols& raw_;
     NeighbourDiscovery& neighbours_;
     Ipv6Output& output_;
     LinkOutput& link_;

@@ -17,6 +17,7 @@
 #include "runnel/ip/mbuf_checksum.hpp"
 #include "runnel/ip/neighbour_discovery.hpp"
 #include "runnel/ip/path_mtu.hpp"
+#include "runnel/ip/raw_protocols.hpp"
 #include "runnel/ip/received_frame.hpp"
 #include "runnel/wire/byte_order.hpp"
 #include "runnel/wire/checksum.hpp"
@@ -79,17 +80,19 @@ bool may_send_ipv6(const Ipv6Address& address) noexcept {
 }  // namespace
 
 struct InternetLayer::Parts {
-    Parts(const Config& config, HashKey key, Counters& counters, MbufStash& stash, TransmitQueue& queue)
+    Parts(InternetLayer& internet, const Config& config, HashKey key, Counters& counters, MbufStash& stash,
+          TransmitQueue& queue)
         : interfaces(validated(config).interfaces),
           link(counters, stash, queue),
+          raw(internet, link),
           arp(config, key, interfaces, link),
           output(config, key, interfaces, arp, link),
-          icmp(config, key, interfaces, output, link),
+          icmp(config, key, interfaces, raw, output, link),
           path_mtu(config, key, counters),
           ipv6_addresses(config),
           neighbours(config, key, interfaces, ipv6_addresses, link),
           ipv6_output(config, key, interfaces, ipv6_addresses, neighbours, link),
-          icmpv6(config, key, interfaces, ipv6_addresses, neighbours, ipv6_output, link) {}
+          icmpv6(config, key, interfaces, ipv6_addresses, raw, neighbours, ipv6_output, link) {}
 
     Upper input(rte_mbuf* frame, Ingress& in, Instant now) noexcept;
     Upper input_ipv4(rte_mbuf* frame, const Interface& interface, std::size_t offset, bool link_group,
@@ -110,6 +113,7 @@ struct InternetLayer::Parts {
 
     Interfaces interfaces;
     LinkOutput link;
+    RawProtocols raw;
     Arp arp;
     IpOutput output;
     Icmp icmp;
@@ -224,7 +228,8 @@ bool InternetLayer::Parts::is_plain_ipv6_tcp(rte_mbuf* frame, Ingress& in) const
 // is meant the IP header says.
 bool InternetLayer::Parts::hears(const Interface& interface, const std::byte* frame) const noexcept {
     const std::uint64_t destination = wire::load_be64(frame) >> 16;
-    if (destination == broadcast_mac || destination == all_hosts_mac) return true;
+    if (destination == broadcast_mac || destination == all_hosts_mac || raw.hears_mac(destination))
+        return true;
     return ipv6_addresses.speaks(interface.index) && destination >> 32 == ipv6_group_mac;
 }
 
@@ -305,7 +310,7 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
         return drop(frame, DropReason::ip_bad_source);
     bool group = false;
     if (!interface.owns(destination)) [[unlikely]] {
-        group = destination == all_hosts || interfaces.is_broadcast(destination);
+        group = destination == all_hosts || interfaces.is_broadcast(destination) || raw.hears(destination);
         if (!group && !interfaces.is_local(destination)) return drop(frame, DropReason::ip_not_for_us);
     }
     // A link broadcast that means a single host is nothing that a host sends (RFC 1122 section 3.3.6).
@@ -355,6 +360,10 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
         case wire::IpProtocol::igmp:
             break;
     }
+    if (raw.claimed(in.protocol)) {
+        raw.deliver(in);
+        return Upper::none;
+    }
     icmp.send_error(in, static_cast<std::uint8_t>(wire::IcmpType::destination_unreachable),
                     static_cast<std::uint8_t>(wire::UnreachableCode::protocol), now);
     return drop(frame, DropReason::ip_unknown_protocol);
@@ -376,7 +385,7 @@ Upper InternetLayer::Parts::input_ipv6(rte_mbuf* frame, const Interface& interfa
         return drop(frame, DropReason::ip_bad_source);
     bool group = false;
     if (!ipv6_addresses.owns(interface.index, destination)) [[unlikely]] {
-        group = ipv6_addresses.hears(interface.index, destination);
+        group = ipv6_addresses.hears(interface.index, destination) || raw.hears(destination);
         if (!group && (destination.is_multicast() || destination.is_link_local() ||
                        !ipv6_addresses.is_local(destination)))
             return drop(frame, DropReason::ip_not_for_us);
@@ -424,6 +433,10 @@ Upper InternetLayer::Parts::input_ipv6(rte_mbuf* frame, const Interface& interfa
         case wire::IpProtocol::igmp:
             break;
     }
+    if (raw.claimed(in.protocol)) {
+        raw.deliver(in);
+        return Upper::none;
+    }
     icmpv6.send_error(in, wire::Icmpv6Type::parameter_problem,
                       static_cast<std::uint8_t>(wire::Ipv6ProblemCode::unknown_next_header),
                       chain.next_header_field, false, now);
@@ -466,7 +479,7 @@ Upper InternetLayer::Parts::refuse_ipv6(const wire::Ipv6Chain& chain, Ingress& i
 
 InternetLayer::InternetLayer(const Config& config, std::array<std::uint64_t, 2> secret, Counters& counters,
                              MbufStash& stash, TransmitQueue& queue)
-    : parts_(std::make_unique<Parts>(config, HashKey{secret[0], secret[1]}, counters, stash, queue)) {}
+    : parts_(std::make_unique<Parts>(*this, config, HashKey{secret[0], secret[1]}, counters, stash, queue)) {}
 
 InternetLayer::~InternetLayer() = default;
 
@@ -488,6 +501,10 @@ void InternetLayer::send_port_unreachable(const Ingress& about, Instant now) noe
         parts_->icmpv6.send_error(about, wire::Icmpv6Type::destination_unreachable,
                                   static_cast<std::uint8_t>(wire::Icmpv6UnreachableCode::port), 0, false,
                                   now);
+}
+
+RawProtocols& InternetLayer::raw() noexcept {
+    return parts_->raw;
 }
 
 bool InternetLayer::is_local(const IpAddress& address) const noexcept {

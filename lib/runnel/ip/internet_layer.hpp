@@ -103,6 +103,8 @@ struct Output {
     std::uint16_t segment_size = 0;
 };
 
+class RawProtocols;
+
 class InternetLayer {
   public:
     /// `counters`, `stash` and `queue` are not owned and outlive the layer. `secret` keys the IP ids (RFC
@@ -124,6 +126,9 @@ class InternetLayer {
     /// Tells the sender of a received packet that nobody here takes its port, within the rate limit and the
     /// rules of RFC 1122 section 3.2.2 and RFC 4443 section 2.4. The mbuf stays the caller's.
     void send_port_unreachable(const Ingress& about, Instant now) noexcept;
+
+    /// The protocols that the application speaks itself.
+    [[nodiscard]] RawProtocols& raw() noexcept;
 
     /// An address of ours, on whichever interface.
     [[nodiscard]] bool is_local(const IpAddress& address) const noexcept;

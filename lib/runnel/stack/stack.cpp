@@ -184,6 +184,9 @@ tcp::Endpoint& Stack::tcp() noexcept {
 udp::Sockets& Stack::udp() noexcept {
     return parts_->udp;
 }
+ip::RawProtocols& Stack::raw() noexcept {
+    return parts_->internet.raw();
+}
 const Counters& Stack::counters() const noexcept {
     return parts_->counters;
 }

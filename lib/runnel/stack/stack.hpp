@@ -13,6 +13,7 @@
 #include "runnel/base/time.hpp"
 #include "runnel/ip/config.hpp"
 #include "runnel/ip/peer_cores.hpp"
+#include "runnel/ip/raw_protocols.hpp"
 #include "runnel/tcp/config.hpp"
 #include "runnel/tcp/connection.hpp"
 #include "runnel/tcp/endpoint.hpp"
@@ -80,6 +81,8 @@ class Stack {
 
     [[nodiscard]] tcp::Endpoint& tcp() noexcept;
     [[nodiscard]] udp::Sockets& udp() noexcept;
+    /// Protocols besides TCP, UDP and ICMP, for who speaks them himself.
+    [[nodiscard]] ip::RawProtocols& raw() noexcept;
     [[nodiscard]] const Counters& counters() const noexcept;
 
   private:
