@@ -10,6 +10,7 @@
 
 #include "runnel/port/mbuf_pool.hpp"
 #include "runnel/port/port.hpp"
+#include "runnel/runtime/exception_task.hpp"
 #include "runnel/runtime/runtime.hpp"
 #include "runnel/runtime/statistics.hpp"
 
@@ -20,6 +21,7 @@
 #include "engine/result.hpp"
 #include "engine/server.hpp"
 #include "engine/transfer_responders.hpp"
+#include "exception_options.hpp"
 #include "options.hpp"
 #include "port_options.hpp"
 #include "report.hpp"
@@ -76,6 +78,7 @@ Listen parse_listen(const std::string& text) {
 
 struct Settings {
     PortSettings port;
+    ExceptionSettings exception;
     std::vector<Listen> listen;
     std::uint32_t size = 1024;
     std::uint32_t connections = 65536;
@@ -155,6 +158,7 @@ struct ServeCore final : runtime::CoreInstance {
     std::vector<std::unique_ptr<load::Responder>> responders;
     std::vector<load::DiscardResponder*> discards;
     std::unique_ptr<port::TracedWire> traced;
+    std::unique_ptr<runtime::ExceptionTask> exception;
 };
 
 void print_received(const std::vector<load::Received>& reports) {
@@ -172,6 +176,9 @@ void print_summary(std::FILE* out, const load::ServerTotals& totals, const runti
                totals.requests, human_octets(totals.octets_in), human_octets(totals.octets_out));
     if (totals.bad_requests > 0)
         fmt::print(out, "{} requests were not HTTP and got a 400\n", totals.bad_requests);
+    if (counters.get(Counter::frames_to_kernel) + counters.get(Counter::frames_from_kernel) > 0)
+        fmt::print(out, "{} frames to the kernel, {} from it\n", counters.get(Counter::frames_to_kernel),
+                   counters.get(Counter::frames_from_kernel));
     for (const runtime::NamedCount& drop : nonzero_drops(counters))
         fmt::print(out, "dropped: {} {}: {}\n", drop.count, drop.name, drop.sentence);
 }
@@ -194,6 +201,10 @@ ExitStatus run(Settings& settings) {
             if (settings.listen[i].port == settings.listen[j].port)
                 throw std::invalid_argument(fmt::format("--listen: port {} is given twice; one service each",
                                                         settings.listen[i].port));
+    for (const Listen& listen : settings.listen)
+        if (is_the_kernels(settings.exception, listen.port))
+            throw std::invalid_argument(fmt::format(
+                "--to-kernel: port {} is served here by --listen; give it to one of the two", listen.port));
     const unsigned cores = settings.port.cores;
     const auto share = [cores](std::uint32_t limit) { return (limit + cores - 1) / cores; };
     StackConfig config;
@@ -204,6 +215,7 @@ ExitStatus run(Settings& settings) {
     config.tcp.fast_open_pending = share(settings.traffic.tcp.fast_open_pending);
     config.secret = host_secret();
     config.ip = planned_ip_config(settings.port);
+    config.ip.exception = exception_config(settings.exception);
     AttackLog attacks(stderr);
     config.tcp.observer = &attacks;
     const port::MbufPoolOptions pool{
@@ -229,6 +241,9 @@ ExitStatus run(Settings& settings) {
     port::Port port(port_config(settings.port), mbufs.get());
     runtime::SharedPort shared(port, cores);
     config.ip = ip_config(settings.port, port);
+    config.ip.exception = exception_config(settings.exception);
+    std::optional<port::Port> kernel;
+    if (config.ip.exception) kernel.emplace(kernel_port_config(settings.exception, port, cores), mbufs.get());
 
     port::TracedWire::Observer trace;
     if (settings.output.trace) trace = make_trace(stdout, *settings.output.trace);
@@ -245,6 +260,11 @@ ExitStatus run(Settings& settings) {
         }
         core.loop.add(instance->stack, *wire);
         shared.attach(core.index, instance->stack, core.loop);
+        if (kernel) {
+            instance->exception = std::make_unique<runtime::ExceptionTask>(
+                instance->stack, kernel->queue(static_cast<std::uint16_t>(core.index)));
+            core.loop.add(*instance->exception);
+        }
         return instance;
     });
     const auto server = [&](unsigned core) -> ServeCore& {
@@ -257,6 +277,11 @@ ExitStatus run(Settings& settings) {
     if (cores > machine.cpus.size())
         fmt::print("{} cores: their loops share {} CPU{}\n", cores, machine.cpus.size(),
                    machine.cpus.size() == 1 ? "" : "s");
+    if (kernel)
+        fmt::print(
+            "what nobody takes here goes to the kernel by {} (driver {}): ip address add {}/{} dev {}\n",
+            settings.exception.interface, kernel->driver(), to_string(settings.port.address->address),
+            settings.port.address->prefix_length, settings.exception.interface);
     SteeringLog steering(stdout, shared);
     steering.print();
     std::fflush(stdout);
@@ -328,6 +353,7 @@ ExitStatus run(Settings& settings) {
 Action add_serve(CLI::App& command) {
     const auto settings = std::make_shared<Settings>();
     add_port_options(command, settings->port);
+    add_exception_options(command, settings->exception);
     command
         .add_option_function<std::vector<std::string>>(
             "--listen",

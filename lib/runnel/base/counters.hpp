@@ -20,6 +20,8 @@ enum class Counter : std::uint8_t {
     bytes_out,
     frames_handed_over,
     core_news_out,
+    frames_to_kernel,
+    frames_from_kernel,
     arp_in,
     arp_out,
     nd_in,
@@ -169,6 +171,8 @@ enum class DropReason : std::uint8_t {
     // between cores
     core_mailbox_full,
     core_news_full,
+    // the exception path
+    exception_queue_full,
     // memory and queues
     no_mbuf,
     transmit_queue_full,

@@ -26,22 +26,20 @@ Arp::Arp(const Config& config, HashKey key, const Interfaces& interfaces, LinkOu
 
 // RFC 826, "Packet Reception", in its order: merge what is known, then whether it is for us, then learn, then
 // answer.
-void Arp::input(std::span<const std::byte> packet, const Interface& interface, Instant now) noexcept {
+NeighbourPacket Arp::input(std::span<const std::byte> packet, const Interface& interface,
+                           Instant now) noexcept {
     const auto arp = wire::parse_arp(packet);
     const bool probe =
         arp && arp->sender_ip.is_unspecified() && arp->operation == wire::ArpOperation::request;
     if (!arp || (!probe && !interfaces_.may_be_sender(arp->sender_ip) &&
-                 !interfaces_.is_local(arp->sender_ip))) [[unlikely]] {
-        link_.counters().drop(DropReason::arp_malformed);
-        return;
-    }
+                 !interfaces_.is_local(arp->sender_ip))) [[unlikely]]
+        return {.malformed = true, .useless = DropReason::arp_malformed};
     link_.counters().add(Counter::arp_in);
     if (interfaces_.is_local(arp->sender_ip)) {
         // Our own announcement may come back from the link; from another station it is a conflict.
         if (arp->sender_mac != interface.mac && interface.owns(arp->sender_ip))
             defend(interface, arp->sender_ip, now);
-        link_.counters().drop(DropReason::arp_unsolicited);
-        return;
+        return {.useless = DropReason::arp_unsolicited};
     }
 
     Neighbour* known = probe ? nullptr : find(interface.index, arp->sender_ip);
@@ -56,17 +54,18 @@ void Arp::input(std::span<const std::byte> packet, const Interface& interface, I
         peers_->tell({arp->sender_ip, arp->sender_mac, interface.index, asked_us});
     if (reply) {
         // With peers it may answer what another core has asked.
-        if (known == nullptr && peers_ == nullptr) link_.counters().drop(DropReason::arp_unsolicited);
-        return;
+        if (known == nullptr && peers_ == nullptr) return {.useless = DropReason::arp_unsolicited};
+        return {};
     }
     if (!for_us) {
-        if (known == nullptr) link_.counters().drop(DropReason::arp_not_for_us);
-        return;
+        if (known == nullptr) return {.useless = DropReason::arp_not_for_us};
+        return {};
     }
     if (asked_us && known == nullptr)
         if (Neighbour* const created = add(interface.index, arp->sender_ip))
             learn(*created, arp->sender_mac, true, now);
     answer(*arp, interface);
+    return {.answered = true};
 }
 
 void Arp::hear(const NeighbourNews& news, Instant now) noexcept {

@@ -22,8 +22,10 @@ class Arp final : public Resolution {
     /// `config` has been validated. References are not owned and outlive this.
     Arp(const Config& config, HashKey key, const Interfaces& interfaces, LinkOutput& link);
 
-    /// Handles a received packet: answers, learns, sends what waited. The octets stay the caller's.
-    void input(std::span<const std::byte> packet, const Interface& interface, Instant now) noexcept;
+    /// Handles a received packet: answers, learns, sends what waited. The octets stay the caller's, who
+    /// counts what was of no use.
+    NeighbourPacket input(std::span<const std::byte> packet, const Interface& interface,
+                          Instant now) noexcept;
 
     /// What another core has received and told.
     void hear(const NeighbourNews& news, Instant now) noexcept;

@@ -1,5 +1,6 @@
 #include "runnel/ip/config.hpp"
 
+#include <bit>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -236,6 +237,19 @@ void validate_neighbour(const Config& config, std::size_t index) {
                neighbour.interface, config.interfaces.size());
 }
 
+void validate_exception(const ExceptionConfig& exception) {
+    if (!std::has_single_bit(exception.queue) || exception.queue < 64 || exception.queue > 65536)
+        refuse("exception.queue = {}: give a power of two, 64 to 65536", exception.queue);
+    const auto check = [](const std::vector<PortRange>& ranges, const char* name) {
+        for (std::size_t i = 0; i < ranges.size(); ++i)
+            if (ranges[i].first == 0 || ranges[i].first > ranges[i].last)
+                refuse("exception.{}[{}] = {} to {}: give ports from 1 to 65535, the lower first", name, i,
+                       ranges[i].first, ranges[i].last);
+    };
+    check(exception.tcp, "tcp");
+    check(exception.udp, "udp");
+}
+
 }  // namespace
 
 void validate(const Config& config) {
@@ -246,6 +260,7 @@ void validate(const Config& config) {
     for (std::size_t i = 0; i < config.routes.size(); ++i) validate_route(config, i);
     for (std::size_t i = 0; i < config.neighbours.size(); ++i) validate_neighbour(config, i);
 
+    if (config.exception) validate_exception(*config.exception);
     if (config.neighbour_capacity == 0 || config.neighbour_capacity > 1U << 24)
         refuse("neighbour_capacity = {}: give 1 to 16777216", config.neighbour_capacity);
     if (config.neighbours.size() > config.neighbour_capacity)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,17 @@ struct NeighbourConfig {
     std::uint8_t interface = 0;
 };
 
+/// Ports, both ends included.
+struct PortRange {
+    std::uint16_t first = 0, last = 0;
+};
+
+/// What goes to the kernel of this machine: what nobody here has a use for, and by rule some ports of ours.
+struct ExceptionConfig {
+    std::vector<PortRange> tcp, udp;
+    std::uint32_t queue = 512;  ///< frames that may wait for the kernel: a power of two, 64 to 65536
+};
+
 struct Config {
     std::vector<InterfaceConfig> interfaces;
     std::vector<RouteConfig> routes;          ///< besides the connected networks
@@ -86,6 +98,7 @@ struct Config {
               ///< least; who forges messages could so have us send a packet for each 16 octets of data
     Duration path_mtu_lifetime =
         600s;  ///< how long a lowered path MTU holds (RFC 1191 section 6.3: 10 min, never below 5)
+    std::optional<ExceptionConfig> exception;  ///< nothing: no exception path
     PeerCores* peers = nullptr;  ///< other cores with the same addresses; not owned, outlives the stack
 };
 

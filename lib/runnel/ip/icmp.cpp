@@ -50,7 +50,7 @@ Upper Icmp::input(Ingress& in, Instant now) noexcept {
     }
     link_.counters().add(Counter::icmp_in);
     if (in.group) {
-        link_.drop(in.mbuf, DropReason::icmp_group_destination);
+        exception_.decline(in, DropReason::icmp_group_destination);
         return Upper::none;
     }
     switch (message->type()) {
@@ -73,10 +73,10 @@ Upper Icmp::input(Ingress& in, Instant now) noexcept {
         case wire::IcmpType::address_mask_request:
         case wire::IcmpType::address_mask_reply:
         case wire::IcmpType::echo_reply:
-            link_.drop(in.mbuf, DropReason::icmp_ignored);
+            exception_.decline(in, DropReason::icmp_ignored);
             return Upper::none;
     }
-    link_.drop(in.mbuf, DropReason::icmp_unknown_type);
+    exception_.decline(in, DropReason::icmp_unknown_type);
     return Upper::none;
 }
 
@@ -110,8 +110,9 @@ Upper Icmp::take_error(Ingress& in) noexcept {
     const bool transport =
         quote->protocol == wire::IpProtocol::tcp || quote->protocol == wire::IpProtocol::udp;
     const bool claimed = raw_.claimed(static_cast<std::uint8_t>(quote->protocol));
-    if ((!transport && !claimed) || !interfaces_.is_local(quote->source)) {
-        link_.drop(in.mbuf, DropReason::icmp_error_without_owner);
+    if ((!transport && !claimed) || !interfaces_.is_local(quote->source) ||
+        exception_.owns(static_cast<std::uint8_t>(quote->protocol), quote->source_port)) {
+        exception_.decline(in, DropReason::icmp_error_without_owner);
         return Upper::none;
     }
     const IcmpMeaning meaning = meaning_of(*message);

@@ -9,6 +9,7 @@
 #include "runnel/base/keyed_hash.hpp"
 #include "runnel/base/time.hpp"
 #include "runnel/ip/config.hpp"
+#include "runnel/ip/exception_path.hpp"
 #include "runnel/ip/interface.hpp"
 #include "runnel/ip/internet_layer.hpp"
 #include "runnel/ip/ip_output.hpp"
@@ -21,10 +22,11 @@ namespace runnel::ip {
 class Icmp {
   public:
     /// References are not owned and outlive this.
-    Icmp(const Config& config, HashKey key, const Interfaces& interfaces, RawProtocols& raw, IpOutput& output,
-         LinkOutput& link) noexcept
+    Icmp(const Config& config, HashKey key, const Interfaces& interfaces, RawProtocols& raw,
+         ExceptionPath& exception, IpOutput& output, LinkOutput& link) noexcept
         : interfaces_(interfaces),
           raw_(raw),
+          exception_(exception),
           output_(output),
           link_(link),
           errors_(config.icmp_errors_per_second, key) {}
@@ -41,6 +43,7 @@ class Icmp {
 
     const Interfaces& interfaces_;
     RawProtocols& raw_;
+    ExceptionPath& exception_;
     IpOutput& output_;
     LinkOutput& link_;
     TokenBucket errors_;

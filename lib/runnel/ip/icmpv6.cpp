@@ -56,6 +56,10 @@ Upper Icmpv6::input(Ingress& in, bool fragmented, Instant now) noexcept {
         link_.drop(in.mbuf, reason);
         return Upper::none;
     };
+    const auto decline = [&](DropReason reason) {
+        exception_.decline(in, reason);
+        return Upper::none;
+    };
     const auto message = wire::parse_icmpv6(first_segment(in.mbuf));
     if (!message) [[unlikely]]
         return refuse(DropReason::icmp_truncated);
@@ -82,7 +86,13 @@ Upper Icmpv6::input(Ingress& in, bool fragmented, Instant now) noexcept {
             // From beyond the link no packet arrives with that hop limit (RFC 4861 section 7.1.1); in
             // fragments the message is not to be believed (RFC 6980).
             if (in.ttl != nd_hop_limit || fragmented) return refuse(DropReason::nd_malformed);
-            neighbours_.input(first_segment(in.mbuf), pair.remote, pair.local, interface, now);
+            const NeighbourPacket packet =
+                neighbours_.input(first_segment(in.mbuf), pair.remote, pair.local, interface, now);
+            if (exception_.open() && !packet.malformed && !packet.answered) {
+                exception_.take(in);
+                return Upper::none;
+            }
+            if (packet.useless) link_.counters().drop(*packet.useless);
             link_.stash().put(in.mbuf);
             return Upper::none;
         }
@@ -96,9 +106,9 @@ Upper Icmpv6::input(Ingress& in, bool fragmented, Instant now) noexcept {
         case wire::Icmpv6Type::listener_done:
         case wire::Icmpv6Type::listener_report_v2:
         case wire::Icmpv6Type::echo_reply:
-            return refuse(DropReason::icmp_ignored);
+            return decline(DropReason::icmp_ignored);
     }
-    return refuse(DropReason::icmp_unknown_type);
+    return decline(DropReason::icmp_unknown_type);
 }
 
 // The request becomes its reply: all data stays (RFC 4443 section 4.2). A request to a group is answered from
@@ -138,8 +148,9 @@ Upper Icmpv6::take_error(Ingress& in) noexcept {
     }
     constexpr std::uint8_t tcp = 6, udp = 17;
     const bool transport = quote->protocol == tcp || quote->protocol == udp;
-    if ((!transport && !raw_.claimed(quote->protocol)) || !addresses_.is_local(quote->source)) {
-        link_.drop(in.mbuf, DropReason::icmp_error_without_owner);
+    if ((!transport && !raw_.claimed(quote->protocol)) || !addresses_.is_local(quote->source) ||
+        exception_.owns(quote->protocol, quote->source_port)) {
+        exception_.decline(in, DropReason::icmp_error_without_owner);
         return Upper::none;
     }
     const IcmpMeaning meaning = meaning_of(*message);

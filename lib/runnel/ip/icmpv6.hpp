@@ -9,6 +9,7 @@
 #include "runnel/base/keyed_hash.hpp"
 #include "runnel/base/time.hpp"
 #include "runnel/ip/config.hpp"
+#include "runnel/ip/exception_path.hpp"
 #include "runnel/ip/interface.hpp"
 #include "runnel/ip/internet_layer.hpp"
 #include "runnel/ip/ipv6_addresses.hpp"
@@ -25,10 +26,12 @@ class Icmpv6 {
   public:
     /// References are not owned and outlive this.
     Icmpv6(const Config& config, HashKey key, const Interfaces& interfaces, const Ipv6Addresses& addresses,
-           RawProtocols& raw, NeighbourDiscovery& neighbours, Ipv6Output& output, LinkOutput& link) noexcept
+           RawProtocols& raw, ExceptionPath& exception, NeighbourDiscovery& neighbours, Ipv6Output& output,
+           LinkOutput& link) noexcept
         : interfaces_(interfaces),
           addresses_(addresses),
           raw_(raw),
+          exception_(exception),
           neighbours_(neighbours),
           output_(output),
           link_(link),
@@ -51,6 +54,7 @@ class Icmpv6 {
     const Interfaces& interfaces_;
     const Ipv6Addresses& addresses_;
     RawProtocols& raw_;
+    ExceptionPath& exception_;
     NeighbourDiscovery& neighbours_;
     Ipv6Output& output_;
     LinkOutput& link_;

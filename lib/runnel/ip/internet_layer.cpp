@@ -7,6 +7,7 @@
 
 #include "runnel/base/keyed_hash.hpp"
 #include "runnel/ip/arp.hpp"
+#include "runnel/ip/exception_path.hpp"
 #include "runnel/ip/icmp.hpp"
 #include "runnel/ip/icmpv6.hpp"
 #include "runnel/ip/interface.hpp"
@@ -85,14 +86,15 @@ struct InternetLayer::Parts {
         : interfaces(validated(config).interfaces),
           link(counters, stash, queue),
           raw(internet, link),
+          exception(config, interfaces, link),
           arp(config, key, interfaces, link),
           output(config, key, interfaces, arp, link),
-          icmp(config, key, interfaces, raw, output, link),
+          icmp(config, key, interfaces, raw, exception, output, link),
           path_mtu(config, key, counters),
           ipv6_addresses(config),
           neighbours(config, key, interfaces, ipv6_addresses, link),
           ipv6_output(config, key, interfaces, ipv6_addresses, neighbours, link),
-          icmpv6(config, key, interfaces, ipv6_addresses, raw, neighbours, ipv6_output, link) {}
+          icmpv6(config, key, interfaces, ipv6_addresses, raw, exception, neighbours, ipv6_output, link) {}
 
     Upper input(rte_mbuf* frame, Ingress& in, Instant now) noexcept;
     Upper input_ipv4(rte_mbuf* frame, const Interface& interface, std::size_t offset, bool link_group,
@@ -100,6 +102,8 @@ struct InternetLayer::Parts {
 
     Upper input_ipv6(rte_mbuf* frame, const Interface& interface, std::size_t offset, bool link_group,
                      Ingress& in, Instant now) noexcept;
+    Upper input_arp(rte_mbuf* frame, const Interface& interface, std::size_t offset, Instant now) noexcept;
+    Upper plain_tcp(Ingress& in) noexcept;
     Upper refuse_ipv6(const wire::Ipv6Chain& chain, Ingress& in, Instant now) noexcept;
 
     bool is_plain_tcp(rte_mbuf* frame, Ingress& in) const noexcept;
@@ -114,6 +118,7 @@ struct InternetLayer::Parts {
     Interfaces interfaces;
     LinkOutput link;
     RawProtocols raw;
+    ExceptionPath exception;
     Arp arp;
     IpOutput output;
     Icmp icmp;
@@ -233,11 +238,22 @@ bool InternetLayer::Parts::hears(const Interface& interface, const std::byte* fr
     return ipv6_addresses.speaks(interface.index) && destination >> 32 == ipv6_group_mac;
 }
 
+// A segment of a port that a rule gives to the kernel is not ours.
+Upper InternetLayer::Parts::plain_tcp(Ingress& in) noexcept {
+    if (!exception.open()) [[likely]]
+        return Upper::tcp;
+    if (!exception.owns(in)) return Upper::tcp;
+    exception.begin(rte_pktmbuf_mtod(in.mbuf, const std::byte*) - in.ip_header_size -
+                    wire::ethernet_header_size);
+    exception.take(in);
+    return Upper::none;
+}
+
 // The link layer: whose frame, of which VLAN, of what type.
 Upper InternetLayer::Parts::input(rte_mbuf* frame, Ingress& in, Instant now) noexcept {
     if (is_plain_tcp(frame, in)) [[likely]]
-        return Upper::tcp;
-    if (ipv6_addresses.any() && is_plain_ipv6_tcp(frame, in)) return Upper::tcp;
+        return plain_tcp(in);
+    if (ipv6_addresses.any() && is_plain_ipv6_tcp(frame, in)) return plain_tcp(in);
     const std::size_t index = interfaces.size() == 1 ? 0 : frame->port;
     if (index >= interfaces.size()) [[unlikely]]
         return drop(frame, DropReason::ethernet_not_for_us);
@@ -249,11 +265,15 @@ Upper InternetLayer::Parts::input(rte_mbuf* frame, Ingress& in, Instant now) noe
 
     const auto* const octets = rte_pktmbuf_mtod(frame, const std::byte*);
     const std::uint64_t destination = wire::load_be64(octets) >> 16;
-    bool link_group = false;
+    bool link_group = false, unheard = false;
     if (destination != interface.mac_as_number) [[unlikely]] {
         link_group = hears(interface, octets);
-        if (!link_group) return drop(frame, DropReason::ethernet_not_for_us);
+        // Of groups that nobody hears the kernel may be a member.
+        unheard = !link_group;
+        if (unheard && (!exception.open() || !wire::load_mac(octets).is_group()))
+            return drop(frame, DropReason::ethernet_not_for_us);
     }
+    exception.begin(octets);
 
     std::size_t offset = wire::ethernet_header_size;
     std::uint16_t type = wire::load_be16(octets + 12);
@@ -271,20 +291,36 @@ Upper InternetLayer::Parts::input(rte_mbuf* frame, Ingress& in, Instant now) noe
         // A tag of id 0 says a priority and no VLAN: it is as good as none.
         if (vlan != interface.vlan) return drop(frame, DropReason::vlan_not_for_us);
     }
+    if (unheard) [[unlikely]] {
+        exception.take_frame(frame, interface, offset);
+        return Upper::none;
+    }
 
     if (type == static_cast<std::uint16_t>(wire::EtherType::ipv4)) [[likely]]
         return input_ipv4(frame, interface, offset, link_group, in, now);
-    if (type == static_cast<std::uint16_t>(wire::EtherType::arp)) {
-        arp.input(first_segment(frame).subspan(offset), interface, now);
-        link.stash().put(frame);
-        return Upper::none;
-    }
+    if (type == static_cast<std::uint16_t>(wire::EtherType::arp))
+        return input_arp(frame, interface, offset, now);
     if (type == static_cast<std::uint16_t>(wire::EtherType::ipv6)) {
         if (ipv6_addresses.speaks(interface.index))
             return input_ipv6(frame, interface, offset, link_group, in, now);
-        return drop(frame, DropReason::ip_family_unsupported);
+        exception.decline_frame(frame, interface, offset, DropReason::ip_family_unsupported);
+        return Upper::none;
     }
-    return drop(frame, DropReason::ethernet_unknown_type);
+    exception.decline_frame(frame, interface, offset, DropReason::ethernet_unknown_type);
+    return Upper::none;
+}
+
+// Both ends of an exception path have neighbours to hear of; who asks for our address is answered here alone.
+Upper InternetLayer::Parts::input_arp(rte_mbuf* frame, const Interface& interface, std::size_t offset,
+                                      Instant now) noexcept {
+    const NeighbourPacket packet = arp.input(first_segment(frame).subspan(offset), interface, now);
+    if (exception.open() && !packet.malformed && !packet.answered) {
+        exception.take_frame(frame, interface, offset);
+        return Upper::none;
+    }
+    if (packet.useless) link.counters().drop(*packet.useless);
+    link.stash().put(frame);
+    return Upper::none;
 }
 
 // RFC 1122 section 3.2.1, in its order.
@@ -311,7 +347,10 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
     bool group = false;
     if (!interface.owns(destination)) [[unlikely]] {
         group = destination == all_hosts || interfaces.is_broadcast(destination) || raw.hears(destination);
-        if (!group && !interfaces.is_local(destination)) return drop(frame, DropReason::ip_not_for_us);
+        if (!group && !interfaces.is_local(destination)) {
+            exception.decline_frame(frame, interface, offset, DropReason::ip_not_for_us);
+            return Upper::none;
+        }
     }
     // A link broadcast that means a single host is nothing that a host sends (RFC 1122 section 3.3.6).
     if (link_group && !group) [[unlikely]]
@@ -350,6 +389,10 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
         header[9] == std::byte{static_cast<std::uint8_t>(wire::IpProtocol::tcp)} && l4_checksum_bad(verdicts);
     in.ip_header_size = static_cast<std::uint16_t>(header_size);
 
+    if (exception.owns(in)) [[unlikely]] {
+        exception.take(in);
+        return Upper::none;
+    }
     switch (wire::IpProtocol{in.protocol}) {
         case wire::IpProtocol::tcp:
             return Upper::tcp;
@@ -362,6 +405,10 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
     }
     if (raw.claimed(in.protocol)) {
         raw.deliver(in);
+        return Upper::none;
+    }
+    if (exception.open()) {
+        exception.take(in);
         return Upper::none;
     }
     icmp.send_error(in, static_cast<std::uint8_t>(wire::IcmpType::destination_unreachable),
@@ -387,8 +434,10 @@ Upper InternetLayer::Parts::input_ipv6(rte_mbuf* frame, const Interface& interfa
     if (!ipv6_addresses.owns(interface.index, destination)) [[unlikely]] {
         group = ipv6_addresses.hears(interface.index, destination) || raw.hears(destination);
         if (!group && (destination.is_multicast() || destination.is_link_local() ||
-                       !ipv6_addresses.is_local(destination)))
-            return drop(frame, DropReason::ip_not_for_us);
+                       !ipv6_addresses.is_local(destination))) {
+            exception.decline_frame(frame, interface, offset, DropReason::ip_not_for_us);
+            return Upper::none;
+        }
     }
     // A link multicast that means a single host is nothing that a host sends.
     if (link_group && !group) [[unlikely]]
@@ -424,6 +473,10 @@ Upper InternetLayer::Parts::input_ipv6(rte_mbuf* frame, const Interface& interfa
     if (chain.protocol == wire::icmpv6_protocol) return icmpv6.input(in, chain.fragment_header != 0, now);
     if (stranger) [[unlikely]]
         return drop(frame, DropReason::ip_bad_source);
+    if (exception.owns(in)) [[unlikely]] {
+        exception.take(in);
+        return Upper::none;
+    }
     switch (wire::IpProtocol{chain.protocol}) {
         case wire::IpProtocol::tcp:
             return Upper::tcp;
@@ -435,6 +488,10 @@ Upper InternetLayer::Parts::input_ipv6(rte_mbuf* frame, const Interface& interfa
     }
     if (raw.claimed(in.protocol)) {
         raw.deliver(in);
+        return Upper::none;
+    }
+    if (exception.open()) {
+        exception.take(in);
         return Upper::none;
     }
     icmpv6.send_error(in, wire::Icmpv6Type::parameter_problem,
@@ -505,6 +562,14 @@ void InternetLayer::send_port_unreachable(const Ingress& about, Instant now) noe
 
 RawProtocols& InternetLayer::raw() noexcept {
     return parts_->raw;
+}
+
+ExceptionPath& InternetLayer::exception() noexcept {
+    return parts_->exception;
+}
+
+void InternetLayer::decline(Ingress& in, DropReason reason) noexcept {
+    parts_->exception.decline(in, reason);
 }
 
 bool InternetLayer::is_local(const IpAddress& address) const noexcept {

@@ -103,6 +103,7 @@ struct Output {
     std::uint16_t segment_size = 0;
 };
 
+class ExceptionPath;
 class RawProtocols;
 
 class InternetLayer {
@@ -129,6 +130,11 @@ class InternetLayer {
 
     /// The protocols that the application speaks itself.
     [[nodiscard]] RawProtocols& raw() noexcept;
+    /// What goes to the kernel and comes from it.
+    [[nodiscard]] ExceptionPath& exception() noexcept;
+    /// Nobody here has a use for a received packet: it goes to the kernel, or without an exception path it is
+    /// a drop, which is counted. Takes the mbuf.
+    void decline(Ingress& in, DropReason reason) noexcept;
 
     /// An address of ours, on whichever interface.
     [[nodiscard]] bool is_local(const IpAddress& address) const noexcept;

@@ -39,40 +39,29 @@ NeighbourDiscovery::NeighbourDiscovery(const Config& config, HashKey key, const 
       addresses_(addresses),
       peers_(config.peers) {}
 
-void NeighbourDiscovery::input(std::span<const std::byte> message, const Ipv6Address& source,
-                               const Ipv6Address& destination, const Interface& interface,
-                               Instant now) noexcept {
+NeighbourPacket NeighbourDiscovery::input(std::span<const std::byte> message, const Ipv6Address& source,
+                                          const Ipv6Address& destination, const Interface& interface,
+                                          Instant now) noexcept {
     const auto parsed = wire::parse_neighbour_message(message);
-    if (!parsed) [[unlikely]] {
-        link_.counters().drop(DropReason::nd_malformed);
-        return;
-    }
+    if (!parsed) [[unlikely]]
+        return {.malformed = true, .useless = DropReason::nd_malformed};
     link_.counters().add(Counter::nd_in);
     if (parsed->type == wire::Icmpv6Type::neighbour_solicitation)
-        solicited(*parsed, source, destination, interface, now);
-    else
-        advertised(*parsed, destination, interface, now);
+        return solicited(*parsed, source, destination, interface, now);
+    return advertised(*parsed, destination, interface, now);
 }
 
 // RFC 4861 sections 7.1.1, 7.2.3 and 7.2.4, RFC 4862 section 5.4.3.
-void NeighbourDiscovery::solicited(const wire::NeighbourMessage& message, const Ipv6Address& source,
-                                   const Ipv6Address& destination, const Interface& interface,
-                                   Instant now) noexcept {
-    if (addresses_.is_local(source)) {
-        link_.counters().drop(DropReason::nd_address_conflict);
-        return;
-    }
+NeighbourPacket NeighbourDiscovery::solicited(const wire::NeighbourMessage& message,
+                                              const Ipv6Address& source, const Ipv6Address& destination,
+                                              const Interface& interface, Instant now) noexcept {
+    if (addresses_.is_local(source)) return {.useless = DropReason::nd_address_conflict};
     const bool probe = source.is_unspecified();  // somebody asks whether he may take the address
     const bool to_solicited_node = destination == message.target.solicited_node();
     if ((probe && (!to_solicited_node || message.link_address)) ||
-        (message.link_address && message.link_address->is_group())) {
-        link_.counters().drop(DropReason::nd_malformed);
-        return;
-    }
-    if (!addresses_.owns(interface.index, message.target)) {
-        link_.counters().drop(DropReason::nd_not_for_us);
-        return;
-    }
+        (message.link_address && message.link_address->is_group()))
+        return {.malformed = true, .useless = DropReason::nd_malformed};
+    if (!addresses_.owns(interface.index, message.target)) return {.useless = DropReason::nd_not_for_us};
     // Who asks for us will soon be sent something. A sender that is not of this link would never be a next
     // hop.
     const bool asked_us = !probe && addresses_.connects(interface.index, source);
@@ -90,7 +79,7 @@ void NeighbourDiscovery::solicited(const wire::NeighbourMessage& message, const 
         .link_address = interface.mac};
     const Ipv6Address& to = probe ? all_nodes : source;
     rte_mbuf* const packet = make(answer, message.target, to);
-    if (packet == nullptr) return;
+    if (packet == nullptr) return {.answered = true};
     if (probe)
         send(packet, interface, wire::multicast_mac(all_nodes));
     else if (message.link_address)
@@ -101,48 +90,43 @@ void NeighbourDiscovery::solicited(const wire::NeighbourMessage& message, const 
         hold(packet, interface, source, message.target, now);
     else
         link_.drop(packet, DropReason::nd_not_for_us);
+    return {.answered = true};
 }
 
 // RFC 4861 sections 7.1.2 and 7.2.5. An advertisement counts as solicited only where we have asked, whatever
 // it says of itself.
-void NeighbourDiscovery::advertised(const wire::NeighbourMessage& message, const Ipv6Address& destination,
-                                    const Interface& interface, Instant now) noexcept {
+NeighbourPacket NeighbourDiscovery::advertised(const wire::NeighbourMessage& message,
+                                               const Ipv6Address& destination, const Interface& interface,
+                                               Instant now) noexcept {
     const bool says_solicited = (message.flags & wire::advertisement_solicited) != 0;
     if ((says_solicited && destination.is_multicast()) ||
-        (message.link_address && message.link_address->is_group())) {
-        link_.counters().drop(DropReason::nd_malformed);
-        return;
-    }
-    if (addresses_.owns(interface.index, message.target)) {
-        link_.counters().drop(DropReason::nd_address_conflict);
-        return;
-    }
+        (message.link_address && message.link_address->is_group()))
+        return {.malformed = true, .useless = DropReason::nd_malformed};
+    if (addresses_.owns(interface.index, message.target)) return {.useless = DropReason::nd_address_conflict};
     if (peers_ != nullptr && message.link_address) [[unlikely]]
         peers_->tell({message.target, *message.link_address, interface.index, false});
     Neighbour* const known = find(interface.index, message.target);
     if (known == nullptr) {
         // With peers it may answer what another core has asked.
-        if (peers_ == nullptr) link_.counters().drop(DropReason::nd_unsolicited);
-        return;
+        if (peers_ == nullptr) return {.useless = DropReason::nd_unsolicited};
+        return {};
     }
     const bool asked = known->state == NeighbourState::incomplete || known->state == NeighbourState::probing;
     const bool solicited = says_solicited && asked;
     const bool overrides = (message.flags & wire::advertisement_override) != 0;
     if (!known->is_usable()) {
-        if (!message.link_address) {
-            link_.counters().drop(DropReason::nd_unsolicited);
-            return;
-        }
+        if (!message.link_address) return {.useless = DropReason::nd_unsolicited};
         known->is_router = (message.flags & wire::advertisement_router) != 0;
         learn(*known, *message.link_address, solicited, now);
-        return;
+        return {};
     }
     if (!overrides && message.link_address && *message.link_address != known->mac) {
         if (known->state == NeighbourState::reachable) make_stale(*known, now);
-        return;
+        return {};
     }
     known->is_router = (message.flags & wire::advertisement_router) != 0;
     learn(*known, message.link_address.value_or(known->mac), solicited, now);
+    return {};
 }
 
 void NeighbourDiscovery::hear(const NeighbourNews& news, Instant now) noexcept {

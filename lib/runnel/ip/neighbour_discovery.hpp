@@ -27,9 +27,9 @@ class NeighbourDiscovery final : public Resolution {
 
     /// Handles a solicitation or advertisement that came in a packet from `source` to `destination` whose hop
     /// limit was 255 and whose checksum is right: answers, learns, sends what waited. The octets stay the
-    /// caller's.
-    void input(std::span<const std::byte> message, const Ipv6Address& source, const Ipv6Address& destination,
-               const Interface& interface, Instant now) noexcept;
+    /// caller's, who counts what was of no use.
+    NeighbourPacket input(std::span<const std::byte> message, const Ipv6Address& source,
+                          const Ipv6Address& destination, const Interface& interface, Instant now) noexcept;
 
     /// What another core has received and told.
     void hear(const NeighbourNews& news, Instant now) noexcept;
@@ -41,10 +41,11 @@ class NeighbourDiscovery final : public Resolution {
     [[nodiscard]] Instant next_deadline() noexcept;
 
   private:
-    void solicited(const wire::NeighbourMessage& message, const Ipv6Address& source,
-                   const Ipv6Address& destination, const Interface& interface, Instant now) noexcept;
-    void advertised(const wire::NeighbourMessage& message, const Ipv6Address& destination,
-                    const Interface& interface, Instant now) noexcept;
+    NeighbourPacket solicited(const wire::NeighbourMessage& message, const Ipv6Address& source,
+                              const Ipv6Address& destination, const Interface& interface,
+                              Instant now) noexcept;
+    NeighbourPacket advertised(const wire::NeighbourMessage& message, const Ipv6Address& destination,
+                               const Interface& interface, Instant now) noexcept;
     void send_request(const Neighbour& neighbour, bool known) noexcept override;
     [[nodiscard]] IpAddress asker_for(const Interface& interface,
                                       const IpAddress& source) const noexcept override;

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include <rte_mbuf.h>
 
+#include "runnel/base/counters.hpp"
 #include "runnel/base/ip_address.hpp"
 #include "runnel/base/keyed_hash.hpp"
 #include "runnel/base/time.hpp"
@@ -25,6 +27,13 @@ struct ResolutionTimes {
     Duration retransmission;  ///< between requests, at least 1 s
     std::uint8_t requests;    ///< unanswered ones before it counts as unreachable
     std::uint8_t queue;       ///< packets kept a neighbour while it resolves
+};
+
+/// What a packet of ARP or Neighbour Discovery turned out to be.
+struct NeighbourPacket {
+    bool malformed = false;
+    bool answered = false;                ///< it asked for an address of ours, and nobody else's
+    std::optional<DropReason> useless{};  ///< why it was of no use to us, where it was not
 };
 
 class Resolution {

@@ -13,6 +13,7 @@
 #include "runnel/base/mbuf_stash.hpp"
 #include "runnel/base/stage_marks.hpp"
 #include "runnel/base/transmit_queue.hpp"
+#include "runnel/ip/exception_path.hpp"
 #include "runnel/ip/internet_layer.hpp"
 #include "runnel/ip/peer_cores.hpp"
 #include "runnel/tcp/core.hpp"
@@ -115,7 +116,8 @@ void Stack::receive(std::span<rte_mbuf* const> burst, Instant now) noexcept {
                         if (parts.peers == nullptr || !parts.peers->pass_on(in.error))
                             parts.tcp.receive_error(in.error);
                     } else if (in.error.protocol != IPPROTO_UDP || !parts.udp.icmp_error(in.error)) {
-                        parts.counters.drop(DropReason::icmp_error_without_owner);
+                        parts.internet.decline(in, DropReason::icmp_error_without_owner);
+                        break;
                     }
                     parts.stash.put(in.mbuf);
                     break;
@@ -186,6 +188,15 @@ udp::Sockets& Stack::udp() noexcept {
 }
 ip::RawProtocols& Stack::raw() noexcept {
     return parts_->internet.raw();
+}
+std::size_t Stack::take_exceptions(std::span<rte_mbuf*> out) noexcept {
+    return parts_->internet.exception().pop(out);
+}
+void Stack::send_exceptions(std::span<rte_mbuf* const> frames, std::uint8_t interface) noexcept {
+    for (rte_mbuf* const frame : frames) parts_->internet.exception().send(frame, interface);
+}
+std::size_t Stack::transmit_room() const noexcept {
+    return parts_->queue.room();
 }
 const Counters& Stack::counters() const noexcept {
     return parts_->counters;

@@ -79,6 +79,16 @@ class Stack {
     /// `transmit`.
     tcp::ConnectResult connect(const tcp::ConnectOptions& options) noexcept;
 
+    /// Gives up to `out.size()` frames for the kernel of this machine (`ip::Config::exception`); the caller
+    /// owns them, and sends them by a port behind which it is. Returns how many. To be called after
+    /// `receive`. The `port` of each is the index of the interface by which it came.
+    [[nodiscard]] std::size_t take_exceptions(std::span<rte_mbuf*> out) noexcept;
+    /// Sends frames that the kernel has sent to that port, by an interface of ours; they leave with the next
+    /// `transmit`. Takes the mbufs; what cannot be sent is a counted drop.
+    void send_exceptions(std::span<rte_mbuf* const> frames, std::uint8_t interface = 0) noexcept;
+    /// How many frames may yet be queued for `transmit`.
+    [[nodiscard]] std::size_t transmit_room() const noexcept;
+
     [[nodiscard]] tcp::Endpoint& tcp() noexcept;
     [[nodiscard]] udp::Sockets& udp() noexcept;
     /// Protocols besides TCP, UDP and ICMP, for who speaks them himself.

@@ -188,6 +188,7 @@ void Sockets::input(ip::Ingress& in, Instant now) noexcept {
     const std::uint16_t port = wire::load_be16(header, 2);
     Handler* const handler = in.group ? find(IpAddress{}, port) : find_or_any(in.destination_address(), port);
     if (handler == nullptr) {
+        if (in.group) return internet_.decline(in, DropReason::udp_no_socket);
         internet_.send_port_unreachable(in, now);
         return drop(mbuf, DropReason::udp_no_socket);
     }
