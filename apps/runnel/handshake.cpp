@@ -168,6 +168,7 @@ nlohmann::ordered_json describe(const Settings& settings, const std::vector<Pair
     config["server_time_wait_table"] = pairs[0].plan.server_tcp.time_wait;
     config["client_addresses"] = pairs[0].plan.client_addresses;
     config["response_body"] = settings.size;
+    describe_behaviour(settings.traffic.server, config);
     describe_tcp(settings.traffic.tcp, config);
     config["mbufs"] = pool.mbufs;
     config["memory_mb"] = memory_mb;
@@ -178,6 +179,8 @@ ExitStatus run(Settings& settings) {
     const Signals signals;
     const runtime::HostFacts machine = runtime::host_facts();
     validate(settings.wire);
+    if (settings.traffic.recipe == load::Recipe::rr && settings.traffic.sizes.drawn())
+        settings.traffic.sizes.set_missing(transfer_octets);
     if (settings.cores == 0) settings.cores = machine.cpus.size() >= 2 ? 2 : 1;
     if (settings.cores == 1) settings.both_roles = true;
     if (!settings.both_roles && settings.cores % 2 != 0)
@@ -218,8 +221,18 @@ ExitStatus run(Settings& settings) {
 
     // What is sent without a copy lives until the end of the process.
     const bool transfers = load::transfers(settings.traffic.recipe);
+    const load::Transactions& sizes = settings.traffic.sizes;
+    const bool http = settings.traffic.recipe == load::Recipe::http;
     static const load::HttpResponse response(settings.size, transfers);
-    static const std::string request = load::http_request(pairs[0].plan.client.remote_address);
+    static const load::HttpResponse last_response(settings.size, false);
+    static const std::string request =
+        settings.traffic.recipe == load::Recipe::rr && sizes.request.is_fixed() && !sizes.request.is_zero()
+            ? std::string(static_cast<std::size_t>(sizes.request.most()), 'q')
+            : load::http_request(pairs[0].plan.client.remote_address);
+    static const std::vector<std::byte> answer(
+        settings.traffic.recipe == load::Recipe::rr ? static_cast<std::size_t>(sizes.response.most()) : 0,
+        std::byte{'a'});
+    const std::span<const std::byte> answered = answer.empty() ? response.all() : std::span{answer};
 
     if (settings.ipv6 && settings.wire.mtu < wire::ipv6_min_mtu)
         throw std::invalid_argument(fmt::format("--mtu: IPv6 needs at least {}", wire::ipv6_min_mtu));
@@ -233,7 +246,7 @@ ExitStatus run(Settings& settings) {
     for (unsigned i = 0; i < count; ++i) {
         Pair& pair = pairs[i];
         pair.plan.client.request = std::as_bytes(std::span{request});
-        pair.plan.client.response_octets = response.all().size();
+        pair.plan.client.response_octets = answered.size();
         pair.plan.client.block = block;
         pair.wire = make_wire(settings.wire, i, mbufs.get());
         pair.client.ip.interfaces[0].offloads = pair.wire->client_offloads();
@@ -267,7 +280,9 @@ ExitStatus run(Settings& settings) {
     result.failures_bounded = results::bounds_failures(settings.output.goals);
     result.wire = describe(settings.wire);
     result.client_cores = result.server_cores = count;
-    result.asked_cps = load::mean_rate(settings.traffic);
+    result.comes_and_goes = load::comes_and_goes(settings.traffic);
+    (load::rates_transactions(settings.traffic) ? result.asked_tps : result.asked_cps) =
+        load::mean_rate(settings.traffic);
     if (settings.cores == 1) result.notes.emplace_back("client and server share one core");
     if (settings.both_roles && settings.cores > 1)
         result.notes.emplace_back("each core carries a client and a server");
@@ -276,7 +291,7 @@ ExitStatus run(Settings& settings) {
             fmt::format("one server address for {} cores; on both sides {}", count, servers->description()));
     if (settings.cores > machine.cpus.size())
         result.notes.push_back(fmt::format("{} loops share {} CPUs", settings.cores, machine.cpus.size()));
-    if (!result.asked_cps && !transfers)
+    if (!result.asked_cps && !result.transfers())
         result.notes.push_back(fmt::format("rate max: {} connections on their way for each client core",
                                            pairs[0].plan.client.window));
 
@@ -294,10 +309,16 @@ ExitStatus run(Settings& settings) {
         Pair& pair = pairs[number];
         auto instance = std::make_unique<load::TrafficCore>();
         if (both || core.index % 2 == 1) {
-            instance->server = std::make_unique<load::ServerSide>(
-                pair.server, server_port,
-                load::make_responder(pair.plan.client, response.all(), pair.server.tcp.connections),
-                mbufs.get());
+            const std::uint32_t slots = pair.server.tcp.connections;
+            std::unique_ptr<load::Responder> responder;
+            if (http)
+                responder = std::make_unique<load::HttpResponder>(response, last_response, slots);
+            else
+                responder = load::make_responder(pair.plan.client, answered, slots);
+            if (!settings.traffic.server.answers_at_once())
+                responder->behave(settings.traffic.server, slots, settings.traffic.seed + number);
+            instance->server = std::make_unique<load::ServerSide>(pair.server, server_port,
+                                                                  std::move(responder), mbufs.get());
             instance->server->attach(core.loop, servers ? servers->wire(number) : pair.wire->server());
             if (servers) servers->attach(number, instance->server->stack, core.loop);
         }
@@ -372,6 +393,8 @@ Action add_handshake(CLI::App& command) {
     }
     add_traffic_options(command, settings->traffic);
     add_transfer_options(command, settings->traffic);
+    add_request_options(command, settings->traffic);
+    add_behaviour_options(command, settings->traffic.server);
     add_count(command, "--cores", settings->cores, 0, 128,
               "Cores: 1 carries both endpoints, 2 one each, 2n n of each; 0: 2 where the machine has them");
     command

@@ -35,13 +35,13 @@ struct Settings {
     std::string path = "/";
     bool allow_target = false;
     bool fast_open = false;
-    std::uint32_t request_octets = transfer_octets, response_octets = transfer_octets;
     load::Traffic traffic;
     Output output;
 };
 
 ExitStatus run(Settings& settings) {
     const Signals signals;
+    if (settings.traffic.recipe == load::Recipe::rr) settings.traffic.sizes.set_missing(transfer_octets);
     const SocketAddress target = *settings.target;
     if (!settings.allow_target && !load::is_test_address(target.address))
         throw std::invalid_argument(
@@ -73,8 +73,9 @@ ExitStatus run(Settings& settings) {
         announce_memory(settings.port, memory, settings.traffic, settings.output.text());
 
     // What is sent without a copy lives until the end of the process.
-    static const std::string request = settings.traffic.recipe == load::Recipe::rr
-                                           ? std::string(settings.request_octets, 'q')
+    const load::Transactions& sizes = settings.traffic.sizes;
+    static const std::string request = settings.traffic.recipe == load::Recipe::rr && !sizes.drawn()
+                                           ? std::string(static_cast<std::size_t>(sizes.request.most()), 'q')
                                            : load::http_request(target.address, settings.path);
     static const std::vector<std::byte> block(block_octets, std::byte{0x55});
 
@@ -93,7 +94,7 @@ ExitStatus run(Settings& settings) {
         client.remote_address = target.address;
         client.remote_port = target.port;
         client.request = std::as_bytes(std::span{request});
-        client.response_octets = settings.response_octets;
+        client.response_octets = static_cast<std::uint64_t>(sizes.response.most());
         client.block = block;
         client.first_alone = true;
         client.fast_open = settings.fast_open;
@@ -112,7 +113,9 @@ ExitStatus run(Settings& settings) {
     result.failures_bounded = results::bounds_failures(settings.output.goals);
     result.wire = fmt::format("port {} (driver {})", port.name(), port.driver());
     result.client_cores = cores;
-    result.asked_cps = load::mean_rate(settings.traffic);
+    result.comes_and_goes = load::comes_and_goes(settings.traffic);
+    (load::rates_transactions(settings.traffic) ? result.asked_tps : result.asked_cps) =
+        load::mean_rate(settings.traffic);
     result.config["port"] = settings.port.device;
     result.config["address"] =
         fmt::format("{}/{}", to_string(settings.port.address->address), settings.port.address->prefix_length);
@@ -126,10 +129,6 @@ ExitStatus run(Settings& settings) {
     result.config["target"] = fmt::format("{}:{}", to_string(target.address), target.port);
     result.config["path"] = settings.path;
     result.config["fast_open"] = settings.fast_open;
-    if (result.recipe == load::Recipe::rr) {
-        result.config["request_octets"] = settings.request_octets;
-        result.config["response_octets"] = settings.response_octets;
-    }
     describe_traffic(settings.traffic, plans[0], result.config);
     describe_tcp(settings.traffic.tcp, result.config);
     result.config["mbufs"] = pool.mbufs;
@@ -196,7 +195,7 @@ Action add_load(CLI::App& command) {
         "Send the request of recipe crr with the SYN, once the target has given a cookie (RFC 7413)");
     add_traffic_options(command, settings->traffic);
     add_transfer_options(command, settings->traffic);
-    add_transaction_options(command, settings->request_octets, settings->response_octets);
+    add_request_options(command, settings->traffic);
     add_tcp_options(command, settings->traffic.tcp);
     {
         const OptionGroup group(command, "Traffic");
@@ -216,7 +215,8 @@ Action add_load(CLI::App& command) {
         "  runnel load --port net_tap0,iface=run0 --address 192.0.2.2/24 --target 192.0.2.1:80 --rate 5k\n"
         "  ip address add 192.0.2.1/24 dev run0                   meanwhile, in another shell: the server's "
         "end\n"
-        "crr sends GET with Connection: close, so any HTTP server will do. rr wants a server that answers "
+        "http is for any HTTP/1.1 server. crr sends GET with Connection: close. rr wants a server that "
+        "answers "
         "each\n"
         "--request-octets with --response-octets: runnel serve --listen PORT:rr, or an echo. stream wants "
         "one that\n"

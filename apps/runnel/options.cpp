@@ -111,28 +111,32 @@ void add_traffic_options(CLI::App& app, load::Traffic& traffic) {
         "rst    SYN, SYN-ACK, ACK, RST\n"
         "fin    SYN, SYN-ACK, ACK, FIN, FIN-ACK, ACK\n"
         "crr    SYN, SYN-ACK, ACK with request, response with FIN, FIN-ACK, ACK\n"
-        "rr     request and response again and again, one under way on each of --connections that are kept\n"
+        "rr     request and response again and again, one under way on each of --connections that are kept; "
+        "or so many --transactions on each of connections that come and go\n"
+        "http   the same as HTTP/1.1 has it\n"
         "stream bulk data on --connections that are kept",
         [&traffic](const std::string& text) {
             const auto recipe = load::parse_recipe(text);
             if (!recipe)
                 throw BadQuantity(
-                    fmt::format("\"{}\" is no recipe; choose hold, rst, fin, crr, rr or stream", text));
+                    fmt::format("\"{}\" is no recipe; choose hold, rst, fin, crr, rr, http or stream", text));
             traffic.recipe = *recipe;
         });
-    add_read(app, "--rate", "RATE", "max",
-             "Connections a second to open, whether or not earlier ones have ended: as 50k or 1.2M; over the "
-             "measured "
-             "time as ramp:1k-50k/10s, steps:10k,20k,30k/5s (5 s each), schedule:0s=1k,10s=50k,20s=5k or "
-             "burst:100/10ms (so many at once, so often); or max: as fast as they end",
-             [&traffic](const std::string& text) {
-                 traffic.rate.reset();
-                 traffic.profile.reset();
-                 if (text.find(':') == std::string::npos)
-                     traffic.rate = parse_rate(text);
-                 else
-                     traffic.profile = load::LoadProfile::parse(text);
-             });
+    add_read(
+        app, "--rate", "RATE", "max",
+        "Connections a second to open, whether or not earlier ones have ended: as 50k or 1.2M; over the "
+        "measured "
+        "time as ramp:1k-50k/10s, steps:10k,20k,30k/5s (5 s each), schedule:0s=1k,10s=50k,20s=5k or "
+        "burst:100/10ms (so many at once, so often); or max: as fast as they end. Of rr and http without "
+        "--transactions: transactions a second, on connections that are kept",
+        [&traffic](const std::string& text) {
+            traffic.rate.reset();
+            traffic.profile.reset();
+            if (text.find(':') == std::string::npos)
+                traffic.rate = parse_rate(text);
+            else
+                traffic.profile = load::LoadProfile::parse(text);
+        });
     add_choice<load::ArrivalProcess>(
         app, "--arrivals", "PROCESS",
         {{"even", load::ArrivalProcess::even}, {"poisson", load::ArrivalProcess::poisson}}, traffic.arrivals,
@@ -164,9 +168,15 @@ void add_traffic_options(CLI::App& app, load::Traffic& traffic) {
                  "Time after the measured window in which the rate falls evenly to 0");
     add_duration(app, "--drain", traffic.drain, 0s,
                  "How long connections in flight at the end may take to end");
-    add_duration(
-        app, "--max-lag", traffic.max_lag, 1ms,
-        "A connection that is later than this on the schedule of --rate is given up and counted as unsent");
+    add_read(
+        app, "--max-lag", "TIME", "100ms, of transactions 10s",
+        "A connection, or transaction, that is later than this on the schedule of --rate is given up and "
+        "counted as unsent",
+        [&traffic](const std::string& text) {
+            const Duration lag = parse_duration(text);
+            if (lag < 1ms) throw BadQuantity(fmt::format("\"{}\" is too short; write at least 1ms", text));
+            traffic.max_lag = lag;
+        });
     add_count(app, "--time-wait-table", traffic.time_wait_table, 1024, 1U << 28,
               "Connections in TIME-WAIT kept for each core; beyond it the oldest is recycled, and counted");
 }
@@ -176,7 +186,8 @@ void add_transfer_options(CLI::App& app, load::Traffic& traffic) {
     add_count(app, "--transactions", traffic.transactions, 0, 1U << 30,
               "hold: once all connections are open each carries so many requests and responses, in an order "
               "drawn at "
-              "random");
+              "random. rr, http: each connection carries so many, one after the other, and ends; others are "
+              "opened at --rate, or so that --concurrency are open");
     add_read(app, "--direction", "WAY", std::string{to_string(traffic.direction)},
              "Which way the data of stream goes: to-server, to-client or both",
              [&traffic](const std::string& text) {
@@ -199,6 +210,73 @@ void add_transfer_options(CLI::App& app, load::Traffic& traffic) {
                  traffic.tcp.send_buffer = traffic.tcp.receive_buffer = traffic.tcp.out_of_order_limit =
                      static_cast<std::uint32_t>(octets);
              });
+}
+
+void add_request_options(CLI::App& app, load::Traffic& traffic) {
+    const OptionGroup group(app, "Requests");
+    load::Transactions& sizes = traffic.sizes;
+    add_read(app, "--think", "TIMES", "0s",
+             "rr, http: time from a response to the next request on its connection: 10ms, uniform:1ms-5ms, "
+             "exponential:MEAN, lognormal:MEDIAN,SIGMA, pareto:LEAST,SHAPE, or a list 1ms,5ms*2 with weights",
+             [&sizes](const std::string& text) { sizes.think = load::parse_times(text); });
+    add_read(app, "--request-octets", "SIZES", "",
+             "Octets of a request of rr, or of the body of one of http: 64, or as --think: 64,576*4,1500, "
+             "uniform:64-1500. Where sizes of rr differ each request says them: the server is serve --listen "
+             "PORT:sized",
+             [&sizes](const std::string& text) { sizes.request = load::parse_sizes(text); });
+    add_read(app, "--response-octets", "SIZES", "",
+             "Octets that answer a request of rr; of http the path asks for them, /bytes/N, as serve "
+             "understands it",
+             [&sizes](const std::string& text) { sizes.response = load::parse_sizes(text); });
+    const auto each = [&app](const std::string& name, const char* type, const std::string& description,
+                             std::function<void(const std::vector<std::string>&)> read) {
+        app.add_option_function<std::vector<std::string>>(
+               name,
+               [name, read = std::move(read)](const std::vector<std::string>& texts) {
+                   try {
+                       read(texts);
+                   } catch (const BadQuantity& wrong) {
+                       throw CLI::ValidationError(name, wrong.what());
+                   }
+               },
+               description)
+            ->type_name(type);
+    };
+    each(
+        "--request", "[METHOD ]PATH",
+        "http: what is asked for, GET if no method is named. May be given several times: one after the other "
+        "on each connection",
+        [&traffic](const std::vector<std::string>& texts) {
+            traffic.http.asks.clear();
+            for (const std::string& text : texts) traffic.http.asks.push_back(load::parse_http_ask(text));
+        });
+    each("--header", "\"NAME: VALUE\"", "http: a header besides Host, Connection and Content-Length",
+         [&traffic](const std::vector<std::string>& texts) {
+             traffic.http.headers.clear();
+             for (const std::string& text : texts) {
+                 load::check_http_header(text);
+                 traffic.http.headers.push_back(text);
+             }
+         });
+    add_read(app, "--host", "NAME", "", "http: the Host header; without it the server's address",
+             [&traffic](const std::string& text) {
+                 load::check_http_header("Name: " + text);
+                 traffic.http.host = text;
+             });
+    app.add_flag_callback(
+        "--no-keep-alive", [&traffic] { traffic.http.keep_alive = false; },
+        "http: each request asks for Connection: close");
+}
+
+void add_behaviour_options(CLI::App& app, load::ServerBehaviour& behaviour) {
+    const OptionGroup group(app, "Server");
+    add_read(app, "--delay", "TIMES", "0s",
+             "Time from a request to its response: 10ms, uniform:1ms-5ms, exponential:MEAN, "
+             "lognormal:MEDIAN,SIGMA, pareto:LEAST,SHAPE, or a list 1ms,5ms*2 with weights",
+             [&behaviour](const std::string& text) { behaviour.delay = load::parse_times(text); });
+    add_read(app, "--stall", "TIME/TIME", "",
+             "Answer nothing for a while, again and again: 200ms/5s, so long and so often",
+             [&behaviour](const std::string& text) { behaviour.stall = load::parse_stall(text); });
 }
 
 void add_transaction_options(CLI::App& app, std::uint32_t& request, std::uint32_t& response) {

@@ -67,7 +67,14 @@ void add_transfer_options(CLI::App& app, load::Traffic& traffic);
 /// Octets of the block that a stream repeats: within a core's second-level cache.
 inline constexpr std::size_t block_octets = std::size_t{64} << 10;
 
-/// Where client and server are two programs, both are told what a transaction of `rr` is: --request-octets,
+/// Of `rr` and `http`: --think, --request-octets, --response-octets, --request, --header, --host,
+/// --no-keep-alive.
+void add_request_options(CLI::App& app, load::Traffic& traffic);
+/// How a server of ours answers: --delay, --stall. `seed` is of what is drawn.
+void add_behaviour_options(CLI::App& app, load::ServerBehaviour& behaviour);
+
+/// Where client and server are two programs, the server is told what a transaction of `rr` is:
+/// --request-octets,
 /// --response-octets.
 void add_transaction_options(CLI::App& app, std::uint32_t& request, std::uint32_t& response);
 /// Of each, where it is not told.

@@ -55,7 +55,7 @@ load::Progress make_progress(std::FILE* out, load::Recipe recipe) {
     return [out, recipe](const load::Interval& i) {
         // `hold` opens first, and then carries transactions.
         const bool transactions =
-            recipe == load::Recipe::rr || (recipe == load::Recipe::hold && i.established == 0 && i.tps > 0);
+            load::transacts(recipe) || (recipe == load::Recipe::hold && i.established == 0 && i.tps > 0);
         const std::string rate = transactions                     ? human_count(i.tps) + " transactions/s"
                                  : recipe == load::Recipe::stream ? human_count(i.goodput_bps) + "bit/s"
                                                                   : human_count(i.cps) + " connections/s";
@@ -68,15 +68,20 @@ load::Progress make_progress(std::FILE* out, load::Recipe recipe) {
 }
 
 std::string what_is_asked(const load::Traffic& traffic, unsigned cores) {
-    if (load::transfers(traffic.recipe))
-        return fmt::format("{} connections kept", *load::kept_connections(traffic, cores));
+    const bool kept = load::transfers(traffic.recipe) && !load::comes_and_goes(traffic);
+    std::string before =
+        kept ? fmt::format("{} connections kept", *load::kept_connections(traffic, cores)) : "";
+    if (kept && !traffic.rate && !traffic.profile) return before;
+    if (kept) before += ", transactions at ";
+    if (load::comes_and_goes(traffic))
+        before = fmt::format("{} transactions a connection, ", traffic.transactions);
     std::string text = traffic.profile ? "rate " + to_string(*traffic.profile)
                        : traffic.rate  ? "rate " + human_count(static_cast<double>(*traffic.rate)) + "/s"
                                        : std::string{"rate max"};
     if (traffic.arrivals == load::ArrivalProcess::poisson) text += ", poisson";
     if (traffic.concurrency)
         text += fmt::format(", {} kept open", human_count(static_cast<double>(*traffic.concurrency)));
-    return text;
+    return before + text;
 }
 
 std::string utc_now() {
@@ -100,7 +105,22 @@ void describe_traffic(const load::Traffic& traffic, const load::CorePlan& plan,
     config["concurrency"] = traffic.concurrency ? Json(*traffic.concurrency) : Json(nullptr);
     const std::optional<std::uint64_t> connections = load::kept_connections(traffic, 1);
     config["connections"] = connections ? Json(*connections) : Json(nullptr);
-    if (traffic.recipe == load::Recipe::hold) config["transactions"] = traffic.transactions;
+    if (traffic.recipe == load::Recipe::hold || load::transacts(traffic.recipe))
+        config["transactions"] = traffic.transactions;
+    if (load::transacts(traffic.recipe)) {
+        config["think"] = load::times_to_string(traffic.sizes.think);
+        config["request_octets"] = load::sizes_to_string(traffic.sizes.request);
+        config["response_octets"] = load::sizes_to_string(traffic.sizes.response);
+    }
+    if (traffic.recipe == load::Recipe::http) {
+        Json asks = Json::array();
+        for (const load::HttpAsk& ask : traffic.http.asks) asks.push_back(ask.method + " " + ask.path);
+        if (asks.empty()) asks.push_back("GET /");
+        config["requests"] = asks;
+        config["headers"] = traffic.http.headers;
+        config["host"] = traffic.http.host.empty() ? Json(nullptr) : Json(traffic.http.host);
+        config["keep_alive"] = traffic.http.keep_alive;
+    }
     if (traffic.recipe == load::Recipe::stream) {
         config["direction"] = to_string(traffic.direction);
         config["send"] = traffic.copies ? "copied" : "referred to";
@@ -111,9 +131,17 @@ void describe_traffic(const load::Traffic& traffic, const load::CorePlan& plan,
     config["ramp"] = human_duration(plan.client.ramp);
     config["ramp_up"] = human_duration(plan.client.ramp_up);
     config["ramp_down"] = human_duration(plan.client.ramp_down);
-    config["drain"] = human_duration(traffic.drain);
-    config["max_lag"] = human_duration(traffic.max_lag);
+    config["drain"] = human_duration(plan.client.drain);
+    config["max_lag"] = human_duration(plan.client.max_lag);
     config["client_time_wait_table"] = plan.client_tcp.time_wait;
+}
+
+void describe_behaviour(const load::ServerBehaviour& behaviour, nlohmann::ordered_json& config) {
+    config["server_delay"] = load::times_to_string(behaviour.delay);
+    config["server_stall"] = behaviour.stall.length == Duration{}
+                                 ? std::string{"none"}
+                                 : fmt::format("{}/{}", human_duration(behaviour.stall.length),
+                                               human_duration(behaviour.stall.every));
 }
 
 void describe_tcp(const tcp::Config& tcp, nlohmann::ordered_json& config) {

@@ -30,7 +30,7 @@
 namespace runnel::app {
 namespace {
 
-enum class Service : std::uint8_t { http, echo, discard, crr, rr, stream };
+enum class Service : std::uint8_t { http, echo, discard, crr, rr, sized, stream };
 
 struct Listen {
     std::uint16_t port = 0;
@@ -49,6 +49,8 @@ std::string_view to_string(Service service) {
             return "crr";
         case Service::rr:
             return "rr";
+        case Service::sized:
+            return "sized";
         case Service::stream:
             return "stream";
     }
@@ -62,8 +64,8 @@ Listen parse_listen(const std::string& text) {
     if (error != std::errc{} || listen.port == 0)
         throw CLI::ValidationError(
             "--listen", fmt::format("\"{}\" has no port from 1 to 65535; write 80 or 7:echo", text));
-    for (const Service service :
-         {Service::http, Service::echo, Service::discard, Service::crr, Service::rr, Service::stream}) {
+    for (const Service service : {Service::http, Service::echo, Service::discard, Service::crr, Service::rr,
+                                  Service::sized, Service::stream}) {
         if (rest != ":" + std::string{to_string(service)}) continue;
         listen.service = service;
         return listen;
@@ -71,7 +73,7 @@ Listen parse_listen(const std::string& text) {
     if (!rest.empty())
         throw CLI::ValidationError("--listen",
                                    fmt::format("\"{0}\" names no service; write {1}:http, {1}:echo, "
-                                               "{1}:discard, {1}:crr, {1}:rr or {1}:stream",
+                                               "{1}:discard, {1}:crr, {1}:rr, {1}:sized or {1}:stream",
                                                text, listen.port));
     return listen;
 }
@@ -122,12 +124,17 @@ struct ServeCore final : runtime::CoreInstance {
                         block.first(settings.response_octets), settings.request_octets,
                         config.tcp.connections);
                     break;
+                case Service::sized:
+                    responder = std::make_unique<load::SizedResponder>(block, config.tcp.connections);
+                    break;
                 case Service::stream:
                     responder = std::make_unique<load::StreamResponder>(
                         load::StreamSource(block.first(block_octets), settings.traffic.copies),
                         settings.traffic.direction);
                     break;
             }
+            if (!settings.traffic.server.answers_at_once())
+                responder->behave(settings.traffic.server, config.tcp.connections, settings.traffic.seed);
             stack.listen({.port = listen.port,
                           .handler = responder.get(),
                           .nagle = false,
@@ -259,6 +266,8 @@ ExitStatus run(Settings& settings) {
             wire = instance->traced.get();
         }
         core.loop.add(instance->stack, *wire);
+        for (const auto& responder : instance->responders)
+            if (responder->answers_late()) core.loop.add(*responder);
         shared.attach(core.index, instance->stack, core.loop);
         if (kernel) {
             instance->exception = std::make_unique<runtime::ExceptionTask>(
@@ -361,9 +370,11 @@ Action add_serve(CLI::App& command) {
                 settings->listen.clear();
                 for (const std::string& text : texts) settings->listen.push_back(parse_listen(text));
             },
-            "TCP port, and what answers there: http (HTTP/1.1-shaped), echo (RFC 862), discard (takes what "
+            "TCP port, and what answers there: http (HTTP/1.1-shaped; /bytes/N asks for so many octets), "
+            "echo (RFC 862), discard (takes what "
             "comes, RFC 863), crr (any octets get a response and FIN), rr (each --request-octets get "
-            "--response-octets), or stream (takes what comes, and by --direction sends all the while). May "
+            "--response-octets), sized (each request says how long it and its response are), or stream "
+            "(takes what comes, and by --direction sends all the while). May "
             "be "
             "given several times")
         ->type_name("PORT[:SERVICE]")
@@ -384,6 +395,7 @@ Action add_serve(CLI::App& command) {
                  "How long to serve; 0: until SIGINT or SIGTERM");
     add_transfer_options(command, settings->traffic);
     add_transaction_options(command, settings->request_octets, settings->response_octets);
+    add_behaviour_options(command, settings->traffic.server);
     add_tcp_options(command, settings->traffic.tcp);
     add_trace_option(command, settings->output);
     command.footer(

@@ -43,21 +43,30 @@ struct Accounting {
     friend constexpr bool operator==(const Accounting&, const Accounting&) noexcept = default;
 };
 
-/// The transactions of `rr`, each a request that was handed to TCP:
+/// The transactions of `rr`, `http` and `hold`, each a request that was handed to TCP:
 ///
 ///     asked = answered + lost + in_flight
 ///
+/// and where a rate says when they begin
+///
+///     planned = unsent + answered + lost + in_flight
+///
 /// As above, the terms are counted in different places.
 struct TransactionAccounting {
+    std::uint64_t planned = 0;  ///< came due; 0: no rate says when
+    std::uint64_t unsent = 0;   ///< of these, given up: for so long no connection was free
     std::uint64_t asked = 0;
     std::uint64_t answered = 0;   ///< the last octet of the response has come
     std::uint64_t lost = 0;       ///< the connection ended first
     std::uint64_t in_flight = 0;  ///< neither when the run ended
 
     [[nodiscard]] constexpr std::int64_t residual() const noexcept {
-        return static_cast<std::int64_t>(asked) - static_cast<std::int64_t>(answered + lost + in_flight);
+        const std::uint64_t sent = planned > 0 ? planned - unsent : asked;
+        return static_cast<std::int64_t>(sent) - static_cast<std::int64_t>(answered + lost + in_flight);
     }
     constexpr TransactionAccounting& operator+=(const TransactionAccounting& other) noexcept {
+        planned += other.planned;
+        unsent += other.unsent;
         asked += other.asked;
         answered += other.answered;
         lost += other.lost;

@@ -155,9 +155,10 @@ AddressPicker::AddressPicker(std::span<const AddressRange> clients, std::span<co
       random_(mixed(seed)) {
     for (const AddressRange& range : clients_) client_count_ += range.count;
     for (const Servers& some : servers_) server_count_ += some.count();
+    if (!servers_.empty()) set_server(only_, 0);
 }
 
-IpAddress AddressPicker::client(std::uint64_t number) noexcept {
+IpAddress AddressPicker::client(std::uint64_t number) const noexcept {
     for (const AddressRange& range : clients_) {
         if (number < range.count) return nth_after(range.first, static_cast<std::uint32_t>(number));
         number -= range.count;
@@ -166,7 +167,7 @@ IpAddress AddressPicker::client(std::uint64_t number) noexcept {
 }
 
 // Addresses before ports: consecutive connections go to different machines.
-void AddressPicker::set_server(Pick& pick, std::uint64_t number) noexcept {
+void AddressPicker::set_server(Pick& pick, std::uint64_t number) const noexcept {
     for (const Servers& some : servers_) {
         if (number < some.count()) {
             pick.server =
@@ -195,6 +196,11 @@ AddressPicker::Pick AddressPicker::next() noexcept {
             to = (mixed(from) >> 32) * server_count_ >> 32;
         else if (++next_server_ == server_count_)
             next_server_ = 0;
+    }
+    if (server_count_ == 1) {  // most often; no division
+        pick = only_;
+        pick.client = client(from);
+        return pick;
     }
     pick.client = client(from);
     set_server(pick, to);

@@ -73,13 +73,14 @@ class AddressPicker {
     [[nodiscard]] Pick next() noexcept;
 
   private:
-    [[nodiscard]] IpAddress client(std::uint64_t number) noexcept;
-    void set_server(Pick& pick, std::uint64_t number) noexcept;
+    [[nodiscard]] IpAddress client(std::uint64_t number) const noexcept;
+    void set_server(Pick& pick, std::uint64_t number) const noexcept;
 
     std::vector<AddressRange> clients_;
     std::vector<Servers> servers_;
     AddressChoice choice_ = AddressChoice::sequential;
     std::uint64_t client_count_ = 0, server_count_ = 0;
+    Pick only_;  // the server, where there is one
     std::uint64_t next_client_ = 0, next_server_ = 0;
     std::uint64_t random_ = 0;
 };

@@ -23,6 +23,14 @@ struct Transactions {
     /// Octets of a response, of which the request tells the server: of `rr` in its first octets, of `http` by
     /// its path, "/bytes/N". Fixed at 0: what the server sends of itself.
     Distribution response{};
+
+    /// The sizes that are fixed at 0 become this many octets.
+    void set_missing(double octets) {
+        if (request.is_zero()) request = Distribution::fixed(octets);
+        if (response.is_zero()) response = Distribution::fixed(octets);
+    }
+    /// Whether a server has to be told each time how much to answer, and when a request ends.
+    [[nodiscard]] bool drawn() const noexcept { return !request.is_fixed() || !response.is_fixed(); }
 };
 
 /// What an HTTP client asks for.

@@ -5,10 +5,21 @@
 
 namespace runnel::load {
 
+AddressPicker make_picker(const ClientOptions& options) {
+    std::vector<AddressRange> clients = options.clients;
+    std::vector<Servers> servers = options.servers;
+    if (clients.empty()) clients.push_back({options.first_local_address, options.local_addresses});
+    if (servers.empty())
+        servers.push_back({{options.remote_address, 1}, {options.remote_port, options.remote_port}});
+    return {clients, servers, options.choice, options.seed};
+}
+
 Client::Client(Stack& stack, const ClientOptions& options)
-    : stack_(stack), options_(options), records_(options.slots), arrivals_({}, Instant{}) {
-    connect_.remote_address = options.remote_address;
-    connect_.remote_port = options.remote_port;
+    : stack_(stack),
+      options_(options),
+      addresses_(make_picker(options)),
+      records_(options.slots),
+      arrivals_({}, Instant{}) {
     connect_.handler = this;
     connect_.fast_open = options.fast_open && options.recipe == Recipe::crr;
     // Between two polls at most as many are established as are on their way.
@@ -147,8 +158,10 @@ std::uint32_t Client::begin_connections(Instant now, std::uint32_t most) noexcep
     const bool measured = present_phase() == Phase::measured;
     const std::uint32_t window = options_.first_alone && !answered_ ? 1 : options_.window;
     while (begun < most && open_ - held_ < window && arrivals_.due(now)) {
-        connect_.local_address = nth_after(options_.first_local_address, next_local_);
-        if (++next_local_ == options_.local_addresses) next_local_ = 0;
+        const AddressPicker::Pick pick = addresses_.next();
+        connect_.local_address = pick.client;
+        connect_.remote_address = pick.server;
+        connect_.remote_port = pick.server_port;
         const tcp::ConnectResult result = stack_.connect(connect_);
         if (result.error != tcp::Error::none) [[unlikely]] {
             // Not begun: it stays due, and is given up when it is too late.
@@ -268,8 +281,9 @@ void Client::established(tcp::Connection connection) noexcept {
             break;
         case Recipe::hold:
         case Recipe::rr:
+        case Recipe::http:
         case Recipe::stream:
-            break;  // HoldClient's and TransferClient's
+            break;  // of other clients
     }
 }
 

@@ -14,7 +14,9 @@
 #include "runnel/stack/stack.hpp"
 #include "runnel/tcp/connection.hpp"
 
+#include "engine/addresses.hpp"
 #include "engine/arrivals.hpp"
+#include "engine/behaviour.hpp"
 #include "engine/generator.hpp"
 #include "engine/recipe.hpp"
 
@@ -26,6 +28,10 @@ struct ClientOptions {
     std::uint32_t local_addresses = 1;
     IpAddress remote_address{};
     std::uint16_t remote_port = 80;
+    /// In place of the addresses above, where there are any; used as `choice` says.
+    std::vector<AddressRange> clients{};
+    std::vector<Servers> servers{};
+    AddressChoice choice = AddressChoice::sequential;
     std::span<const std::byte> request{};        ///< of `crr`, `rr` and `hold`; valid until the process ends
     std::uint64_t response_octets = 0;           ///< of `rr` and `hold`: so many answer a request
     Direction direction = Direction::to_server;  ///< of `stream`
@@ -38,7 +44,11 @@ struct ClientOptions {
     std::uint64_t seed = 1;                          ///< of what is drawn on this core
     Duration max_lag = 100ms;                        ///< see Arrivals
     std::uint64_t connections = UINT64_MAX;          ///< connections in all; those that are kept need it
-    std::uint32_t transactions = 0;                  ///< of `hold`: so many on each connection, at random
+    /// So many on each connection: of `hold` at random, of `rr` and `http` one after the other.
+    std::uint32_t transactions = 0;
+    bool comes_and_goes = false;  ///< of `rr` and `http`: connections end with the last of their transactions
+    Transactions sizes{};         ///< of `rr` and `http`: what is drawn, and the time between
+    HttpTraffic http{};
     std::uint32_t window = 512;   ///< connections open at once, at most; those that are kept do not count
     std::uint32_t slots = 65536;  ///< tcp::Config::connections of the stack: handles are numbered below this
     std::uint32_t batch = 32;     ///< connections begun in one poll, at most
@@ -54,6 +64,9 @@ struct ClientOptions {
     Duration ramp_down = 0s;  ///< after the window the rate falls evenly to 0, nothing is measured
     Duration drain = 3s;      ///< how long connections in flight at the end may take to end
 };
+
+/// The addresses of the connections that these options ask for.
+[[nodiscard]] AddressPicker make_picker(const ClientOptions& options);
 
 /// The client of recipes whose connections come and go.
 class Client final : public Generator {
@@ -111,6 +124,7 @@ class Client final : public Generator {
     Stack& stack_;
     ClientOptions options_;
     tcp::ConnectOptions connect_;
+    AddressPicker addresses_;
     std::vector<Record> records_;  // by slot
     std::vector<tcp::Connection>
         fresh_;  // `rst`, `fin`: established since the last poll, their ACK not yet sent
@@ -123,7 +137,6 @@ class Client final : public Generator {
     Instant phase_end_{};
     Instant ramp_down_end_{};
     Instant window_begin_{};
-    std::uint32_t next_local_ = 0;
     bool answered_ = false;  // some connection has been established, or has ended
     Totals at_window_begin_;
 };

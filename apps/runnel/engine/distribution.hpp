@@ -79,7 +79,7 @@ class Distribution {
 /// of a seed is the same. One owner thread; allocates when constructed only.
 class Draws {
   public:
-    static constexpr std::size_t count = 4096;
+    static constexpr std::size_t count = 16384;
 
     Draws() : Draws(Distribution{}, 0) {}
     Draws(const Distribution& distribution, std::uint64_t seed);

@@ -11,6 +11,7 @@
 #include "runnel/tcp/connection.hpp"
 
 #include "engine/accounting.hpp"
+#include "engine/http_counts.hpp"
 #include "engine/latency.hpp"
 
 namespace runnel::load {
@@ -41,6 +42,7 @@ class Generator : public tcp::Handler, public runtime::Task {
     struct Measurement {
         Accounting accounting;               ///< of the arrivals of the window; of all that are kept
         TransactionAccounting transactions;  ///< of `rr` and `hold`, over the whole run
+        HttpCounts http;                     ///< of `http`, over the whole run
         Totals all;                          ///< over the whole run
         Totals window;                       ///< of these, what happened within the window
         Duration window_length{};           ///< shorter than asked for where all connections were done before

@@ -8,11 +8,10 @@ namespace runnel::load {
 HoldClient::HoldClient(Stack& stack, const ClientOptions& options)
     : stack_(stack),
       options_(options),
+      addresses_(make_picker(options)),
       records_(options.window),
       arrivals_({}, Instant{}),
       order_(std::max(options.slots, 1U), 0) {
-    connect_.remote_address = options.remote_address;
-    connect_.remote_port = options.remote_port;
     connect_.handler = this;
     free_records_.reserve(options.window);
     for (std::uint32_t i = options.window; i > 0; --i) free_records_.push_back(i - 1);
@@ -124,9 +123,11 @@ std::uint32_t HoldClient::begin_connections(Instant now) noexcept {
     std::uint32_t begun = 0;
     while (begun < options_.batch && !free_records_.empty() && arrivals_.due(now)) {
         const Word word{Stand::opening, free_records_.back()};
-        connect_.local_address = nth_after(options_.first_local_address, next_local_);
+        const AddressPicker::Pick pick = addresses_.next();
+        connect_.local_address = pick.client;
+        connect_.remote_address = pick.server;
+        connect_.remote_port = pick.server_port;
         connect_.context = word.encode();
-        if (++next_local_ == options_.local_addresses) next_local_ = 0;
         const tcp::ConnectResult result = stack_.connect(connect_);
         if (result.error != tcp::Error::none) [[unlikely]] {
             // Not begun: it stays due, and is given up when it is too late.

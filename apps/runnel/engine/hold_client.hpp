@@ -79,13 +79,13 @@ class HoldClient final : public Generator {
     Stack& stack_;
     ClientOptions options_;
     tcp::ConnectOptions connect_;
+    AddressPicker addresses_;
     std::vector<Record> records_;
     std::vector<std::uint32_t> free_records_;
     Arrivals arrivals_;
     RandomOrder order_;
     std::uint32_t rounds_ = 0;  // of transactions, begun
     Instant window_begin_{}, phase_end_{}, last_move_{}, first_request_{}, closing_begin_{};
-    std::uint32_t next_local_ = 0;
     std::uint32_t next_to_close_ = 0;  // slots below have been closed
     std::uint64_t opening_ = 0, asking_ = 0, ending_ = 0;
 };

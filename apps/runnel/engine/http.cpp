@@ -41,16 +41,28 @@ std::size_t whole(const std::array<std::string_view, N>& words, std::uint8_t can
 
 }  // namespace
 
+HttpResponse::Head HttpResponse::make_head(std::span<char> into, std::uint64_t size,
+                                           bool keep_alive) noexcept {
+    const auto made = fmt::format_to_n(
+        into.data(), into.size(),
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: {}\r\n\r\n", size,
+        keep_alive ? "keep-alive" : "close");
+    return {static_cast<std::size_t>(made.out - into.data())};
+}
+
+std::span<const std::byte> HttpResponse::filler() noexcept {
+    static const std::vector<std::byte> block(std::size_t{64} << 10, std::byte{'x'});
+    return block;
+}
+
 HttpResponse::HttpResponse(std::size_t size, bool keep_alive) {
     if (size > max_size)
         throw std::invalid_argument(
             fmt::format("the response body is {} octets; at most {} are kept in memory", size, max_size));
-    const std::string head = fmt::format(
-        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: {}\r\n\r\n", size,
-        keep_alive ? "keep-alive" : "close");
-    head_size_ = head.size();
-    octets_.reserve(head.size() + size);
-    for (const char c : head) octets_.push_back(static_cast<std::byte>(c));
+    std::array<char, 160> head;
+    head_size_ = make_head(head, size, keep_alive).size;
+    octets_.reserve(head_size_ + size);
+    for (const char c : std::span{head}.first(head_size_)) octets_.push_back(static_cast<std::byte>(c));
     // Lines of 64 octets: legible in a capture, and a shifted octet shows.
     for (std::size_t i = 0; i < size; ++i)
         octets_.push_back(
@@ -89,7 +101,8 @@ HttpRequestParser::Result HttpRequestParser::read(std::span<const char> octets) 
             step(octets[i++]);
         }
     }
-    Result result{Event::need_more, i, head_, keep_alive_};
+    Result result{Event::need_more, i, head_, keep_alive_,
+                  asked_ <= most_octets || asked_ == any_octets ? asked_ : most_octets};
     if (at_ == At::complete) {
         result.event = Event::request;
         *this = HttpRequestParser{};
@@ -104,13 +117,7 @@ void HttpRequestParser::step(char c) noexcept {
         case At::method:
             return method(c);
         case At::target:
-            if (c == ' ') {
-                at_ = At::version;
-                matched_ = 0;
-            } else if (static_cast<unsigned char>(c) < ' ') {
-                at_ = At::bad;  // HTTP/0.9 has no version; nor may a control character stand here
-            }
-            return;
+            return target(c);
         case At::version:
             return version(c);
         case At::line_start:
@@ -133,12 +140,39 @@ void HttpRequestParser::method(char c) noexcept {
     if (c == ' ' && matched_ > 0) {
         head_ = head_ && matched_ == head.size();
         at_ = At::target;
+        matched_ = 0;
     } else if (c >= 'A' && c <= 'Z' && matched_ < 31) {
         head_ = (matched_ == 0 || head_) && matched_ < head.size() && head[matched_] == c;
         ++matched_;
     } else {
         at_ = At::bad;
     }
+}
+
+// "/bytes/" and digits ask for so many octets; what is otherwise is any path.
+void HttpRequestParser::target(char c) noexcept {
+    constexpr std::string_view prefix = "/bytes/";
+    if (c == ' ') {
+        if (matched_ < prefix.size()) asked_ = any_octets;
+        at_ = At::version;
+        matched_ = 0;
+        return;
+    }
+    if (static_cast<unsigned char>(c) < ' ') {
+        at_ = At::bad;  // HTTP/0.9 has no version; nor may a control character stand here
+        return;
+    }
+    constexpr std::uint8_t other = 255;
+    if (matched_ == other) return;
+    if (matched_ < prefix.size()) {
+        matched_ = c == prefix[matched_] ? static_cast<std::uint8_t>(matched_ + 1) : other;
+    } else if (c >= '0' && c <= '9') {
+        const std::uint32_t before = asked_ == any_octets ? 0 : asked_;
+        asked_ = std::min(before, most_octets) * 10 + static_cast<std::uint32_t>(c - '0');
+    } else {
+        matched_ = other;
+    }
+    if (matched_ == other) asked_ = any_octets;
 }
 
 void HttpRequestParser::version(char c) noexcept {

@@ -25,6 +25,13 @@ class HttpResponse {
 
     [[nodiscard]] std::span<const std::byte> all() const noexcept { return octets_; }
     [[nodiscard]] std::span<const std::byte> head() const noexcept { return {octets_.data(), head_size_}; }
+    /// The head of a response of 200 with a body of `size` octets, made anew.
+    struct Head {
+        std::size_t size = 0;
+    };
+    static Head make_head(std::span<char> into, std::uint64_t size, bool keep_alive) noexcept;
+    /// 64 KB of which bodies are made.
+    [[nodiscard]] static std::span<const std::byte> filler() noexcept;
     /// What a request that is not HTTP gets, with `Connection: close`.
     [[nodiscard]] static std::span<const std::byte> bad_request() noexcept;
 
@@ -39,6 +46,10 @@ class HttpResponse {
 /// Reads requests octet by octet; keeps its few octets of state between segments.
 class HttpRequestParser {
   public:
+    /// A request that names no size.
+    static constexpr std::uint32_t any_octets = UINT32_MAX;
+    static constexpr std::uint32_t most_octets = 1U << 28;
+
     enum class Event : std::uint8_t {
         need_more,  ///< all octets are used and the request is not complete
         request,    ///< a request is complete, its body included; more octets may follow
@@ -46,9 +57,10 @@ class HttpRequestParser {
     };
     struct Result {
         Event event = Event::need_more;
-        std::size_t used = 0;     ///< octets read of those given
-        bool head = false;        ///< the method is HEAD
-        bool keep_alive = false;  ///< the connection goes on after the response
+        std::size_t used = 0;               ///< octets read of those given
+        bool head = false;                  ///< the method is HEAD
+        bool keep_alive = false;            ///< the connection goes on after the response
+        std::uint32_t octets = any_octets;  ///< of a body that the path "/bytes/N" asks for
     };
 
     [[nodiscard]] Result read(std::span<const char> octets) noexcept;
@@ -60,6 +72,7 @@ class HttpRequestParser {
     /// One octet; `body` is skipped elsewhere.
     void step(char c) noexcept;
     void method(char c) noexcept;
+    void target(char c) noexcept;
     void version(char c) noexcept;
     void line_start(char c) noexcept;
     void name(char c) noexcept;
@@ -74,7 +87,8 @@ class HttpRequestParser {
     bool keep_alive_ : 1 = true;
     bool has_length_ : 1 = false;
     std::uint32_t length_ = 0;  // octets of the body still to come
+    std::uint32_t asked_ = any_octets;
 };
-static_assert(sizeof(HttpRequestParser) == 12);
+static_assert(sizeof(HttpRequestParser) == 16);
 
 }  // namespace runnel::load

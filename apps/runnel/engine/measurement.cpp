@@ -16,12 +16,18 @@
 #include <sys/resource.h>
 
 #include "engine/hold_client.hpp"
+#include "engine/transaction_client.hpp"
 #include "engine/transfer_client.hpp"
 #include "engine/transfer_responders.hpp"
 
 namespace runnel::load {
 
 std::unique_ptr<Generator> make_client(Stack& stack, const ClientOptions& options) {
+    // The plain loop of `rr` has a client of its own, which is the quicker one.
+    const bool plain =
+        !options.sizes.drawn() && options.sizes.think.is_zero() && !options.rate && !options.comes_and_goes;
+    if (options.recipe == Recipe::http || (options.recipe == Recipe::rr && !plain))
+        return std::make_unique<TransactionClient>(stack, options);
     if (transfers(options.recipe)) return std::make_unique<TransferClient>(stack, options);
     if (options.recipe == Recipe::hold) return std::make_unique<HoldClient>(stack, options);
     return std::make_unique<Client>(stack, options);
@@ -45,6 +51,7 @@ ServerSide::ServerSide(const StackConfig& config, std::uint16_t port, std::uniqu
 
 void ServerSide::attach(runtime::PollLoop& loop, port::Wire& wire) {
     loop.add(stack, wire);
+    if (responder->answers_late()) loop.add(*responder);
 }
 
 std::unique_ptr<Responder> make_responder(const ClientOptions& options, std::span<const std::byte> response,
@@ -52,7 +59,10 @@ std::unique_ptr<Responder> make_responder(const ClientOptions& options, std::spa
     const auto request_octets = static_cast<std::uint32_t>(options.request.size());
     switch (options.recipe) {
         case Recipe::rr:
+            if (options.sizes.drawn()) return std::make_unique<SizedResponder>(options.block, slots);
             return std::make_unique<RequestResponder>(response, request_octets, slots);
+        case Recipe::http:
+            break;
         case Recipe::stream:
             return std::make_unique<StreamResponder>(StreamSource(options.block, options.copies),
                                                      options.direction);
@@ -226,7 +236,7 @@ void gather(const Watch& watch, Result& result) {
         result.latency.merge(m.latency);
         result.lag.merge(m.lag);
         // Where they are kept the rate is that of the opening; in the rest of the window none is opened.
-        const bool kept = keeps_connections(result.recipe);
+        const bool kept = result.keeps_connections();
         const double length = seconds(kept ? m.opening_length : m.window_length);
         const std::uint64_t done = kept ? m.accounting.established : m.window.completed;
         if (length > 0) result.cps += static_cast<double>(done) / length;
@@ -240,6 +250,7 @@ void gather(const Watch& watch, Result& result) {
                 result.goodput_to_server_bps += 8 * static_cast<double>(m.window.octets_sent) / window;
         }
         result.transactions += m.transactions;
+        result.http += m.http;
         result.closed_in_order += m.closed_in_order;
         if (m.closing_length > 0s)
             result.closing_cps += static_cast<double>(m.closed_in_order) / seconds(m.closing_length);
@@ -325,7 +336,7 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
 
     // What is kept is counted before it is closed again: the recipes have no packets for that.
     Picture counted;
-    const bool kept = keeps_connections(result.recipe);
+    const bool kept = result.keeps_connections();
     if (kept) {
         while (!watch.all_past(Phase::held)) std::this_thread::sleep_for(glance);
         result.memory.held = resident_octets();
@@ -350,7 +361,7 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
         const Generator::Totals& all = running.side->client->measurement().all;
         result.connections_counted += result.recipe == Recipe::hold ? all.established : all.started;
     }
-    if (!transfers(result.recipe)) {
+    if (!result.transfers()) {
         const auto frames = [](const runtime::Snapshot& s, Counter frame_counter, Counter octet_counter) {
             return FrameCount{s.get(frame_counter), s.get(octet_counter)};
         };
@@ -360,6 +371,8 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
         result.server_rx = frames(counted.servers, Counter::frames_in, Counter::bytes_in);
     }
     watch.count(result.octets);
+    if (const std::uint64_t failures = result.http.failures(); failures > 0)
+        result.notes.push_back(fmt::format("{} responses had a status of 400 or above", failures));
     result.goodput_bps = result.goodput_to_client_bps + result.goodput_to_server_bps;
     result.counters = at_end.all();
     for (std::size_t i = 0; i < loops_after.size(); ++i) {
@@ -367,7 +380,8 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
         result.busy_percent.push_back(100 * values.busy_share());
         result.tx_full += values.transmit_full;
     }
-    result.judgement = transfers(result.recipe) ? judge_transfer(result)
+    result.judgement = result.transfers()         ? judge_transfer(result)
+                       : transacts(result.recipe) ? judge_transactions(result)
                        : result.recipe == Recipe::hold
                            ? judge_hold(result)
                            : judge(result.connections, result.asked_cps, result.failures_bounded);

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/sized_request.hpp"
 #include "quantity.hpp"
 
 namespace runnel::load {
@@ -38,6 +39,19 @@ std::uint64_t held_of(const Traffic& traffic, unsigned cores, unsigned index) no
     return traffic.concurrency ? share_of(*traffic.concurrency, cores, index) : 0;
 }
 
+// As the functions of recipe.hpp, where connections may end after a number of transactions.
+bool keeps(const Traffic& traffic) noexcept {
+    return keeps_connections(traffic.recipe) && !comes_and_goes(traffic);
+}
+bool carries(const Traffic& traffic) noexcept {
+    return transfers(traffic.recipe) && !comes_and_goes(traffic);
+}
+// Who asks for Connection: close has the server close first; with `rr` the client does.
+bool client_waits(const Traffic& traffic) noexcept {
+    return client_keeps_time_wait(traffic.recipe) &&
+           !(traffic.recipe == Recipe::http && comes_and_goes(traffic));
+}
+
 bool asks_rate(const Traffic& traffic) noexcept {
     return traffic.rate || traffic.profile;
 }
@@ -56,7 +70,7 @@ void check_rate(const Traffic& traffic, unsigned cores) {
             throw BadPlan("--ramp-up and --ramp-down let a rate climb and fall; give a --rate, such as 10k");
         return;
     }
-    if (transfers(traffic.recipe))
+    if (traffic.recipe == Recipe::stream)
         throw BadPlan(fmt::format(
             "--rate {}: recipe {} opens its connections once, and then carries as much as goes; leave --rate "
             "out",
@@ -88,7 +102,7 @@ void check_rate(const Traffic& traffic, unsigned cores) {
 
 void check_concurrency(const Traffic& traffic, unsigned cores) {
     if (!traffic.concurrency) return;
-    if (keeps_connections(traffic.recipe))
+    if (keeps(traffic))
         throw BadPlan(
             fmt::format("--concurrency {}: recipe {} keeps its --connections; say how many with that",
                         *traffic.concurrency, to_string(traffic.recipe)));
@@ -107,6 +121,24 @@ void check_concurrency(const Traffic& traffic, unsigned cores) {
                         *traffic.concurrency, traffic.window));
 }
 
+void check_transactions(const Traffic& traffic) {
+    if (traffic.transactions != 0 && traffic.recipe != Recipe::hold && !transacts(traffic.recipe))
+        throw BadPlan(
+            fmt::format("--transactions {}: recipe {} has none; take hold, rr or http, or leave it out",
+                        traffic.transactions, to_string(traffic.recipe)));
+    if (!transacts(traffic.recipe) && !traffic.sizes.think.is_zero())
+        throw BadPlan(
+            fmt::format("--think {}: that is the time between transactions of rr and http, and this is "
+                        "{}; leave it out",
+                        times_to_string(traffic.sizes.think), to_string(traffic.recipe)));
+    if (traffic.recipe == Recipe::rr && traffic.sizes.drawn() &&
+        traffic.sizes.request.least() < SizedRequest::octets)
+        throw BadPlan(
+            fmt::format("--request-octets {}: where sizes differ a request begins with {} octets that "
+                        "say which; write no less",
+                        sizes_to_string(traffic.sizes.request), std::uint32_t{SizedRequest::octets}));
+}
+
 }  // namespace
 
 std::uint32_t ports_per_address(const tcp::Config& tcp, unsigned sharers) noexcept {
@@ -117,12 +149,12 @@ std::uint32_t ports_per_address(const tcp::Config& tcp, unsigned sharers) noexce
 
 std::uint64_t pairs_needed(const Traffic& traffic, const ClientOptions& client,
                            std::uint64_t time_wait_table) noexcept {
-    if (keeps_connections(traffic.recipe)) return client.connections + client.window;
+    if (keeps(traffic)) return client.connections + client.window;
     const double most = seconds(traffic.ramp_up + client.ramp + traffic.duration + traffic.ramp_down) *
                         client.rate.value_or(most_cps);
     const auto all = std::min(client.connections, static_cast<std::uint64_t>(most));
     const std::uint64_t open = client.window + client.concurrency;
-    if (!client_keeps_time_wait(traffic.recipe)) return std::min(all, open);
+    if (!client_waits(traffic)) return std::min(all, open);
     const double waiting = client.rate.value_or(most_cps) * seconds(traffic.tcp.time_wait_duration);
     return open + std::min({all, static_cast<std::uint64_t>(waiting), time_wait_table});
 }
@@ -134,9 +166,8 @@ std::optional<double> mean_rate(const Traffic& traffic) {
 }
 
 std::optional<std::uint64_t> kept_connections(const Traffic& traffic, unsigned cores) noexcept {
-    if (traffic.connections || !transfers(traffic.recipe)) return traffic.connections;
-    return std::max<std::uint64_t>(cores,
-                                   traffic.recipe == Recipe::rr ? default_transactions : default_streams);
+    if (traffic.connections || !carries(traffic)) return traffic.connections;
+    return std::max<std::uint64_t>(cores, transacts(traffic.recipe) ? default_transactions : default_streams);
 }
 
 CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool shared) {
@@ -144,9 +175,7 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
         throw BadPlan(
             "--recipe hold keeps connections open: say how many with --connections, such as --connections "
             "100k");
-    if (traffic.transactions != 0 && traffic.recipe != Recipe::hold)
-        throw BadPlan(fmt::format("--transactions {}: those are of recipe hold, and this is {}; leave it out",
-                                  traffic.transactions, to_string(traffic.recipe)));
+    check_transactions(traffic);
     check_rate(traffic, cores);
     check_concurrency(traffic, cores);
     const std::optional<std::uint64_t> connections = kept_connections(traffic, cores);
@@ -171,6 +200,9 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
     client.seed = mixed(traffic.seed) + index;
     if (connections) client.connections = share_of(*connections, cores, index);
     client.transactions = traffic.transactions;
+    client.comes_and_goes = comes_and_goes(traffic);
+    client.sizes = traffic.sizes;
+    client.http = traffic.http;
     client.direction = traffic.direction;
     client.copies = traffic.copies;
     client.window = traffic.window != 0 ? traffic.window : client.rate ? 8192U : 512U;
@@ -182,9 +214,17 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
         client.concurrency = static_cast<std::uint32_t>(held);
     else if (held > 0)
         client.window = static_cast<std::uint32_t>(held);
+    // How long a connection stays while its transactions think, nearly always.
+    const Duration stay{
+        comes_and_goes(traffic)
+            ? static_cast<Duration::rep>(traffic.transactions * traffic.sizes.think.quantile(0.99))
+            : 0};
+    if (client.rate && comes_and_goes(traffic) && traffic.window == 0)
+        client.window = static_cast<std::uint32_t>(
+            std::min(8192 + 1.5 * *client.rate * seconds(stay), static_cast<double>(most_connections)));
     client.duration = traffic.duration;
     // A set number of connections is measured from the first to the last.
-    const bool from_the_first = traffic.connections && !transfers(traffic.recipe);
+    const bool from_the_first = traffic.connections && !carries(traffic);
     client.ramp = from_the_first ? Duration{0} : traffic.ramp;
     client.ramp_up = from_the_first ? Duration{0} : traffic.ramp_up;
     client.ramp_down = traffic.ramp_down;
@@ -196,12 +236,12 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
                 client.ramp,
                 Duration{static_cast<Duration::rep>(1e9 * static_cast<double>(held) / first)} + 100ms);
     }
-    client.drain = traffic.drain;
-    client.max_lag = traffic.max_lag;
+    client.drain = traffic.drain + stay;
+    client.max_lag = traffic.max_lag.value_or(rates_transactions(traffic) ? 10s : Duration{100ms});
 
-    const std::uint64_t kept = keeps_connections(traffic.recipe) ? client.connections : client.concurrency;
+    const std::uint64_t kept = keeps(traffic) ? client.connections : client.concurrency;
     // Of those kept, how many may have data in flight or queued at once.
-    const auto carried = static_cast<std::uint32_t>(transfers(traffic.recipe) ? kept : 0);
+    const auto carried = static_cast<std::uint32_t>(carries(traffic) ? kept : 0);
     if (kept + client.window + on_the_wire > most_connections)
         throw BadPlan(fmt::format(
             "{} connections on one core are more than {}; take more --cores or fewer --connections", kept,
@@ -220,7 +260,7 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
     plan.server_tcp.half_open = client.window + on_the_wire;
     // A response is in flight until the client's ACK, which may be delayed, says otherwise.
     const auto unacknowledged = static_cast<std::uint32_t>(
-        traffic.transactions == 0
+        traffic.transactions == 0 || comes_and_goes(traffic)
             ? 0.0
             : std::min(static_cast<double>(kept), most_cps * seconds(traffic.tcp.delayed_ack)));
     plan.server_tcp.cold_blocks = carried + client.window + on_the_wire + unacknowledged;
@@ -228,7 +268,7 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
     const std::uint64_t pairs = pairs_needed(traffic, client, traffic.time_wait_table);
     const std::uint32_t ports = ports_per_address(traffic.tcp, plan.sharers);
     // Where the client waits, a port is found quickly only while a good part of them is free.
-    const std::uint64_t wanted = client_keeps_time_wait(traffic.recipe) ? pairs + pairs / 2 : pairs;
+    const std::uint64_t wanted = client_waits(traffic) ? pairs + pairs / 2 : pairs;
     plan.client_addresses =
         static_cast<std::uint32_t>(std::clamp<std::uint64_t>(divided_up(wanted, ports), 1, UINT32_MAX));
 
@@ -240,13 +280,21 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
         1024;  // the side that closes second enters TIME-WAIT in a simultaneous close only
     const auto waiting =
         static_cast<std::uint32_t>(std::min<std::uint64_t>(traffic.time_wait_table, all_pairs));
-    plan.client_tcp.time_wait = client_keeps_time_wait(traffic.recipe) ? std::max(waiting, few) : few;
-    plan.server_tcp.time_wait = traffic.recipe == Recipe::crr ? std::max(waiting, few) : few;
+    plan.client_tcp.time_wait = client_waits(traffic) ? std::max(waiting, few) : few;
+    plan.server_tcp.time_wait =
+        traffic.recipe == Recipe::crr || traffic.recipe == Recipe::http ? std::max(waiting, few) : few;
 
     // Rings, queues and stashes of both sides, and what may wait for its acknowledgment.
     plan.mbufs = 4 * 4096 + 4 * 512 + std::min<std::uint32_t>(2 * client.window, 1U << 17);
     // A request and a response a connection; or send buffers, filled again by two segments at a time.
-    if (traffic.recipe == Recipe::rr) plan.mbufs += 2 * carried;
+    if (transacts(traffic.recipe)) {
+        const double most = std::max(traffic.sizes.request.most(), traffic.sizes.response.most());
+        const auto segments = 1 + static_cast<std::uint64_t>(
+                                      std::min(most, static_cast<double>(traffic.tcp.send_buffer)) / 1448);
+        constexpr std::uint64_t enough = 1U << 21;
+        plan.mbufs += static_cast<std::uint32_t>(
+            std::min(2 * segments * (carried > 0 ? carried : std::min(client.window, 1U << 16)), enough));
+    }
     if (traffic.recipe == Recipe::stream) {
         const std::uint32_t senders = traffic.direction == Direction::both ? 2 * carried : carried;
         plan.mbufs += senders * (traffic.tcp.send_buffer / 1448 + 2);
@@ -257,12 +305,12 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
 void check_addresses(const Traffic& traffic, const CorePlan& plan, std::uint32_t given) {
     // At "max" the rate is not known before: what the ports do not carry is seen as unsent or as a lower
     // figure.
-    if (!plan.client.rate && !keeps_connections(traffic.recipe) && !traffic.connections) return;
+    if (!plan.client.rate && !keeps(traffic) && !traffic.connections) return;
     const std::uint64_t pairs = pairs_needed(traffic, plan.client, traffic.time_wait_table);
     const std::uint32_t ports = ports_per_address(traffic.tcp, plan.sharers);
     if (pairs <= std::uint64_t{given} * ports) return;
     const std::uint64_t addresses = divided_up(pairs, ports);
-    if (keeps_connections(traffic.recipe)) {
+    if (keeps(traffic)) {
         throw BadPlan(
             fmt::format("{} kept connections need {} client addresses, as each has {} ports to one server; "
                         "there {} {}",
@@ -337,7 +385,7 @@ std::string MemoryPlan::describe(const Traffic& traffic, bool hugepages, std::si
         text += "),";
     }
     text += fmt::format(" packets {}", app::human_octets(packets_));
-    if (const auto kept = kept_connections(traffic, 1); kept && keeps_connections(traffic.recipe))
+    if (const auto kept = kept_connections(traffic, 1); kept && keeps(traffic))
         text += fmt::format("; for {} connections a side", *kept);
     text += hugepages ? "; hugepages" : "; hugepages: none reserved";
     if (available_mb != 0)

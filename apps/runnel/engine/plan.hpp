@@ -31,16 +31,22 @@ struct BadPlan : std::invalid_argument {
 /// What a person asks of a generator.
 struct Traffic {
     Recipe recipe = Recipe::crr;
-    std::optional<std::uint64_t> rate;         ///< connections a second over all cores; nothing: max
+    /// Connections a second over all cores, or of `rr` and `http` that keep theirs, transactions; nothing:
+    /// max.
+    std::optional<std::uint64_t> rate;
     std::optional<std::uint64_t> connections;  ///< in all; `hold` needs it; `rr` keeps 2000 else, `stream` 1
-    std::uint32_t transactions = 0;            ///< of `hold`: on each connection, at random
+    /// On each connection: of `hold` at random, once all are open; of `rr` and `http` one after the other,
+    /// and then it ends. 0: none of `hold`, no end of `rr` and `http`.
+    std::uint32_t transactions = 0;
     Direction direction = Direction::to_server;  ///< of `stream`
     bool copies = false;                         ///< of `stream`: each octet is copied when it is sent
     std::uint32_t window = 0;  ///< open at once a client core; 0: 512 at max, 8192 with a rate
     Duration duration = 5s;
     Duration ramp = 500ms;
     Duration drain = 3s;
-    Duration max_lag = 100ms;
+    /// Nothing: 100 ms, and 10 s where the rate is that of transactions: a target that stalls is not to look
+    /// as if the generator did.
+    std::optional<Duration> max_lag{};
     std::uint32_t time_wait_table = 1U << 20;  ///< connections in TIME-WAIT that a core keeps, at most
     tcp::Config tcp{};                         ///< settings of the protocol; the capacities are planned here
 
@@ -80,6 +86,15 @@ struct CorePlan {
 /// max). Where the client keeps TIME-WAIT a pair is out of use for that time, or until the table recycles it.
 [[nodiscard]] std::uint64_t pairs_needed(const Traffic& traffic, const ClientOptions& client,
                                          std::uint64_t time_wait_table) noexcept;
+
+/// Whether connections of `rr` or `http` end after a number of transactions, and others are opened.
+[[nodiscard]] constexpr bool comes_and_goes(const Traffic& traffic) noexcept {
+    return transacts(traffic.recipe) && traffic.transactions > 0;
+}
+/// Whether the rate is that of transactions on connections that are kept.
+[[nodiscard]] constexpr bool rates_transactions(const Traffic& traffic) noexcept {
+    return transacts(traffic.recipe) && traffic.transactions == 0;
+}
 
 /// What is asked for a second, on the average of the measured window; nothing: max.
 [[nodiscard]] std::optional<double> mean_rate(const Traffic& traffic);

@@ -13,6 +13,7 @@ enum class Recipe : std::uint8_t {
     fin,     ///< SYN, SYN-ACK, ACK, FIN, FIN-ACK, ACK
     crr,     ///< SYN, SYN-ACK, ACK with request, response with FIN, FIN-ACK, ACK
     rr,      ///< request and response, again and again, on connections that are kept
+    http,    ///< the same as HTTP/1.1 has it
     stream,  ///< bulk data on connections that are kept
 };
 
@@ -31,6 +32,8 @@ enum class Direction : std::uint8_t { to_server, to_client, both };
             return "crr";
         case Recipe::rr:
             return "rr";
+        case Recipe::http:
+            return "http";
         case Recipe::stream:
             return "stream";
     }
@@ -39,7 +42,7 @@ enum class Direction : std::uint8_t { to_server, to_client, both };
 
 [[nodiscard]] constexpr std::optional<Recipe> parse_recipe(std::string_view text) noexcept {
     for (const Recipe recipe :
-         {Recipe::hold, Recipe::rst, Recipe::fin, Recipe::crr, Recipe::rr, Recipe::stream})
+         {Recipe::hold, Recipe::rst, Recipe::fin, Recipe::crr, Recipe::rr, Recipe::http, Recipe::stream})
         if (text == to_string(recipe)) return recipe;
     return std::nullopt;
 }
@@ -69,9 +72,15 @@ enum class Direction : std::uint8_t { to_server, to_client, both };
     return direction != Direction::to_server;
 }
 
-/// Recipes that carry traffic on connections that are all opened before the window.
+/// Recipes of requests and responses, one after the other.
+[[nodiscard]] constexpr bool transacts(Recipe recipe) noexcept {
+    return recipe == Recipe::rr || recipe == Recipe::http;
+}
+
+/// Recipes that carry traffic on connections that are all opened before the window; but for `rr` and `http`
+/// where each connection ends after a number of transactions.
 [[nodiscard]] constexpr bool transfers(Recipe recipe) noexcept {
-    return recipe == Recipe::rr || recipe == Recipe::stream;
+    return transacts(recipe) || recipe == Recipe::stream;
 }
 
 /// Recipes whose connections stay until the end of the run.

@@ -170,6 +170,11 @@ std::optional<Judgement> judge_transactions(const TransactionAccounting& t) {
             fmt::format("the accounting of transactions does not close: residual {}", t.residual()));
     if (t.lost + t.in_flight > 0)
         return failed(fmt::format("{} of {} transactions had no answer", t.lost + t.in_flight, t.asked));
+    if (t.unsent * 1000 > t.planned)
+        return failed(fmt::format(
+            "{} of {} transactions were not sent within --max-lag, or by the end: every connection "
+            "waited for an answer; the target is the limit, or --connections are too few",
+            t.unsent, t.planned));
     return std::nullopt;
 }
 
@@ -185,15 +190,24 @@ Judgement judge_hold(const Result& r) {
     return connections;
 }
 
+Judgement judge_transactions(const Result& r) {
+    const Judgement connections = judge(r.connections, r.asked_cps, r.failures_bounded);
+    if (connections.verdict != Verdict::valid) return connections;
+    if (const auto transactions = judge_transactions(r.transactions)) return *transactions;
+    return connections;
+}
+
 Judgement judge_transfer(const Result& r) {
     const Judgement connections = judge(r.connections, std::nullopt, r.failures_bounded);
     if (connections.verdict == Verdict::failed) return connections;
     if (r.connections.unsent > 0)
         return failed(fmt::format("{} of {} connections were not opened", r.connections.unsent,
                                   r.connections.attempted));
-    if (r.recipe == Recipe::rr) {
+    if (transacts(r.recipe)) {
         if (const auto transactions = judge_transactions(r.transactions)) return *transactions;
         if (r.tps <= 0) return failed("no transaction was answered in the window");
+        if (r.asked_tps)
+            return {Verdict::valid, "the rate of transactions asked for was offered, and none failed"};
         return {Verdict::valid, "a transaction in flight on each connection all the while, and none failed"};
     }
     const OctetAccounting& o = r.octets;
@@ -208,14 +222,14 @@ Judgement judge_transfer(const Result& r) {
 }
 
 double Result::packets_per_connection() const noexcept {
-    if (transfers(recipe)) return 0;  // the frames counted are those of the window
+    if (transfers()) return 0;  // the frames counted are those of the window
     const std::uint64_t frames = client_tx.frames + client_rx.frames;
     return connections_counted == 0 ? 0
                                     : static_cast<double>(frames) / static_cast<double>(connections_counted);
 }
 
 double Result::bytes_per_connection() const noexcept {
-    if (transfers(recipe)) return 0;
+    if (transfers()) return 0;
     const std::uint64_t bytes = client_tx.octets + client_rx.octets;
     return connections_counted == 0 ? 0
                                     : static_cast<double>(bytes) / static_cast<double>(connections_counted);
@@ -223,8 +237,7 @@ double Result::bytes_per_connection() const noexcept {
 
 double Result::octets_per_kept_connection() const noexcept {
     constexpr std::uint64_t enough = 100'000;
-    if (!keeps_connections(recipe) || connections.established < enough || memory.held <= memory.before)
-        return 0;
+    if (!keeps_connections() || connections.established < enough || memory.held <= memory.before) return 0;
     const double sides = server_cores == 0 ? 1 : 2;
     return static_cast<double>(memory.held - memory.before) /
            (sides * static_cast<double>(connections.established));
@@ -244,7 +257,7 @@ double Result::bytes_per_transaction() const noexcept {
 }
 
 double Result::percent_of(double link_bps) const noexcept {
-    if (transfers(recipe)) return percent_of_line_rate(client_tx, client_rx, counted_s, link_bps);
+    if (transfers()) return percent_of_line_rate(client_tx, client_rx, counted_s, link_bps);
     if (cps <= 0) return 0;
     // The frames of all connections counted, at the rate of the window.
     return percent_of_line_rate(client_tx, client_rx, static_cast<double>(connections_counted) / cps,
@@ -358,14 +371,23 @@ nlohmann::ordered_json to_json(const Result& r) {
         {"intervals", intervals},
     };
     const TransactionAccounting& t = r.transactions;
-    if (r.recipe == Recipe::rr || t.asked > 0) {
-        document["transactions"] = {{"asked", t.asked},
-                                    {"answered", t.answered},
-                                    {"lost", t.lost},
-                                    {"in_flight", t.in_flight},
+    if (transacts(r.recipe) || t.asked > 0) {
+        document["transactions"] = {{"planned", t.planned},    {"unsent", t.unsent},
+                                    {"asked", t.asked},        {"answered", t.answered},
+                                    {"lost", t.lost},          {"in_flight", t.in_flight},
                                     {"residual", t.residual()}};
     }
-    if (r.recipe == Recipe::rr) {
+    if (r.asked_tps) document["rate"]["offered_tps"] = rounded(*r.asked_tps);
+    if (r.recipe == Recipe::http) {
+        Json statuses = Json::object();
+        for (std::size_t i = 0; i < r.http.statuses.size(); ++i)
+            if (r.http.statuses[i] > 0)
+                statuses[i == 0 ? "above 599" : fmt::format("{}", i)] = r.http.statuses[i];
+        document["http"] = {{"statuses", statuses},
+                            {"body_octets", r.http.body_octets},
+                            {"errors", r.http.errors_in_words()}};
+    }
+    if (transacts(r.recipe) && r.transfers()) {
         document["packets"]["per_transaction"] = rounded(r.packets_per_transaction());
         document["packets"]["bytes_per_transaction"] = rounded(r.bytes_per_transaction());
     }
@@ -431,7 +453,8 @@ std::string to_text(const Result& r) {
     const auto line = [&](std::string_view name, const std::string& text) {
         out += fmt::format("  {:<17} {}\n", name, text);
     };
-    const std::string headline = r.recipe == Recipe::rr       ? human_count(r.tps) + " transactions/s"
+    const std::string headline = transacts(r.recipe) && !r.comes_and_goes
+                                     ? human_count(r.tps) + " transactions/s"
                                  : r.recipe == Recipe::stream ? human_count(r.goodput_bps) + "bit/s"
                                                               : human_count(r.cps) + " connections/s";
     out += fmt::format("\n{}   recipe {}, wire {}\n\n", headline, to_string(r.recipe), r.wire);
@@ -443,8 +466,10 @@ std::string to_text(const Result& r) {
     line("", fmt::format("{} unsent, {} failed ({} refused, {} reset, {} timed out), {} in flight", c.unsent,
                          c.failed(), c.refused, c.reset, c.timed_out, c.in_flight));
     line("residual", fmt::format("{}", c.residual()));
-    if (r.recipe == Recipe::rr) {
+    if (transacts(r.recipe) && r.transfers()) {
         const TransactionAccounting& t = r.transactions;
+        if (t.planned > 0)
+            line("schedule", fmt::format("{} transactions planned, {} unsent", t.planned, t.unsent));
         line("transactions", fmt::format("{} asked, {} answered, {} lost, {} in flight, residual {}", t.asked,
                                          t.answered, t.lost, t.in_flight, t.residual()));
         line("packets", fmt::format("{:.3f} a transaction, {:.1f} bytes, counted at the port in the window",
@@ -483,6 +508,15 @@ std::string to_text(const Result& r) {
     latency("last byte", &LatencyHistograms::ttlb);
     latency("end", &LatencyHistograms::close);
     latency("transaction", &LatencyHistograms::transaction);
+    if (r.recipe == Recipe::http) {
+        std::string statuses;
+        for (std::size_t i = 0; i < r.http.statuses.size(); ++i)
+            if (r.http.statuses[i] > 0)
+                statuses += fmt::format("{}{} {}", statuses.empty() ? "" : ", ", r.http.statuses[i],
+                                        i == 0 ? std::string{"above 599"} : fmt::format("with {}", i));
+        line("responses", statuses.empty() ? "none" : statuses);
+        for (const std::string& words : r.http.errors_in_words()) line("not HTTP", words);
+    }
     if (r.goodput_bps > 0) line("goodput", fmt::format("{}bit/s", human_count(r.goodput_bps)));
     if (const double octets = r.octets_per_kept_connection(); octets > 0)
         line("memory",

@@ -13,6 +13,7 @@
 #include "runnel/runtime/statistics.hpp"
 
 #include "engine/accounting.hpp"
+#include "engine/http_counts.hpp"
 #include "engine/latency.hpp"
 #include "engine/line_rate.hpp"
 #include "engine/recipe.hpp"
@@ -67,6 +68,8 @@ struct Result;
 /// Of `rr` and `stream`: besides, a transaction that was lost, and an octet that one side sent and the other
 /// did not receive, is a failure.
 [[nodiscard]] Judgement judge_transfer(const Result& result);
+/// Of `rr` and `http` whose connections come and go: besides, a transaction that was lost is a failure.
+[[nodiscard]] Judgement judge_transactions(const Result& result);
 /// Of `hold`: besides, a transaction that was lost, and a connection that was kept and did not close in
 /// order, is a failure.
 [[nodiscard]] Judgement judge_hold(const Result& result);
@@ -85,6 +88,7 @@ struct Result {
     nlohmann::ordered_json config;      ///< every effective setting
     std::optional<std::uint64_t> seed;  ///< nothing: keys from the kernel's entropy
     Recipe recipe = Recipe::crr;
+    bool comes_and_goes = false;  ///< of `rr` and `http`: connections end with the last of their transactions
     std::string wire;
     unsigned client_cores = 0, server_cores = 0;  ///< server_cores 0: the server is not ours
     double duration_s = 0;                        ///< the measured window
@@ -95,7 +99,9 @@ struct Result {
     double tps = 0;  ///< transactions answered in the window, a second; of `hold`: from the first to the last
     double goodput_bps = 0;  ///< payload received in the window by the client, and of `stream` by the server
     double goodput_to_client_bps = 0, goodput_to_server_bps = 0;
-    TransactionAccounting transactions;  ///< of `rr` and `hold`, over the whole run
+    TransactionAccounting transactions;  ///< of `rr`, `http` and `hold`, over the whole run
+    HttpCounts http;                     ///< of `http`, over the whole run
+    std::optional<double> asked_tps;     ///< where a rate says when transactions begin
     OctetAccounting octets;              ///< of `stream`, over the whole run
     ResidentMemory memory;
     std::uint64_t closed_in_order = 0;  ///< of `hold`: of those kept to the end, with FIN and FIN
@@ -119,6 +125,12 @@ struct Result {
     std::vector<std::string> notes;  ///< for the summary: what qualifies the figures
     Judgement judgement;
     std::vector<Interval> intervals;
+
+    /// As the functions of these names in recipe.hpp, of this run.
+    [[nodiscard]] bool keeps_connections() const noexcept {
+        return load::keeps_connections(recipe) && !comes_and_goes;
+    }
+    [[nodiscard]] bool transfers() const noexcept { return load::transfers(recipe) && !comes_and_goes; }
 
     [[nodiscard]] double packets_per_connection() const noexcept;
     [[nodiscard]] double bytes_per_connection() const noexcept;

@@ -17,7 +17,7 @@ tcp::Ownership OneShotResponder::data(tcp::Connection connection, rte_mbuf& payl
     totals_.octets_in += octets;
     (void)connection.consume(octets);
     if (octets >= request_octets_) [[likely]] {
-        respond(connection, 0);
+        asked(connection);
         return tcp::Ownership::returned;
     }
     // A request in several segments: its octets are counted in the connection's word.
@@ -25,9 +25,16 @@ tcp::Ownership OneShotResponder::data(tcp::Connection connection, rte_mbuf& payl
     (void)connection.set_context(before + octets);
     if (before < request_octets_ && before + octets >= request_octets_) {
         (void)connection.set_context(0);
-        respond(connection, 0);
+        asked(connection);
     }
     return tcp::Ownership::returned;
+}
+
+void OneShotResponder::asked(tcp::Connection connection) noexcept {
+    if (held_) [[unlikely]]
+        held_->hold(connection);
+    else
+        respond(connection, 0);
 }
 
 // From here on the connection's word says how much of the response TCP has taken.
@@ -81,32 +88,77 @@ tcp::Ownership HttpResponder::data(tcp::Connection connection, rte_mbuf& payload
             }
             session.heads =
                 static_cast<std::uint16_t>(session.heads | (result.head ? 1U << session.owed : 0U));
+            session.sizes[session.owed] = result.octets;
             ++session.owed;
             session.closing = !result.keep_alive;
-            proceed(connection, session);
+            if (held_) [[unlikely]]
+                held_->hold(connection);
+            else
+                proceed(connection, session);
         }
     }
     if (session.bad) proceed(connection, session);
     return tcp::Ownership::returned;
 }
 
+void HttpResponder::answer(tcp::Connection connection) noexcept {
+    Session& session = sessions_[connection.slot()];
+    ++session.ready;
+    proceed(connection, session);
+}
+
 void HttpResponder::proceed(tcp::Connection connection, Session& session) noexcept {
     while (session.owed > 0) {
+        if (held_ && session.ready == 0) return;
         if (session.sent == 0) session.last = session.closing && session.owed == 1;
-        const HttpResponse& response = session.last ? closing_ : keep_alive_;
-        const std::span<const std::byte> whole = (session.heads & 1U) != 0 ? response.head() : response.all();
-        const tcp::SendResult result = connection.send_static(whole.subspan(session.sent));
-        totals_.octets_out += result.accepted;
-        session.sent += static_cast<std::uint32_t>(result.accepted);
-        if (session.sent < whole.size()) return;  // `writable` goes on
+        const bool head = (session.heads & 1U) != 0;
+        if (session.sizes[0] != HttpRequestParser::any_octets) {
+            if (!send_sized(connection, session, head)) return;  // `writable` goes on
+        } else {
+            const HttpResponse& response = session.last ? closing_ : keep_alive_;
+            const std::span<const std::byte> whole = head ? response.head() : response.all();
+            const tcp::SendResult result = connection.send_static(whole.subspan(session.sent));
+            totals_.octets_out += result.accepted;
+            session.sent += static_cast<std::uint32_t>(result.accepted);
+            if (session.sent < whole.size()) return;
+        }
         session.sent = 0;
         --session.owed;
+        if (held_) --session.ready;
         session.heads = static_cast<std::uint16_t>(session.heads >> 1);
+        if (session.owed > 0)
+            std::ranges::copy(session.sizes.begin() + 1, session.sizes.begin() + session.owed + 1,
+                              session.sizes.begin());
         ++totals_.requests;
     }
     if (!session.closing) return;
     if (session.bad) (void)connection.send_static(HttpResponse::bad_request());
     (void)connection.close();
+}
+
+// Whether the first response owed, whose size the request has named, is wholly taken.
+bool HttpResponder::send_sized(tcp::Connection connection, Session& session, bool head) noexcept {
+    const std::uint32_t size = session.sizes[0];
+    std::array<char, 160> text;
+    const HttpResponse::Head made = HttpResponse::make_head(text, size, !session.last);
+    const auto header = std::as_bytes(std::span{text}.first(made.size));
+    if (session.sent < header.size()) {
+        const auto rest = header.subspan(session.sent);
+        const tcp::SendResult result = head || size == 0 ? connection.send(rest) : connection.send_more(rest);
+        totals_.octets_out += result.accepted;
+        session.sent += static_cast<std::uint32_t>(result.accepted);
+        if (result.accepted < rest.size()) return false;
+    }
+    if (head) return true;
+    for (;;) {
+        const std::size_t left = header.size() + size - session.sent;
+        if (left == 0) return true;
+        const std::span<const std::byte> block = HttpResponse::filler();
+        const tcp::SendResult result = connection.send_static(block.first(std::min(left, block.size())));
+        totals_.octets_out += result.accepted;
+        session.sent += static_cast<std::uint32_t>(result.accepted);
+        if (result.error != tcp::Error::none) return false;
+    }
 }
 
 void HttpResponder::writable(tcp::Connection connection) noexcept {

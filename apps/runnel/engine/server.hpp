@@ -1,6 +1,7 @@
 // The server side of one core: what is answered on a listening port.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,8 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "runnel/runtime/task.hpp"
 #include "runnel/tcp/connection.hpp"
 
+#include "engine/delays.hpp"
 #include "engine/digest.hpp"
 #include "engine/http.hpp"
 
@@ -35,12 +38,29 @@ struct ServerTotals {
 };
 
 /// A handler with totals. Calls on the stack's thread.
-class Responder : public tcp::Handler {
+class Responder : public tcp::Handler, public runtime::Task {
   public:
     [[nodiscard]] const ServerTotals& totals() const noexcept { return totals_; }
 
+    /// Answers late from now on; before anything has come, and `poll` is to be called then. `slots`:
+    /// tcp::Config::connections of the stack. Those that answer no requests take no notice.
+    void behave(const ServerBehaviour& behaviour, std::uint32_t slots, std::uint64_t seed) {
+        held_ = std::make_unique<Delays<tcp::Connection>>(behaviour, slots, seed);
+    }
+    [[nodiscard]] bool answers_late() const noexcept { return held_ != nullptr; }
+
+    bool poll(Instant now) noexcept override {
+        return held_ && held_->poll(now, [this](tcp::Connection connection) {
+            if (connection.alive()) answer(connection);
+        });
+    }
+
   protected:
+    /// The time of one answer that was held back has come.
+    virtual void answer(tcp::Connection) noexcept {}
+
     ServerTotals totals_;
+    std::unique_ptr<Delays<tcp::Connection>> held_;  // where it answers late
 };
 
 /// The server of `crr`, `rst`, `fin` and `hold`: after `request_octets` of data, whatever they are, it sends
@@ -60,6 +80,8 @@ class OneShotResponder final : public Responder {
     void peer_closed(tcp::Connection connection) noexcept override;
 
   private:
+    void answer(tcp::Connection connection) noexcept override { respond(connection, 0); }
+    void asked(tcp::Connection connection) noexcept;
     void respond(tcp::Connection connection, std::uint64_t from) noexcept;
 
     std::span<const std::byte> response_;
@@ -67,8 +89,9 @@ class OneShotResponder final : public Responder {
     bool keeps_;
 };
 
-/// An HTTP/1.1-shaped server: each request, whatever it asks for, gets the same body. Keep-alive, pipelining,
-/// `Connection: close`, HTTP/1.0, HEAD and request bodies are understood (RFC 9112).
+/// An HTTP/1.1-shaped server: each request, whatever it asks for, gets the same body; but for one of the path
+/// "/bytes/N", which gets so many octets. Keep-alive, pipelining, `Connection: close`, HTTP/1.0, HEAD and
+/// request bodies are understood (RFC 9112).
 class HttpResponder final : public Responder {
   public:
     /// The responses are not owned and live until the process ends: `closing` is the one that says so and is
@@ -89,12 +112,16 @@ class HttpResponder final : public Responder {
         std::uint32_t sent = 0;   // octets of the response under way that TCP has taken
         std::uint16_t owed = 0;   // responses asked for and not yet wholly taken
         std::uint16_t heads = 0;  // which of them answer a HEAD, the first owed in the lowest bit
-        bool closing = false;     // after what is owed, FIN
-        bool last = false;        // the response under way is the one that says so
-        bool bad = false;         // after what is owed, a 400
+        std::uint16_t ready = 0;  // of those owed, how many may be answered; where it answers late
+        std::array<std::uint32_t, most_owed> sizes{};  // of their bodies, the first owed first
+        bool closing = false;                          // after what is owed, FIN
+        bool last = false;                             // the response under way is the one that says so
+        bool bad = false;                              // after what is owed, a 400
     };
 
+    void answer(tcp::Connection connection) noexcept override;
     void proceed(tcp::Connection connection, Session& session) noexcept;
+    bool send_sized(tcp::Connection connection, Session& session, bool head) noexcept;
 
     const HttpResponse& keep_alive_;
     const HttpResponse& closing_;

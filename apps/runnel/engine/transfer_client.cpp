@@ -4,9 +4,11 @@
 namespace runnel::load {
 
 TransferClient::TransferClient(Stack& stack, const ClientOptions& options)
-    : stack_(stack), options_(options), source_(options.block, options.copies), records_(options.slots) {
-    connect_.remote_address = options.remote_address;
-    connect_.remote_port = options.remote_port;
+    : stack_(stack),
+      options_(options),
+      addresses_(make_picker(options)),
+      source_(options.block, options.copies),
+      records_(options.slots) {
     connect_.handler = this;
 }
 
@@ -104,8 +106,10 @@ std::uint32_t TransferClient::open_connections(Instant now) noexcept {
     const bool answered = measurement_.all.established > 0 || open_ < measurement_.all.started;
     const std::uint32_t window = options_.first_alone && !answered ? 1 : options_.window;
     while (begun < options_.batch && opening_ < window && measurement_.all.started < options_.connections) {
-        connect_.local_address = nth_after(options_.first_local_address, next_local_);
-        if (++next_local_ == options_.local_addresses) next_local_ = 0;
+        const AddressPicker::Pick pick = addresses_.next();
+        connect_.local_address = pick.client;
+        connect_.remote_address = pick.server;
+        connect_.remote_port = pick.server_port;
         const tcp::ConnectResult result = stack_.connect(connect_);
         if (result.error != tcp::Error::none) [[unlikely]] {
             ++measurement_.local_errors;  // tried again at the next poll

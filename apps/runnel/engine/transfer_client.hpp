@@ -63,12 +63,12 @@ class TransferClient final : public Generator {
     Stack& stack_;
     ClientOptions options_;
     tcp::ConnectOptions connect_;
+    AddressPicker addresses_;
     StreamSource source_;
     std::vector<Record> records_;  // by slot
     Instant opening_end_{}, phase_end_{}, window_begin_{};
     std::uint64_t opening_ = 0;  // SYN sent, and neither established nor failed
     std::size_t next_to_end_ = 0;
-    std::uint32_t next_local_ = 0;
     bool ramping_ = false;    // all are open, and the ramp's time runs
     bool measuring_ = false;  // in the window
     bool stopping_ = false;   // no transaction is begun and nothing more sent

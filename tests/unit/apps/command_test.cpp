@@ -54,7 +54,7 @@ TEST(Command, WrongValueNamesItsOptionAndTheMend) {
         {{"handshake", "--rate", "12x"}, {"--rate", "12x", "k, M, G"}},
         {{"handshake", "--rate", "0"}, {"--rate", "at least 1"}},
         {{"handshake", "--duration", "5"}, {"--duration", "no unit", "5s"}},
-        {{"handshake", "--recipe", "get"}, {"--recipe", "get", "hold, rst, fin, crr, rr or stream"}},
+        {{"handshake", "--recipe", "get"}, {"--recipe", "get", "hold, rst, fin, crr, rr, http or stream"}},
         {{"handshake", "--window", "2M"}, {"--window", "2M", "1048576"}},
         {{"handshake", "--checksum", "none"}, {"--checksum", "software or offload"}},
         {{"handshake", "--huge", "maybe"}, {"--huge", "auto, yes or no"}},
@@ -67,13 +67,23 @@ TEST(Command, WrongValueNamesItsOptionAndTheMend) {
         {{"handshake", "--recipe", "stream", "--direction", "up"},
          {"--direction", "up", "to-server, to-client or both"}},
         {{"handshake", "--recipe", "stream", "--buffer", "1k"}, {"--buffer", "1k", "16384"}},
-        {{"handshake", "--recipe", "rr", "--rate", "1k"}, {"--rate 1000", "recipe rr"}},
+        {{"handshake", "--recipe", "stream", "--rate", "1k"}, {"--rate 1000", "recipe stream"}},
+        {{"handshake", "--recipe", "rr", "--think", "5"}, {"--think", "no unit"}},
+        {{"handshake", "--think", "5ms"}, {"--think 5ms", "rr and http", "crr"}},
+        {{"handshake", "--recipe", "rr", "--request-octets", "4,9"}, {"--request-octets 4", "8 octets"}},
+        {{"handshake", "--recipe", "rr", "--response-octets", "normal:5"},
+         {"--response-octets", "\"normal\" is no distribution"}},
+        {{"handshake", "--recipe", "crr", "--transactions", "3"}, {"--transactions 3", "crr", "rr or http"}},
+        {{"handshake", "--recipe", "http", "--request", "FETCH /"}, {"--request", "FETCH /", "GET"}},
+        {{"handshake", "--recipe", "http", "--header", "Host: x"}, {"--header", "Host is made here"}},
+        {{"handshake", "--max-lag", "1us"}, {"--max-lag", "1us", "1ms"}},
+        {{"handshake", "--delay", "soon"}, {"--delay", "soon"}},
+        {{"handshake", "--stall", "5s"}, {"--stall", "200ms/5s"}},
+        {{"serve", "--port", "net_null0", "--address", "192.0.2.1/24", "--stall", "5s/1s"},
+         {"--stall", "5s/1s", "less than from one to the next"}},
         {{"load", "--port", "net_null0", "--address", "192.0.2.1/24", "--target", "192.0.2.2:80", "--recipe",
-          "rr", "--rate", "1k"},
-         {"--rate 1000", "recipe rr"}},
-        {{"load", "--port", "net_null0", "--address", "192.0.2.1/24", "--target", "192.0.2.2:80", "--recipe",
-          "rr", "--request-octets", "0"},
-         {"--request-octets", "1 to 1048576"}},
+          "rr", "--rate", "1k", "--concurrency", "5"},
+         {"--concurrency 5", "recipe rr", "--connections"}},
         {{"handshake", "--rate", "ramp:1k-50k"}, {"--rate", "ramp:FROM-TO/TIME"}},
         {{"handshake", "--rate", "burst:0/1s"}, {"--rate", "burst:0/1s", "at least 1"}},
         {{"load", "--port", "net_null0", "--address", "192.0.2.1/24", "--target", "192.0.2.2:80", "--rate",
@@ -128,6 +138,30 @@ TEST(Command, DocumentShowsTheLoadAsItWasAskedFor) {
     EXPECT_EQ(config["ramp_up"], "2s");
     EXPECT_THAT(what_is_asked(traffic, 1), AllOf(HasSubstr("poisson"), HasSubstr("500 kept open")));
     EXPECT_EQ(load::LoadProfile::parse(config["rate"].get<std::string>()), *traffic.profile);
+}
+
+TEST(Command, DocumentShowsTransactionsAndTheServersWaysAsTheyWereAskedFor) {
+    load::Traffic traffic{.recipe = load::Recipe::http, .rate = 100, .transactions = 3};
+    traffic.sizes = {.think = load::parse_times("uniform:1ms-5ms"),
+                     .request = load::parse_sizes("64,576*4"),
+                     .response = load::parse_sizes("exponential:10k")};
+    traffic.http = {.asks = {{"POST", "/form"}}, .headers = {"Accept: */*"}, .host = "test.example"};
+    nlohmann::ordered_json config;
+    describe_traffic(traffic, load::plan_core(traffic, 1, 0), config);
+    describe_behaviour({.delay = load::parse_times("5ms"), .stall = load::parse_stall("200ms/5s")}, config);
+    EXPECT_EQ(config["transactions"], 3);
+    EXPECT_EQ(load::parse_times(config["think"].get<std::string>()), traffic.sizes.think);
+    EXPECT_EQ(load::parse_sizes(config["request_octets"].get<std::string>()), traffic.sizes.request);
+    EXPECT_EQ(load::parse_sizes(config["response_octets"].get<std::string>()), traffic.sizes.response);
+    EXPECT_EQ(config["requests"], nlohmann::ordered_json({"POST /form"}));
+    EXPECT_EQ(config["headers"], nlohmann::ordered_json({"Accept: */*"}));
+    EXPECT_EQ(config["host"], "test.example");
+    EXPECT_EQ(config["keep_alive"], true);
+    EXPECT_EQ(config["server_delay"], "5ms");
+    EXPECT_EQ(config["server_stall"], "200ms/5s");
+    EXPECT_EQ(what_is_asked(traffic, 1), "3 transactions a connection, rate 100/s");
+    traffic.transactions = 0;
+    EXPECT_EQ(what_is_asked(traffic, 1), "2000 connections kept, transactions at rate 100/s");
 }
 
 TEST(Command, TooLittleMemoryIsSaidBeforeTheStartWithTheFigureNeeded) {

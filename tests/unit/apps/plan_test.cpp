@@ -106,6 +106,24 @@ TEST(Plan, ConcurrencyHasRoomAndPortsAndATimeBeforeTheWindowInWhichItIsReached) 
     EXPECT_EQ(closed.client.concurrency, 0U);
 }
 
+TEST(Plan, TransactionsThatEndTheirConnectionMakeItComeAndGo) {
+    Traffic traffic{.recipe = Recipe::rr, .rate = 1000, .transactions = 10, .duration = 10s};
+    traffic.sizes.think = Distribution::fixed(100e6);
+    const CorePlan plan = plan_core(traffic, 1, 0);
+    EXPECT_TRUE(plan.client.comes_and_goes);
+    EXPECT_EQ(plan.client.connections, UINT64_MAX);
+    EXPECT_GE(plan.client.window, 8192U + 1000) << "each stays for a second";
+    EXPECT_EQ(plan.client.drain, 4s);
+    EXPECT_EQ(plan.client.max_lag, 100ms);
+    EXPECT_EQ(kept_connections(traffic, 1), std::nullopt);
+    traffic.transactions = 0;
+    const CorePlan kept = plan_core(traffic, 1, 0);
+    EXPECT_FALSE(kept.client.comes_and_goes);
+    EXPECT_EQ(kept.client.connections, 2000U);
+    EXPECT_EQ(kept.client.max_lag, 10s) << "a target that stalls is no limit of the generator";
+    EXPECT_DOUBLE_EQ(*kept.client.rate, 1000.0) << "of transactions";
+}
+
 TEST(Plan, WhatOfARateCannotBeIsSaidWithTheMend) {
     struct Case {
         Traffic traffic;
