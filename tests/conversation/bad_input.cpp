@@ -167,11 +167,12 @@ TEST(BadInput, OtherVersionsAndProtocolsAreCountedDrops) {
     }
 }
 
-TEST(BadInput, FragmentIsACountedDropWhileThereIsNoReassembly) {
+TEST(BadInput, FragmentThatNoPacketCanHaveIsACountedDrop) {
     Conversation c;
     c.open_passive();
-    for (const unsigned field : {0x2000U, 0x0001U, 0x2001U, 0x1fffU}) {
-        Octets frame = frame_of(c, data("frag").seq(1));
+    // More follow, but it ends at no multiple of eight octets; or it ends beyond the largest packet.
+    for (const unsigned field : {0x2000U, 0x2001U, 0x1fffU, 0x3fffU}) {
+        Octets frame = frame_of(c, data("fragment!").seq(1));
         frame[ip + 6] = static_cast<std::uint8_t>(field >> 8);
         frame[ip + 7] = static_cast<std::uint8_t>(field);
         set_ip_checksum(frame);

@@ -283,6 +283,15 @@ void validate(const Config& config) {
         refuse("path_mtu_capacity = {}: give 1 to 16777216", config.path_mtu_capacity);
     if (config.path_mtu_floor < 68 || config.path_mtu_floor > 576)
         refuse("path_mtu_floor = {}: give 68 to 576 (RFC 1191 section 3)", config.path_mtu_floor);
+    if (config.reassembly_packets == 0 || config.reassembly_packets > 65536)
+        refuse("reassembly_packets = {}: give 1 to 65536", config.reassembly_packets);
+    if (config.reassembly_mbufs < 2)
+        refuse("reassembly_mbufs = {}: give at least 2", config.reassembly_mbufs);
+    if (config.reassembly_fragments < 2 || config.reassembly_fragments > 8192)
+        refuse("reassembly_fragments = {}: give 2 to 8192", config.reassembly_fragments);
+    if (config.reassembly_timeout < 1s || config.reassembly_timeout > 120s)
+        refuse("reassembly_timeout = {} ms: give 1000 to 120000 (RFC 1122 section 3.3.2)",
+               config.reassembly_timeout / 1ms);
     if (config.path_mtu_lifetime < 5min || config.path_mtu_lifetime > 24h)
         refuse("path_mtu_lifetime = {} s: give 300 to 86400 (RFC 1191 section 6.3)",
                config.path_mtu_lifetime / 1s);

@@ -134,10 +134,13 @@ Upper Icmp::take_error(Ingress& in) noexcept {
 }
 
 void Icmp::send_error(const Ingress& about, std::uint8_t type, std::uint8_t code, Instant now) noexcept {
-    // RFC 1122 section 3.2.2: never about an ICMP error (we have none to report about other ICMP messages
-    // either), a group, or a source that is not one host. Later fragments never come here.
-    if (about.group || about.protocol == static_cast<std::uint8_t>(wire::IpProtocol::icmp) ||
-        !interfaces_.may_be_sender(about.source) || !interfaces_.is_local(about.destination))
+    // RFC 1122 section 3.2.2: never about an ICMP error, a group, or a source that is not one host. Later
+    // fragments never come here.
+    const bool error = about.protocol == static_cast<std::uint8_t>(wire::IpProtocol::icmp) &&
+                       (about.mbuf->data_len == 0 ||
+                        wire::is_icmp_error(wire::IcmpType{*rte_pktmbuf_mtod(about.mbuf, std::uint8_t*)}));
+    if (about.group || error || !interfaces_.may_be_sender(about.source) ||
+        !interfaces_.is_local(about.destination))
         return;
     if (!errors_.take(now)) {
         link_.counters().drop(DropReason::icmp_rate_limited);

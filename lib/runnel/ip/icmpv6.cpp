@@ -148,12 +148,16 @@ Upper Icmpv6::take_error(Ingress& in) noexcept {
     }
     constexpr std::uint8_t tcp = 6, udp = 17;
     const bool transport = quote->protocol == tcp || quote->protocol == udp;
-    if ((!transport && !raw_.claimed(quote->protocol)) || !addresses_.is_local(quote->source) ||
+    const IcmpMeaning meaning = meaning_of(*message);
+    // An echo reply leaves in fragments where the path takes less. Its type stands where ports have the
+    // source.
+    const bool reply = quote->protocol == wire::icmpv6_protocol && meaning == IcmpMeaning::too_big &&
+                       quote->source_port >> 8 == static_cast<std::uint8_t>(wire::Icmpv6Type::echo_reply);
+    if ((!transport && !raw_.claimed(quote->protocol) && !reply) || !addresses_.is_local(quote->source) ||
         exception_.owns(quote->protocol, quote->source_port)) {
         exception_.decline(in, DropReason::icmp_error_without_owner);
         return Upper::none;
     }
-    const IcmpMeaning meaning = meaning_of(*message);
     constexpr std::uint32_t largest = std::numeric_limits<std::uint16_t>::max();
     in.error = {.meaning = meaning,
                 .type = message->type,
@@ -167,7 +171,7 @@ Upper Icmpv6::take_error(Ingress& in) noexcept {
                 .destination_port = quote->destination_port,
                 .sequence = quote->sequence,
                 .total_length = static_cast<std::uint16_t>(std::min(quote->length, largest))};
-    if (transport) return Upper::icmp_error;
+    if (transport || reply) return Upper::icmp_error;
     raw_.deliver(in.error);
     link_.stash().put(in.mbuf);
     return Upper::none;

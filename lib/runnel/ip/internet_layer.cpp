@@ -6,19 +6,8 @@
 #include <span>
 
 #include "runnel/base/keyed_hash.hpp"
-#include "runnel/ip/arp.hpp"
-#include "runnel/ip/exception_path.hpp"
-#include "runnel/ip/icmp.hpp"
-#include "runnel/ip/icmpv6.hpp"
-#include "runnel/ip/interface.hpp"
-#include "runnel/ip/ip_output.hpp"
-#include "runnel/ip/ipv6_addresses.hpp"
-#include "runnel/ip/ipv6_output.hpp"
-#include "runnel/ip/link_output.hpp"
+#include "runnel/ip/internet_parts.hpp"
 #include "runnel/ip/mbuf_checksum.hpp"
-#include "runnel/ip/neighbour_discovery.hpp"
-#include "runnel/ip/path_mtu.hpp"
-#include "runnel/ip/raw_protocols.hpp"
 #include "runnel/ip/received_frame.hpp"
 #include "runnel/wire/byte_order.hpp"
 #include "runnel/wire/checksum.hpp"
@@ -80,54 +69,22 @@ bool may_send_ipv6(const Ipv6Address& address) noexcept {
 
 }  // namespace
 
-struct InternetLayer::Parts {
-    Parts(InternetLayer& internet, const Config& config, HashKey key, Counters& counters, MbufStash& stash,
-          TransmitQueue& queue)
-        : interfaces(validated(config).interfaces),
-          link(counters, stash, queue),
-          raw(internet, link),
-          exception(config, interfaces, link),
-          arp(config, key, interfaces, link),
-          output(config, key, interfaces, arp, link),
-          icmp(config, key, interfaces, raw, exception, output, link),
-          path_mtu(config, key, counters),
-          ipv6_addresses(config),
-          neighbours(config, key, interfaces, ipv6_addresses, link),
-          ipv6_output(config, key, interfaces, ipv6_addresses, neighbours, link),
-          icmpv6(config, key, interfaces, ipv6_addresses, raw, exception, neighbours, ipv6_output, link) {}
-
-    Upper input(rte_mbuf* frame, Ingress& in, Instant now) noexcept;
-    Upper input_ipv4(rte_mbuf* frame, const Interface& interface, std::size_t offset, bool link_group,
-                     Ingress& in, Instant now) noexcept;
-
-    Upper input_ipv6(rte_mbuf* frame, const Interface& interface, std::size_t offset, bool link_group,
-                     Ingress& in, Instant now) noexcept;
-    Upper input_arp(rte_mbuf* frame, const Interface& interface, std::size_t offset, Instant now) noexcept;
-    Upper plain_tcp(Ingress& in) noexcept;
-    Upper refuse_ipv6(const wire::Ipv6Chain& chain, Ingress& in, Instant now) noexcept;
-
-    bool is_plain_tcp(rte_mbuf* frame, Ingress& in) const noexcept;
-    bool is_plain_ipv6_tcp(rte_mbuf* frame, Ingress& in) const noexcept;
-    [[nodiscard]] bool hears(const Interface& interface, const std::byte* frame) const noexcept;
-
-    Upper drop(rte_mbuf* frame, DropReason reason) noexcept {
-        link.drop(frame, reason);
-        return Upper::none;
-    }
-
-    Interfaces interfaces;
-    LinkOutput link;
-    RawProtocols raw;
-    ExceptionPath exception;
-    Arp arp;
-    IpOutput output;
-    Icmp icmp;
-    PathMtuTable path_mtu;
-    Ipv6Addresses ipv6_addresses;
-    NeighbourDiscovery neighbours;
-    Ipv6Output ipv6_output;
-    Icmpv6 icmpv6;
-};
+InternetLayer::Parts::Parts(InternetLayer& internet, const Config& config, HashKey key, Counters& counters,
+                            MbufStash& stash, TransmitQueue& queue)
+    : interfaces(config.interfaces),
+      link(counters, stash, queue),
+      raw(internet, link),
+      exception(config, interfaces, link),
+      arp(config, key, interfaces, link),
+      output(config, key, interfaces, arp, link),
+      icmp(config, key, interfaces, raw, exception, output, link),
+      path_mtus{{config, key, counters}, {config, key, counters}},
+      ipv6_addresses(config),
+      neighbours(config, key, interfaces, ipv6_addresses, link),
+      ipv6_output(config, key, interfaces, ipv6_addresses, neighbours, path_mtus, link),
+      icmpv6(config, key, interfaces, ipv6_addresses, raw, exception, neighbours, ipv6_output, link),
+      reassembly(config, key, link),
+      peers(config.peers) {}
 
 // What a port has found out about checksums, of the bits of `ol_flags` in which it is believed. "None" of a
 // mask's four values is: the port vouches for the octets though the field is not filled in. Its bits are
@@ -297,12 +254,12 @@ Upper InternetLayer::Parts::input(rte_mbuf* frame, Ingress& in, Instant now) noe
     }
 
     if (type == static_cast<std::uint16_t>(wire::EtherType::ipv4)) [[likely]]
-        return input_ipv4(frame, interface, offset, link_group, in, now);
+        return input_ipv4(frame, interface, offset, link_group, false, in, now);
     if (type == static_cast<std::uint16_t>(wire::EtherType::arp))
         return input_arp(frame, interface, offset, now);
     if (type == static_cast<std::uint16_t>(wire::EtherType::ipv6)) {
         if (ipv6_addresses.speaks(interface.index))
-            return input_ipv6(frame, interface, offset, link_group, in, now);
+            return input_ipv6(frame, interface, offset, link_group, false, in, now);
         exception.decline_frame(frame, interface, offset, DropReason::ip_family_unsupported);
         return Upper::none;
     }
@@ -325,7 +282,7 @@ Upper InternetLayer::Parts::input_arp(rte_mbuf* frame, const Interface& interfac
 
 // RFC 1122 section 3.2.1, in its order.
 Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interface, std::size_t offset,
-                                       bool link_group, Ingress& in, Instant now) noexcept {
+                                       bool link_group, bool reassembled, Ingress& in, Instant now) noexcept {
     const std::span<const std::byte> header = first_segment(frame).subspan(offset);
     const wire::Ipv4Fault fault = wire::check_ipv4_header(header, frame->pkt_len - offset);
     if (fault != wire::Ipv4Fault::none) [[unlikely]]
@@ -364,30 +321,16 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
     }
     if ((wire::load_be16(header, 6) & (wire::ipv4_more_fragments | wire::ipv4_fragment_offset_mask)) != 0)
         [[unlikely]]
-        return drop(frame, DropReason::ip_fragment);
+        return input_ipv4_fragment(frame, interface, offset, in, now);
 
     const std::size_t total = wire::load_be16(header, 2);
     if (frame->pkt_len != offset + total) trim(frame, offset + total);
-    const auto skip = static_cast<std::uint16_t>(offset + header_size);
-    frame->data_off = static_cast<std::uint16_t>(frame->data_off + skip);
-    frame->data_len = static_cast<std::uint16_t>(frame->data_len - skip);
-    frame->pkt_len -= skip;
-
-    in.mbuf = frame;
-    in.source = source;
-    in.destination = destination;
-    in.ipv6 = nullptr;
-    in.protocol = std::to_integer<std::uint8_t>(header[9]);
-    in.ttl = std::to_integer<std::uint8_t>(header[8]);
-    in.tos = std::to_integer<std::uint8_t>(header[1]);
-    in.interface = interface.index;
-    in.group = group;
+    enter_ipv4(frame, interface, offset, group, in);
     in.l4_checksum_good = l4_checksum_good(verdicts);
     // Not of UDP: there are ports that call a datagram without a checksum a bad one (erratum 22 of the
     // 82599).
     in.l4_checksum_bad =
         header[9] == std::byte{static_cast<std::uint8_t>(wire::IpProtocol::tcp)} && l4_checksum_bad(verdicts);
-    in.ip_header_size = static_cast<std::uint16_t>(header_size);
 
     if (exception.owns(in)) [[unlikely]] {
         exception.take(in);
@@ -395,7 +338,7 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
     }
     switch (wire::IpProtocol{in.protocol}) {
         case wire::IpProtocol::tcp:
-            return Upper::tcp;
+            return reassembled && passes_on(offset, in) ? Upper::none : Upper::tcp;
         case wire::IpProtocol::udp:
             return Upper::udp;
         case wire::IpProtocol::icmp:
@@ -416,9 +359,23 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
     return drop(frame, DropReason::ip_unknown_protocol);
 }
 
+// A segment that the port cannot have told the owner of, for it lay behind extension headers or in fragments:
+// true where another core owns it, which has it then.
+bool InternetLayer::Parts::passes_on(std::size_t offset, Ingress& in) noexcept {
+    if (peers == nullptr || in.mbuf->data_len < 4) return false;
+    const auto* const ports = rte_pktmbuf_mtod(in.mbuf, const std::byte*);
+    const std::uint16_t source_port = wire::load_be16(ports), destination_port = wire::load_be16(ports + 2);
+    const auto skip = static_cast<std::ptrdiff_t>(offset + in.ip_header_size);
+    skip_octets(in.mbuf, -skip);
+    if (peers->pass_on(in.mbuf, in.source_address(), in.destination_address(), source_port, destination_port))
+        return true;
+    skip_octets(in.mbuf, skip);
+    return false;
+}
+
 // RFC 8200 sections 3 and 4.
 Upper InternetLayer::Parts::input_ipv6(rte_mbuf* frame, const Interface& interface, std::size_t offset,
-                                       bool link_group, Ingress& in, Instant now) noexcept {
+                                       bool link_group, bool reassembled, Ingress& in, Instant now) noexcept {
     const std::span<const std::byte> packet = first_segment(frame).subspan(offset);
     const wire::Ipv6Fault fault = wire::check_ipv6_header(packet, frame->pkt_len - offset);
     if (fault != wire::Ipv6Fault::none) [[unlikely]]
@@ -446,31 +403,24 @@ Upper InternetLayer::Parts::input_ipv6(rte_mbuf* frame, const Interface& interfa
     const std::size_t length = wire::ipv6_header_size + wire::load_be16(packet, 4);
     if (frame->pkt_len != offset + length) trim(frame, offset + length);
     const wire::Ipv6Chain chain = wire::walk_ipv6_chain(first_segment(frame).subspan(offset), length);
-    const auto skip = static_cast<std::uint16_t>(offset + chain.offset);
-    if (skip > frame->data_len) [[unlikely]]
+    if (offset + chain.offset > frame->data_len) [[unlikely]]
         return drop(frame, DropReason::ip_bad_option);
-    frame->data_off = static_cast<std::uint16_t>(frame->data_off + skip);
-    frame->data_len = static_cast<std::uint16_t>(frame->data_len - skip);
-    frame->pkt_len -= skip;
 
     // Few ports know of ICMPv6's checksum, and none of one that is spread over fragments.
     const std::uint64_t verdicts = chain.protocol != wire::icmpv6_protocol && chain.fragment_header == 0
                                        ? frame->ol_flags & interface.believed
                                        : 0;
-    in.mbuf = frame;
-    in.ipv6 = packet.data() + 8;
-    in.protocol = chain.protocol;
-    in.ttl = std::to_integer<std::uint8_t>(packet[7]);
-    in.tos = static_cast<std::uint8_t>(wire::load_be16(packet, 0) >> 4);
-    in.interface = interface.index;
-    in.group = group;
+    enter_ipv6(frame, interface, offset, chain, group, in);
     in.l4_checksum_good = l4_checksum_good(verdicts);
     in.l4_checksum_bad =
         chain.protocol == static_cast<std::uint8_t>(wire::IpProtocol::tcp) && l4_checksum_bad(verdicts);
-    in.ip_header_size = chain.offset;
-    if (chain.verdict != wire::Ipv6Verdict::deliver) [[unlikely]]
-        return refuse_ipv6(chain, in, now);
-    if (chain.protocol == wire::icmpv6_protocol) return icmpv6.input(in, chain.fragment_header != 0, now);
+    if (chain.verdict != wire::Ipv6Verdict::deliver) [[unlikely]] {
+        if (chain.verdict != wire::Ipv6Verdict::fragment) return refuse_ipv6(chain, in, now);
+        if (stranger) return drop(frame, DropReason::ip_bad_source);
+        return input_ipv6_fragment(chain, offset, in, now);
+    }
+    if (chain.protocol == wire::icmpv6_protocol)
+        return icmpv6.input(in, reassembled || chain.fragment_header != 0, now);
     if (stranger) [[unlikely]]
         return drop(frame, DropReason::ip_bad_source);
     if (exception.owns(in)) [[unlikely]] {
@@ -479,7 +429,9 @@ Upper InternetLayer::Parts::input_ipv6(rte_mbuf* frame, const Interface& interfa
     }
     switch (wire::IpProtocol{chain.protocol}) {
         case wire::IpProtocol::tcp:
-            return Upper::tcp;
+            return (reassembled || chain.offset != wire::ipv6_header_size) && passes_on(offset, in)
+                       ? Upper::none
+                       : Upper::tcp;
         case wire::IpProtocol::udp:
             return Upper::udp;
         case wire::IpProtocol::icmp:
@@ -507,7 +459,7 @@ Upper InternetLayer::Parts::refuse_ipv6(const wire::Ipv6Chain& chain, Ingress& i
     };
     switch (chain.verdict) {
         case wire::Ipv6Verdict::fragment:
-            return drop(in.mbuf, DropReason::ip_fragment);
+            return drop(in.mbuf, DropReason::ip_fragment_malformed);
         case wire::Ipv6Verdict::nothing:
             return drop(in.mbuf, DropReason::ip_no_next_header);
         case wire::Ipv6Verdict::drop:
@@ -536,7 +488,8 @@ Upper InternetLayer::Parts::refuse_ipv6(const wire::Ipv6Chain& chain, Ingress& i
 
 InternetLayer::InternetLayer(const Config& config, std::array<std::uint64_t, 2> secret, Counters& counters,
                              MbufStash& stash, TransmitQueue& queue)
-    : parts_(std::make_unique<Parts>(*this, config, HashKey{secret[0], secret[1]}, counters, stash, queue)) {}
+    : parts_(std::make_unique<Parts>(*this, validated(config), HashKey{secret[0], secret[1]}, counters, stash,
+                                     queue)) {}
 
 InternetLayer::~InternetLayer() = default;
 
@@ -609,18 +562,31 @@ const Offloads& InternetLayer::offloads_for(const IpAddress& destination) const 
 }
 
 std::uint16_t InternetLayer::path_mtu_for(const IpAddress& destination, Instant now) const noexcept {
-    return parts_->path_mtu.mtu_for(destination, mtu_for(destination), now);
+    return parts_->path_mtus.proven.mtu_for(destination, mtu_for(destination), now);
+}
+
+std::uint16_t InternetLayer::datagram_mtu_for(const IpAddress& destination, Instant now) const noexcept {
+    return parts_->path_mtus.for_datagrams(destination, mtu_for(destination), now);
 }
 
 std::uint16_t InternetLayer::lower_path_mtu(const IcmpError& error, Instant now) noexcept {
-    const std::uint16_t interface_mtu = mtu_for(error.destination);
+    return parts_->lower(parts_->path_mtus.proven, error, mtu_for(error.destination), now);
+}
+
+void InternetLayer::lower_datagram_mtu(const IcmpError& error, Instant now) noexcept {
+    parts_->lower(parts_->path_mtus.datagrams, error, mtu_for(error.destination), now);
+}
+
+std::uint16_t InternetLayer::Parts::lower(PathMtuTable& table, const IcmpError& error,
+                                          std::uint16_t interface_mtu, Instant now) noexcept {
     // Routers of before RFC 1191 say 0. Some of them count the header twice in the length that they quote
     // (section 5): what we know to fit is never exceeded.
     const std::uint16_t mtu =
         error.next_hop_mtu != 0 || !error.destination.is_v4()
             ? error.next_hop_mtu
-            : plateau_below(std::min(error.total_length, path_mtu_for(error.destination, now)));
-    return parts_->path_mtu.lower(error.destination, interface_mtu, mtu, now);
+            : plateau_below(
+                  std::min(error.total_length, table.mtu_for(error.destination, interface_mtu, now)));
+    return table.lower(error.destination, interface_mtu, mtu, now);
 }
 
 void InternetLayer::doubt(const IpAddress& destination, Instant now) noexcept {
@@ -645,10 +611,12 @@ void InternetLayer::hear(const NeighbourNews& news, Instant now) noexcept {
 void InternetLayer::advance(Instant now) noexcept {
     parts_->arp.advance(now);
     parts_->neighbours.advance(now);
+    parts_->expire_fragments(now);
 }
 
 Instant InternetLayer::next_deadline() const noexcept {
-    return std::min(parts_->arp.next_deadline(), parts_->neighbours.next_deadline());
+    return std::min(
+        {parts_->arp.next_deadline(), parts_->neighbours.next_deadline(), parts_->reassembly.next_expiry()});
 }
 
 }  // namespace runnel::ip

@@ -28,7 +28,7 @@ enum class Upper : std::uint8_t {
     tcp,   ///< a TCP segment for one of our addresses
     udp,   ///< a UDP datagram for one of our addresses or a group
     icmp_error,  ///< an ICMP error about a packet of ours: see `Ingress::error`; the mbuf is still the
-                 ///< caller's to put back
+                 ///< caller's to put back. Of what is neither TCP nor UDP only "too big" comes up
 };
 
 /// What an ICMP or ICMPv6 error says, whichever of them.
@@ -97,6 +97,8 @@ struct Output {
     std::uint8_t protocol = 0;
     std::uint8_t tos = 0;
     std::uint8_t ttl = 0;  ///< 0: the default of the configuration
+    /// False: where it is larger than the MTU, and of IPv6 than the path's, it leaves in fragments, unless it
+    /// is TCP's; IPv4 routers may cut it too.
     bool dont_fragment = true;
     /// Where not 0, the packet is a TCP segment of more data than this, and the port is to cut it into
     /// segments of so many octets of data (`Offloads::tx_tcp_segmentation`).
@@ -155,6 +157,12 @@ class InternetLayer {
     /// Takes a router's "too big" about a packet that the transport knows to have sent, and lowers the path
     /// MTU (RFC 1191, RFC 8201). It is never raised by a message. Returns what holds from now on.
     std::uint16_t lower_path_mtu(const IcmpError& error, Instant now) noexcept;
+
+    /// The same for datagrams other than TCP's: also less where a router has said so of one of these.
+    [[nodiscard]] std::uint16_t datagram_mtu_for(const IpAddress& destination, Instant now) const noexcept;
+    /// Takes a router's "too big" about such a datagram of ours. Nobody can tell whether it was sent, so that
+    /// it holds for datagrams alone, and for no TCP connection.
+    void lower_datagram_mtu(const IcmpError& error, Instant now) noexcept;
 
     /// A transport has heard nothing from `destination` for several retransmissions (RFC 9293 section 3.8.3,
     /// R1): the neighbour on the way there is asked again before it is used.

@@ -35,7 +35,7 @@ IpOutput::IpOutput(const Config& config, HashKey key, const Interfaces& interfac
       arp_(arp),
       link_(link),
       default_ttl_(config.ttl),
-      key_(key),
+      ids_(key),
       paths_(std::make_unique<std::array<Path, path_count>>()) {
     // Between equals the connected network wins, then the order of the configuration.
     for (std::size_t i = 0; i < config.interfaces.size(); ++i)
@@ -66,21 +66,24 @@ bool IpOutput::complete(rte_mbuf*& packet, const Output& how, const Interface& i
         link_.drop(packet, DropReason::ip_bad_source);
         return false;
     }
+    if (is_to_be_cut(packet, how, wire::ipv4_header_size, interface.mtu)) [[unlikely]]
+        return complete_uncut(packet, how, interface);
     if (!fit(packet, how, interface, wire::ipv4_header_size, link_)) return false;
     finish_transport(packet, how, interface,
                      wire::pseudo_header_sum(how.source, how.destination, how.protocol, 0),
                      RTE_MBUF_F_TX_IPV4);
 
     const std::uint32_t total = packet->pkt_len + static_cast<std::uint32_t>(wire::ipv4_header_size);
-    wire::Ipv4Header header{.tos = how.tos,
-                            .total_length = static_cast<std::uint16_t>(total),
-                            // A packet that nobody may fragment needs no id (RFC 6864 section 4.1).
-                            .id = how.dont_fragment ? std::uint16_t{0} : next_id(),
-                            .dont_fragment = how.dont_fragment,
-                            .ttl = how.ttl != 0 ? how.ttl : default_ttl_,
-                            .protocol = wire::IpProtocol{how.protocol},
-                            .source = how.source,
-                            .destination = how.destination};
+    wire::Ipv4Header header{
+        .tos = how.tos,
+        .total_length = static_cast<std::uint16_t>(total),
+        // A packet that nobody may fragment needs no id (RFC 6864 section 4.1).
+        .id = how.dont_fragment ? std::uint16_t{0} : ids_.ipv4(how.source, how.destination, how.protocol),
+        .dont_fragment = how.dont_fragment,
+        .ttl = how.ttl != 0 ? how.ttl : default_ttl_,
+        .protocol = wire::IpProtocol{how.protocol},
+        .source = how.source,
+        .destination = how.destination};
     if (interface.offloads.tx_ip_checksum)
         packet->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_IPV4;
     else
@@ -95,6 +98,24 @@ bool IpOutput::complete(rte_mbuf*& packet, const Output& how, const Interface& i
     packet->pkt_len = total;
     wire::write(header, std::span<std::byte, wire::ipv4_header_size>{rte_pktmbuf_mtod(packet, std::byte*),
                                                                      wire::ipv4_header_size});
+    return true;
+}
+
+// The same of one that leaves in fragments.
+bool IpOutput::complete_uncut(rte_mbuf* packet, const Output& how, const Interface& interface) noexcept {
+    if (!fit_uncut(packet, UINT16_MAX - wire::ipv4_header_size, wire::ipv4_header_size, link_)) return false;
+    finish_transport_of_uncut(packet, how,
+                              wire::pseudo_header_sum(how.source, how.destination, how.protocol, 0));
+    const wire::Ipv4Header header{.tos = how.tos,
+                                  .total_length = interface.mtu,  // of the largest fragment
+                                  .id = ids_.ipv4(how.source, how.destination, how.protocol),
+                                  .dont_fragment = false,
+                                  .ttl = how.ttl != 0 ? how.ttl : default_ttl_,
+                                  .protocol = wire::IpProtocol{how.protocol},
+                                  .source = how.source,
+                                  .destination = how.destination};
+    auto* const room = reinterpret_cast<std::byte*>(rte_pktmbuf_prepend(packet, wire::ipv4_header_size));
+    wire::write(header, std::span<std::byte, wire::ipv4_header_size>{room, wire::ipv4_header_size});
     return true;
 }
 
@@ -120,7 +141,7 @@ bool IpOutput::send_by_route(rte_mbuf* packet, const Output& how, Instant now) n
     }
     Path& path = (*paths_)[slot_of(how.destination)];
     remember(path, how, interface, mac);
-    return link_.send(packet, interface.index, path.header);
+    return send_packet(packet, interface.index, path.header, link_);
 }
 
 void IpOutput::remember(Path& path, const Output& how, const Interface& interface,
@@ -185,11 +206,6 @@ bool IpOutput::send_tcp(rte_mbuf* packet, const Output& how, const Path& path,
 void IpOutput::doubt(Ipv4Address destination, Instant now) noexcept {
     if (const auto route = route_to(destination))
         arp_.doubt(interfaces_[route->interface], route->next_hop(destination), now);
-}
-
-// RFC 7739 section 5: ids that nobody can foretell.
-std::uint16_t IpOutput::next_id() noexcept {
-    return static_cast<std::uint16_t>(siphash_1_3(key_, ids_made_++, 0x6970'6964));
 }
 
 }  // namespace runnel::ip

@@ -14,9 +14,11 @@
 #include "runnel/base/time.hpp"
 #include "runnel/ip/arp.hpp"
 #include "runnel/ip/config.hpp"
+#include "runnel/ip/fragmentation.hpp"
 #include "runnel/ip/interface.hpp"
 #include "runnel/ip/internet_layer.hpp"
 #include "runnel/ip/link_output.hpp"
+#include "runnel/ip/packet_ids.hpp"
 #include "runnel/ip/route_table.hpp"
 #include "runnel/wire/ipv4.hpp"
 
@@ -36,7 +38,8 @@ class IpOutput {
                 how.ttl == 0 && how.dont_fragment && how.segment_size == 0 && interface.owns(how.source))
                 [[likely]]
                 return send_tcp(packet, how, path, interface);
-            return complete(packet, how, interface) && link_.send(packet, path.interface, path.header);
+            return complete(packet, how, interface) &&
+                   send_packet(packet, path.interface, path.header, link_);
         }
         return send_by_route(packet, how, now);
     }
@@ -90,18 +93,17 @@ class IpOutput {
     }
 
     bool complete(rte_mbuf*& packet, const Output& how, const Interface& interface) noexcept;
+    bool complete_uncut(rte_mbuf* packet, const Output& how, const Interface& interface) noexcept;
     bool send_tcp(rte_mbuf* packet, const Output& how, const Path& path, const Interface& interface) noexcept;
     void remember(Path& path, const Output& how, const Interface& interface,
                   const MacAddress& mac) const noexcept;
     bool send_by_route(rte_mbuf* packet, const Output& how, Instant now) noexcept;
-    std::uint16_t next_id() noexcept;
 
     const Interfaces& interfaces_;
     Arp& arp_;
     LinkOutput& link_;
     std::uint8_t default_ttl_;
-    HashKey key_;
-    std::uint64_t ids_made_ = 0;
+    PacketIds ids_;
     RouteTable routes_;
     std::unique_ptr<std::array<Path, path_count>> paths_;
 };

@@ -19,13 +19,16 @@ constexpr std::size_t payload_length_at = 4, source_at = 8;
 }  // namespace
 
 Ipv6Output::Ipv6Output(const Config& config, HashKey key, const Interfaces& interfaces,
-                       const Ipv6Addresses& addresses, NeighbourDiscovery& neighbours, LinkOutput& link)
+                       const Ipv6Addresses& addresses, NeighbourDiscovery& neighbours,
+                       const PathMtus& path_mtus, LinkOutput& link)
     : interfaces_(interfaces),
       addresses_(addresses),
       neighbours_(neighbours),
+      path_mtus_(path_mtus),
       link_(link),
       default_hop_limit_(config.ttl),
       key_(key),
+      ids_(key),
       paths_(std::make_unique<std::array<Path, path_count>>()) {
     // Between equals the connected network wins, then the order of the configuration.
     for (const Ipv6Addresses::Range& range : addresses.ranges())
@@ -52,10 +55,16 @@ std::optional<Ipv6Route> Ipv6Output::route_to(const Ipv6Address& destination) co
 }
 
 // Turns a transport message into an IPv6 packet, in another mbuf where need be; false where it was dropped.
-bool Ipv6Output::complete(rte_mbuf*& packet, const Output& how, const Interface& interface) noexcept {
+bool Ipv6Output::complete(rte_mbuf*& packet, const Output& how, const Interface& interface,
+                          Instant now) noexcept {
     if (!addresses_.is_local(how.ipv6->local)) [[unlikely]] {
         link_.drop(packet, DropReason::ip_bad_source);
         return false;
+    }
+    if (is_to_be_cut(packet, how, wire::ipv6_header_size, wire::ipv6_min_mtu)) [[unlikely]] {
+        // No router will do it for us.
+        const std::uint16_t mtu = path_mtus_.for_datagrams(how.ipv6->remote, interface.mtu, now);
+        if (is_to_be_cut(packet, how, wire::ipv6_header_size, mtu)) return complete_uncut(packet, how, mtu);
     }
     if (!fit(packet, how, interface, wire::ipv6_header_size, link_)) return false;
     finish_transport(packet, how, interface,
@@ -65,17 +74,36 @@ bool Ipv6Output::complete(rte_mbuf*& packet, const Output& how, const Interface&
         packet->l2_len = interface.link_header_size & 0x7f;
         packet->l3_len = wire::ipv6_header_size;
     }
-    const std::uint32_t length = packet->pkt_len;
+    write_header(packet, how, how.protocol, packet->pkt_len);
+    return true;
+}
+
+// The same of one that leaves in fragments.
+bool Ipv6Output::complete_uncut(rte_mbuf* packet, const Output& how, std::uint16_t mtu) noexcept {
+    if (!fit_uncut(packet, UINT16_MAX, ipv6_fragment_headers_size, link_)) return false;
+    finish_transport_of_uncut(packet, how,
+                              wire::pseudo_header_sum(how.ipv6->local, how.ipv6->remote, how.protocol, 0));
+    auto* const fragment =
+        reinterpret_cast<std::byte*>(rte_pktmbuf_prepend(packet, wire::ipv6_fragment_header_size));
+    wire::store_be32(fragment, std::uint32_t{how.protocol} << 24);
+    wire::store_be32(fragment + 4, ids_.ipv6());
+    // The length is that of the largest fragment.
+    write_header(packet, how, static_cast<std::uint8_t>(wire::Ipv6Extension::fragment),
+                 mtu - wire::ipv6_header_size);
+    return true;
+}
+
+void Ipv6Output::write_header(rte_mbuf* packet, const Output& how, std::uint8_t next_header,
+                              std::size_t length) const noexcept {
     auto* const header = reinterpret_cast<std::byte*>(rte_pktmbuf_prepend(packet, wire::ipv6_header_size));
     wire::write(wire::Ipv6Header{.traffic_class = how.tos,
                                  .flow_label = how.flow_label,
                                  .payload_length = static_cast<std::uint16_t>(length),
-                                 .next_header = how.protocol,
+                                 .next_header = next_header,
                                  .hop_limit = how.ttl != 0 ? how.ttl : default_hop_limit_,
                                  .source = how.ipv6->local,
                                  .destination = how.ipv6->remote},
                 std::span<std::byte, wire::ipv6_header_size>{header, wire::ipv6_header_size});
-    return true;
 }
 
 bool Ipv6Output::send_by_route(rte_mbuf* packet, const Output& how, Instant now) noexcept {
@@ -86,7 +114,7 @@ bool Ipv6Output::send_by_route(rte_mbuf* packet, const Output& how, Instant now)
         return false;
     }
     const Interface& interface = interfaces_[route->interface];
-    if (!complete(packet, how, interface)) return false;
+    if (!complete(packet, how, interface, now)) return false;
 
     const Ipv6Address& next_hop = route->next_hop(destination);
     MacAddress mac;
@@ -98,7 +126,7 @@ bool Ipv6Output::send_by_route(rte_mbuf* packet, const Output& how, Instant now)
         return neighbours_.hold(packet, interface, next_hop, how.ipv6->local, now);
     Path& path = (*paths_)[slot_of(destination)];
     remember(path, how, interface, mac);
-    return link_.send(packet, interface.index, path.header);
+    return send_packet(packet, interface.index, path.header, link_);
 }
 
 void Ipv6Output::remember(Path& path, const Output& how, const Interface& interface,
@@ -119,13 +147,13 @@ void Ipv6Output::remember(Path& path, const Output& how, const Interface& interf
 }
 
 // What `complete` and `LinkOutput::send` do, in one pass for what most packets are.
-bool Ipv6Output::send_tcp(rte_mbuf* packet, const Output& how, const Path& path,
-                          const Interface& interface) noexcept {
+bool Ipv6Output::send_tcp(rte_mbuf* packet, const Output& how, const Path& path, const Interface& interface,
+                          Instant now) noexcept {
     const std::uint32_t length = packet->pkt_len;
     if (length + wire::ipv6_header_size > interface.mtu ||
         rte_pktmbuf_headroom(packet) < sizeof path.tcp_header ||
         packet->nb_segs > interface.offloads.tx_chain) [[unlikely]]
-        return complete(packet, how, interface) && link_.send(packet, path.interface, path.header);
+        return complete(packet, how, interface, now) && link_.send(packet, path.interface, path.header);
     const std::span<const std::byte> source = std::as_bytes(std::span{how.ipv6->local.octets});
     std::byte* const segment = rte_pktmbuf_mtod(packet, std::byte*);
     const std::uint32_t pseudo = wire::checksum_add(source, path.destination_sum + length);

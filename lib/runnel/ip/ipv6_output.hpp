@@ -13,11 +13,14 @@
 #include "runnel/base/keyed_hash.hpp"
 #include "runnel/base/time.hpp"
 #include "runnel/ip/config.hpp"
+#include "runnel/ip/fragmentation.hpp"
 #include "runnel/ip/interface.hpp"
 #include "runnel/ip/internet_layer.hpp"
 #include "runnel/ip/ipv6_addresses.hpp"
 #include "runnel/ip/link_output.hpp"
 #include "runnel/ip/neighbour_discovery.hpp"
+#include "runnel/ip/packet_ids.hpp"
+#include "runnel/ip/path_mtu.hpp"
 #include "runnel/ip/route_table.hpp"
 #include "runnel/wire/ipv6.hpp"
 
@@ -27,7 +30,8 @@ class Ipv6Output {
   public:
     /// `config` has been validated. References are not owned and outlive this.
     Ipv6Output(const Config& config, HashKey key, const Interfaces& interfaces,
-               const Ipv6Addresses& addresses, NeighbourDiscovery& neighbours, LinkOutput& link);
+               const Ipv6Addresses& addresses, NeighbourDiscovery& neighbours, const PathMtus& path_mtus,
+               LinkOutput& link);
 
     /// As `InternetLayer::output`, for a packet with `how.ipv6`. Of other protocols than TCP and UDP the
     /// checksum is the caller's.
@@ -37,8 +41,9 @@ class Ipv6Output {
             const Interface& interface = interfaces_[path.interface];
             if (path.plain && how.protocol == tcp && how.ttl == 0 && how.segment_size == 0 &&
                 addresses_.owns(path.interface, how.ipv6->local)) [[likely]]
-                return send_tcp(packet, how, path, interface);
-            return complete(packet, how, interface) && link_.send(packet, path.interface, path.header);
+                return send_tcp(packet, how, path, interface, now);
+            return complete(packet, how, interface, now) &&
+                   send_packet(packet, path.interface, path.header, link_);
         }
         return send_by_route(packet, how, now);
     }
@@ -95,8 +100,12 @@ class Ipv6Output {
         return static_cast<std::size_t>(mixed >> 40) % path_count;
     }
 
-    bool complete(rte_mbuf*& packet, const Output& how, const Interface& interface) noexcept;
-    bool send_tcp(rte_mbuf* packet, const Output& how, const Path& path, const Interface& interface) noexcept;
+    bool complete(rte_mbuf*& packet, const Output& how, const Interface& interface, Instant now) noexcept;
+    bool complete_uncut(rte_mbuf* packet, const Output& how, std::uint16_t mtu) noexcept;
+    void write_header(rte_mbuf* packet, const Output& how, std::uint8_t next_header,
+                      std::size_t length) const noexcept;
+    bool send_tcp(rte_mbuf* packet, const Output& how, const Path& path, const Interface& interface,
+                  Instant now) noexcept;
     void remember(Path& path, const Output& how, const Interface& interface,
                   const MacAddress& mac) const noexcept;
     bool send_by_route(rte_mbuf* packet, const Output& how, Instant now) noexcept;
@@ -104,9 +113,11 @@ class Ipv6Output {
     const Interfaces& interfaces_;
     const Ipv6Addresses& addresses_;
     NeighbourDiscovery& neighbours_;
+    const PathMtus& path_mtus_;
     LinkOutput& link_;
     std::uint8_t default_hop_limit_;
     HashKey key_;
+    PacketIds ids_;
     Ipv6RouteTable routes_;
     std::unique_ptr<std::array<Path, path_count>> paths_;
 };

@@ -71,6 +71,9 @@ class LinkOutput {
         return false;
     }
 
+    /// Frames that the queue has room for.
+    [[nodiscard]] std::size_t room() const noexcept { return queue_.room(); }
+
     /// Takes the mbuf back and counts why.
     void drop(rte_mbuf* mbuf, DropReason reason) noexcept {
         counters_.drop(reason);

@@ -25,6 +25,13 @@ std::size_t largest_packet(const rte_mbuf* packet, const Output& how, std::size_
     return ip_header_size + tcp_header_size(rte_pktmbuf_mtod(packet, const std::byte*)) + how.segment_size;
 }
 
+// In software; 0 stands for none (RFC 768).
+void write_udp_checksum(rte_mbuf* packet, std::uint32_t pseudo) noexcept {
+    const std::uint16_t sum = wire::checksum_finish(mbuf_checksum_add(packet, pseudo));
+    wire::store_be16(rte_pktmbuf_mtod(packet, std::byte*) + udp_checksum_at,
+                     sum == 0 ? std::uint16_t{0xffff} : sum);
+}
+
 // The octets of a chain in one mbuf, for a port that takes no more. False where they do not fit one, or none
 // is to be had.
 bool linearize(rte_mbuf*& packet, MbufStash& stash) noexcept {
@@ -73,6 +80,22 @@ bool fit(rte_mbuf*& packet, const Output& how, const Interface& interface, std::
     return true;
 }
 
+bool fit_uncut(rte_mbuf* packet, std::size_t largest, std::size_t headers_size, LinkOutput& link) noexcept {
+    if (packet->pkt_len > largest) [[unlikely]] {
+        link.drop(packet, DropReason::ip_too_big);
+        return false;
+    }
+    if (rte_pktmbuf_headroom(packet) < headers_size + max_link_header_size) [[unlikely]] {
+        link.drop(packet, DropReason::no_mbuf);
+        return false;
+    }
+    return true;
+}
+
+void finish_transport_of_uncut(rte_mbuf* packet, const Output& how, std::uint32_t pseudo) noexcept {
+    if (how.protocol == udp) write_udp_checksum(packet, pseudo + packet->pkt_len);
+}
+
 void finish_transport(rte_mbuf* packet, const Output& how, const Interface& interface, std::uint32_t pseudo,
                       std::uint64_t version) noexcept {
     auto* const header = rte_pktmbuf_mtod(packet, std::byte*);
@@ -100,8 +123,7 @@ void finish_transport(rte_mbuf* packet, const Output& how, const Interface& inte
             packet->l4_len = 8;
             wire::store_be16(header + udp_checksum_at, wire::checksum_fold(pseudo));
         } else {
-            const std::uint16_t sum = wire::checksum_finish(mbuf_checksum_add(packet, pseudo));
-            wire::store_be16(header + udp_checksum_at, sum == 0 ? std::uint16_t{0xffff} : sum);
+            write_udp_checksum(packet, pseudo);
         }
     }
 }

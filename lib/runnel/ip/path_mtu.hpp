@@ -72,4 +72,17 @@ class PathMtuTable {
     std::vector<Bucket> buckets_;
 };
 
+/// What is known of paths, by whom it was told.
+struct PathMtus {
+    PathMtuTable proven;  ///< of a segment that TCP knows to have sent (RFC 5927)
+    PathMtuTable
+        datagrams;  ///< of a datagram or echo reply, which anybody may claim: it holds for these alone
+
+    /// What a datagram to `destination` may take, in octets.
+    [[nodiscard]] std::uint16_t for_datagrams(const IpAddress& destination, std::uint16_t interface_mtu,
+                                              Instant now) const noexcept {
+        return datagrams.mtu_for(destination, proven.mtu_for(destination, interface_mtu, now), now);
+    }
+};
+
 }  // namespace runnel::ip

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include <rte_mbuf.h>
+
 #include "runnel/base/ip_address.hpp"
 
 namespace runnel::ip {
@@ -18,7 +20,7 @@ struct NeighbourNews {
     bool asked_us = false;  ///< it asked for an address of ours: it will soon be sent something
 };
 
-/// The way to the other cores. Called on the stack's thread, for ARP packets and ICMP errors only.
+/// The way to the other cores. Called on the stack's thread, for ARP packets, ICMP errors and fragments only.
 class PeerCores {
   public:
     PeerCores() = default;
@@ -31,6 +33,14 @@ class PeerCores {
     /// To the core that owns the connection of the quoted TCP segment: true where that is another, which
     /// `Stack::hear`s it then.
     [[nodiscard]] virtual bool pass_on(const IcmpError& error) noexcept = 0;
+    /// To all of them: a router has told what datagrams of ours, other than TCP's, the path takes.
+    /// `Stack::hear` there.
+    virtual void tell(const IcmpError& too_big) noexcept = 0;
+    /// A received frame, to the core that owns what is sent from `remote` to `local` with these ports: true
+    /// where that is another, which `Stack::receive`s it then; the frame is no longer the caller's. Both
+    /// ports are 0 of a fragment, which so goes where RSS over two addresses brings it.
+    [[nodiscard]] virtual bool pass_on(rte_mbuf* frame, const IpAddress& remote, const IpAddress& local,
+                                       std::uint16_t remote_port, std::uint16_t local_port) noexcept = 0;
 };
 
 }  // namespace runnel::ip

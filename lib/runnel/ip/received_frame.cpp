@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 #include "runnel/wire/byte_order.hpp"
 #include "runnel/wire/ethernet.hpp"
@@ -70,6 +71,29 @@ bool gather_headers(rte_mbuf* frame) noexcept {
             break;
     }
     return gather(frame, end);
+}
+
+bool pull_up(rte_mbuf* frame, std::size_t size) noexcept {
+    if (frame->data_len >= size) [[likely]]
+        return true;
+    std::size_t missing = size - frame->data_len;
+    if (missing > rte_pktmbuf_tailroom(frame)) return false;
+    while (missing > 0) {
+        rte_mbuf* const part = frame->next;
+        const auto taken = static_cast<std::uint16_t>(std::min<std::size_t>(missing, part->data_len));
+        std::memcpy(rte_pktmbuf_mtod_offset(frame, std::byte*, frame->data_len),
+                    rte_pktmbuf_mtod(part, const std::byte*), taken);
+        frame->data_len = static_cast<std::uint16_t>(frame->data_len + taken);
+        part->data_off = static_cast<std::uint16_t>(part->data_off + taken);
+        part->data_len = static_cast<std::uint16_t>(part->data_len - taken);
+        missing -= taken;
+        if (part->data_len > 0) continue;
+        frame->next = part->next;
+        --frame->nb_segs;
+        part->next = nullptr;
+        rte_pktmbuf_free_seg(part);
+    }
+    return true;
 }
 
 void trim(rte_mbuf* frame, std::size_t length) noexcept {

@@ -13,6 +13,10 @@ namespace runnel::ip {
 /// lie in the first segment. Data may stay where it is. False where there is no room for that.
 [[nodiscard]] bool gather_headers(rte_mbuf* frame) noexcept;
 
+/// Sees to it that the first `size` octets of a frame, which has them and may be written on, lie in its first
+/// segment. Segments that become empty go back to their pool. False where there is no room for that.
+[[nodiscard]] bool pull_up(rte_mbuf* frame, std::size_t size) noexcept;
+
 /// Cuts a frame to its first `length` octets, which it has. Segments that become empty go back to their pool.
 void trim(rte_mbuf* frame, std::size_t length) noexcept;
 

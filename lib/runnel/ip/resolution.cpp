@@ -2,11 +2,14 @@
 
 #include <algorithm>
 
+#include "runnel/ip/fragmentation.hpp"
+
 namespace runnel::ip {
 
 namespace {
 
-// All packets that wait share this many places: a bound on the mbufs that silent neighbours can tie up.
+// All packets that wait share this many places, and have no more mbufs: a bound on those that silent
+// neighbours can tie up.
 constexpr std::uint64_t most_waiting = 4096;
 
 }  // namespace
@@ -73,9 +76,13 @@ bool Resolution::hold(rte_mbuf* packet, const Interface& interface, const IpAddr
         neighbour->asker = asker_for(interface, asker);
     }
     if (neighbour->waiting == times_.queue)
-        link_.drop(table_.pop_waiting(*neighbour), DropReason::neighbour_queue_full);
-    const bool kept = table_.push_waiting(*neighbour, packet);
-    if (!kept) link_.drop(packet, DropReason::neighbour_queue_full);
+        link_.drop(pop_waiting(*neighbour), DropReason::neighbour_queue_full);
+    const bool kept =
+        waiting_mbufs_ + packet->nb_segs <= most_waiting && table_.push_waiting(*neighbour, packet);
+    if (kept)
+        waiting_mbufs_ += packet->nb_segs;
+    else
+        link_.drop(packet, DropReason::neighbour_queue_full);
     if (first) ask(*neighbour, NeighbourState::incomplete, now);
     return kept;
 }
@@ -110,7 +117,13 @@ void Resolution::learn(Neighbour& neighbour, const MacAddress& mac, bool proven,
         table_.change(neighbour, NeighbourState::delayed, now + times_.first_probe);
     const Interface& interface = interfaces_[neighbour.interface];
     const LinkHeader header = make_link_header(interface, mac, type_);
-    while (rte_mbuf* packet = table_.pop_waiting(neighbour)) link_.send(packet, interface.index, header);
+    while (rte_mbuf* packet = pop_waiting(neighbour)) send_packet(packet, interface.index, header, link_);
+}
+
+rte_mbuf* Resolution::pop_waiting(Neighbour& neighbour) noexcept {
+    rte_mbuf* const packet = table_.pop_waiting(neighbour);
+    if (packet != nullptr) waiting_mbufs_ -= packet->nb_segs;
+    return packet;
 }
 
 // One request, and the wait for its answer. Where none can be built or queued the wait is the same: the next
@@ -154,7 +167,7 @@ void Resolution::expire(Neighbour& neighbour, Instant now) noexcept {
 }
 
 void Resolution::drop_waiting(Neighbour& neighbour, DropReason reason) noexcept {
-    while (rte_mbuf* packet = table_.pop_waiting(neighbour)) link_.drop(packet, reason);
+    while (rte_mbuf* packet = pop_waiting(neighbour)) link_.drop(packet, reason);
 }
 
 void Resolution::remove(Neighbour& neighbour) noexcept {

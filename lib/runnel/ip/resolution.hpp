@@ -94,10 +94,12 @@ class Resolution {
     void ask(Neighbour& neighbour, NeighbourState state, Instant now) noexcept;
     void expire(Neighbour& neighbour, Instant now) noexcept;
     void drop_waiting(Neighbour& neighbour, DropReason reason) noexcept;
+    rte_mbuf* pop_waiting(Neighbour& neighbour) noexcept;
 
     ResolutionTimes times_;
     wire::EtherType type_;
     std::uint32_t epoch_ = 1;
+    std::uint64_t waiting_mbufs_ = 0;  // those of all packets that wait
     NeighbourTable table_;
 };
 

@@ -61,6 +61,31 @@ std::optional<std::uint32_t> connection_hash(const wire::Toeplitz& toeplitz, con
                          wire::load_be16(ports), wire::load_be16(ports + 2));
 }
 
+std::optional<std::uint32_t> fragment_hash(const wire::Toeplitz& toeplitz, const rte_mbuf& frame) noexcept {
+    std::array<std::byte, longest_headers> copy;
+    const auto size = std::min<std::uint32_t>(frame.pkt_len, longest_headers);
+    if (size < shortest_headers) return {};
+    const auto* octets = rte_pktmbuf_mtod(&frame, const std::byte*);
+    if (frame.data_len < size) [[unlikely]]
+        octets = static_cast<const std::byte*>(rte_pktmbuf_read(&frame, 0, size, copy.data()));
+    const bool tagged = wire::load_be16(octets + 12) == static_cast<std::uint16_t>(wire::EtherType::vlan);
+    const std::size_t at = wire::ethernet_header_size + (tagged ? wire::vlan_tag_size : 0);
+    const std::uint16_t type = wire::load_be16(octets + at - 2);
+    const std::byte* const header = octets + at;
+    if (type == static_cast<std::uint16_t>(wire::EtherType::ipv6)) {
+        if (!toeplitz.hashes_ipv6() || at + wire::ipv6_header_size > size ||
+            header[6] != static_cast<std::byte>(wire::Ipv6Extension::fragment))
+            return {};
+        return toeplitz.hash(wire::load_ipv6(header + 8), wire::load_ipv6(header + 24), 0, 0);
+    }
+    constexpr std::uint16_t fragment = wire::ipv4_more_fragments | wire::ipv4_fragment_offset_mask;
+    if (type != static_cast<std::uint16_t>(wire::EtherType::ipv4) || at + wire::ipv4_header_size > size ||
+        (wire::load_be16(header + 6) & fragment) == 0)
+        return {};
+    return toeplitz.hash(Ipv4Address{wire::load_be32(header + 12)}, Ipv4Address{wire::load_be32(header + 16)},
+                         0, 0);
+}
+
 SteeredWire::SteeredWire(Steering& steering, unsigned core, Wire* queue)
     : steering_(steering),
       owners_(*steering.owners()),
@@ -118,7 +143,11 @@ std::size_t SteeredWire::steer(std::span<rte_mbuf*> frames) noexcept {
     std::size_t kept = 0;
     for (rte_mbuf* const frame : frames) {
         const auto hash = connection_hash(owners_.toeplitz(), *frame);
-        const unsigned owner = hash ? owners_.owner(*hash) : core_;
+        unsigned owner = core_;
+        if (hash)
+            owner = owners_.owner(*hash);
+        else if (const auto addresses = fragment_hash(owners_.toeplitz(), *frame))
+            owner = owners_.owner(*addresses);
         if (judging && hash) [[unlikely]]
             judge(*frame, *hash);
         if (owner == core_) {

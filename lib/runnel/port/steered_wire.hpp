@@ -18,6 +18,11 @@ namespace runnel::port {
 [[nodiscard]] std::optional<std::uint32_t> connection_hash(const wire::Toeplitz& toeplitz,
                                                            const rte_mbuf& frame) noexcept;
 
+/// The hash that RSS makes of the addresses of a fragment, the first one too; nothing where the frame is
+/// none.
+[[nodiscard]] std::optional<std::uint32_t> fragment_hash(const wire::Toeplitz& toeplitz,
+                                                         const rte_mbuf& frame) noexcept;
+
 /// Decorates the queue of one core. Frames are handed over in bursts, by a ring of one sender and one
 /// receiver; a full one drops, which is counted. A core without a queue sends by the queue of another.
 ///

@@ -1,5 +1,5 @@
-// News between cores that share addresses: what ARP has told one of them, and ICMP errors about another's
-// connections, by mailbox (DESIGN.md, rule 3).
+// News between cores that share addresses: what ARP has told one of them, ICMP errors about another's
+// connections, and fragments, by mailbox (DESIGN.md, rule 3).
 #pragma once
 
 #include <cstddef>
@@ -24,10 +24,14 @@ class NewsExchange {
     /// `cores` at most `Bell::most_cores`. `owners` says whose a connection is.
     NewsExchange(std::shared_ptr<const ip::FlowOwners> owners, unsigned cores)
         : owners_(std::move(owners)), cores_(cores), boxes_(std::size_t{cores} * cores), bells_(cores) {}
+    /// Frees the frames that are still in mailboxes.
+    ~NewsExchange();
+    NewsExchange(const NewsExchange&) = delete;
+    NewsExchange& operator=(const NewsExchange&) = delete;
 
   private:
     friend class CoreNews;
-    using News = std::variant<ip::NeighbourNews, ip::IcmpError>;
+    using News = std::variant<ip::NeighbourNews, ip::IcmpError, rte_mbuf*>;
     using Box = Mailbox<News, 64>;
 
     [[nodiscard]] Box& box(unsigned from, unsigned to) noexcept { return boxes_[from * cores_ + to]; }
@@ -49,6 +53,9 @@ class CoreNews final : public ip::PeerCores, public Task {
 
     void tell(const ip::NeighbourNews& news) noexcept override;
     [[nodiscard]] bool pass_on(const ip::IcmpError& error) noexcept override;
+    void tell(const ip::IcmpError& too_big) noexcept override;
+    [[nodiscard]] bool pass_on(rte_mbuf* frame, const IpAddress& remote, const IpAddress& local,
+                               std::uint16_t remote_port, std::uint16_t local_port) noexcept override;
     bool poll(Instant now) noexcept override;
     /// Tells the stack at once what has come, at the time of the last poll. Between receiving a burst and
     /// processing it: a core that has learned a neighbour has told so before any frame of that neighbour's
@@ -58,7 +65,10 @@ class CoreNews final : public ip::PeerCores, public Task {
     [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
 
   private:
-    void post(unsigned core, const NewsExchange::News& news) noexcept;
+    void hear(Stack& stack, const NewsExchange::News& news) const noexcept;
+    bool post(unsigned core, const NewsExchange::News& news) noexcept;
+    [[nodiscard]] unsigned owner_of(const IpAddress& remote, const IpAddress& local,
+                                    std::uint16_t remote_port, std::uint16_t local_port) const noexcept;
 
     NewsExchange& exchange_;
     unsigned core_;

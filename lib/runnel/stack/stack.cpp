@@ -55,6 +55,17 @@ struct Stack::Parts {
                derive(secret, 7), derive(secret, 8)},
               internet, counters, stash, queue) {}
 
+    // About a UDP datagram, or an echo reply that the path does not take; false where nobody here has sent
+    // it.
+    bool take_datagram_error(const ip::IcmpError& error, Instant when) noexcept {
+        if (error.protocol == IPPROTO_UDP && !udp.icmp_error(error)) return false;
+        if (error.meaning == ip::IcmpMeaning::too_big) {
+            internet.lower_datagram_mtu(error, when);
+            if (peers != nullptr) peers->tell(error);
+        }
+        return true;
+    }
+
     Counters counters;
     TransmitQueue queue;
     MbufStash stash;
@@ -115,7 +126,7 @@ void Stack::receive(std::span<rte_mbuf* const> burst, Instant now) noexcept {
                     if (in.error.protocol == IPPROTO_TCP) {
                         if (parts.peers == nullptr || !parts.peers->pass_on(in.error))
                             parts.tcp.receive_error(in.error);
-                    } else if (in.error.protocol != IPPROTO_UDP || !parts.udp.icmp_error(in.error)) {
+                    } else if (!parts.take_datagram_error(in.error, now)) {
                         parts.internet.decline(in, DropReason::icmp_error_without_owner);
                         break;
                     }
@@ -142,7 +153,10 @@ void Stack::hear(const ip::NeighbourNews& news, Instant now) noexcept {
 void Stack::hear(const ip::IcmpError& error, Instant now) noexcept {
     parts_->now = now;
     parts_->tcp.set_time(now);
-    parts_->tcp.receive_error(error);
+    if (error.protocol == IPPROTO_TCP)
+        parts_->tcp.receive_error(error);
+    else
+        parts_->internet.lower_datagram_mtu(error, now);
 }
 
 void Stack::advance(Instant now) noexcept {

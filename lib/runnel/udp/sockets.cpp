@@ -19,6 +19,8 @@ namespace runnel::udp {
 
 namespace {
 
+constexpr std::size_t largest_datagram = std::numeric_limits<std::uint16_t>::max() - wire::udp_header_size;
+
 constexpr std::size_t headers_size(bool ipv6) noexcept {
     return wire::udp_header_size + (ipv6 ? wire::ipv6_header_size : wire::ipv4_header_size);
 }
@@ -103,17 +105,36 @@ SendResult Sockets::refuse(rte_mbuf* mbuf, SendResult why, DropReason reason) no
 
 SendResult Sockets::send_to(const SendOptions& options, std::span<const std::byte> payload,
                             Instant now) noexcept {
-    rte_mbuf* mbuf = stash_.take_data();
+    if (payload.size() > largest_datagram) {
+        counters_.drop(DropReason::ip_too_big);
+        return SendResult::too_big;
+    }
+    rte_mbuf* const mbuf = copy_of(payload);
     if (mbuf == nullptr) {
         counters_.drop(DropReason::no_mbuf);
         return SendResult::no_memory;
     }
-    char* const room = payload.size() > std::numeric_limits<std::uint16_t>::max()
-                           ? nullptr
-                           : rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(payload.size()));
-    if (room == nullptr) return refuse(mbuf, SendResult::no_memory, DropReason::no_mbuf);
-    if (!payload.empty()) std::memcpy(room, payload.data(), payload.size());
     return send_to(options, mbuf, now);
+}
+
+// The octets in as many mbufs as it takes; null where there are not so many.
+rte_mbuf* Sockets::copy_of(std::span<const std::byte> payload) noexcept {
+    rte_mbuf* const head = stash_.take_data();
+    rte_mbuf* last = head;
+    while (last != nullptr) {
+        const auto size = std::min<std::size_t>(payload.size(), rte_pktmbuf_tailroom(last));
+        if (size > 0) std::memcpy(rte_pktmbuf_mtod(last, std::byte*), payload.data(), size);
+        last->data_len = static_cast<std::uint16_t>(size);
+        head->pkt_len += last->data_len;
+        payload = payload.subspan(size);
+        if (payload.empty()) return head;
+        rte_mbuf* const next = stash_.take_data();
+        if (next != nullptr) ++head->nb_segs;
+        last->next = next;
+        last = next;
+    }
+    if (head != nullptr) stash_.put(head);
+    return nullptr;
 }
 
 SendResult Sockets::send_to(const SendOptions& options, rte_mbuf* payload, Instant now) noexcept {
@@ -128,8 +149,11 @@ SendResult Sockets::send_to(const SendOptions& options, rte_mbuf* payload, Insta
     const IpAddress local = any_local ? *source : options.local_address;
     if (!internet_.is_local(local))
         return refuse(payload, SendResult::not_our_address, DropReason::ip_bad_source);
-    if (payload->pkt_len + headers_size(ipv6) > internet_.mtu_for(remote))
-        return refuse(payload, SendResult::too_big, DropReason::ip_too_big);
+    const std::size_t octets = payload->pkt_len + headers_size(ipv6);
+    const std::size_t largest = options.dont_fragment ? internet_.datagram_mtu_for(remote, now)
+                                : ipv6                ? UINT16_MAX + wire::ipv6_header_size
+                                                      : std::size_t{UINT16_MAX};
+    if (octets > largest) return refuse(payload, SendResult::too_big, DropReason::ip_too_big);
 
     // What an mbuf brings from its reception is no word to the port that sends it; where its octets lie stays
     // true.

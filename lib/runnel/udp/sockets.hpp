@@ -65,6 +65,8 @@ struct SendOptions {
     std::uint16_t local_port = 0;  ///< 0: no answer is wanted
     std::uint8_t tos = 0;
     std::uint8_t ttl = 0;  ///< 0: the default of the configuration
+    /// Larger than the path takes, a datagram is refused; false: it leaves in fragments, up to 65,507 octets
+    /// of data, of IPv6 65,527.
     bool dont_fragment = true;
 };
 
@@ -73,7 +75,7 @@ enum class SendResult : std::uint8_t {
     family_unsupported,  ///< IPv6 where no interface speaks it, or addresses of two families
     no_route,            ///< nothing leads to the remote address, or no datagram may go there
     not_our_address,     ///< the local address is none of ours
-    too_big,             ///< larger than the MTU of the way out
+    too_big,             ///< larger than the MTU of the path as far as it is known, or than any datagram
     no_memory,           ///< no mbuf is free, or its room is too small
     dropped,             ///< the queue of frames to send is full, or the neighbour does not answer; counted
 };
@@ -93,7 +95,7 @@ class Sockets {
     /// Undoes `bind`; false where nothing was bound.
     bool unbind(IpAddress address, std::uint16_t port) noexcept;
 
-    /// Sends a copy of the octets, which fit one mbuf.
+    /// Sends a copy of the octets.
     SendResult send_to(const SendOptions& options, std::span<const std::byte> payload, Instant now) noexcept;
     /// Sends the octets of an mbuf (chain). Takes the mbuf in every case.
     SendResult send_to(const SendOptions& options, rte_mbuf* payload, Instant now) noexcept;
@@ -121,6 +123,7 @@ class Sockets {
     }
     [[nodiscard]] Handler* find(const IpAddress& address, std::uint16_t port) noexcept;
     [[nodiscard]] Handler* find_or_any(const IpAddress& address, std::uint16_t port) noexcept;
+    [[nodiscard]] rte_mbuf* copy_of(std::span<const std::byte> payload) noexcept;
     void drop(rte_mbuf* mbuf, DropReason reason) noexcept;
     SendResult refuse(rte_mbuf* mbuf, SendResult why, DropReason reason) noexcept;
 

@@ -41,6 +41,12 @@ enum class UnreachableCode : std::uint8_t {
     source_route_failed = 5,
 };
 
+/// Codes of "time exceeded", of ICMPv6 too (RFC 4443 section 3.3).
+enum class TimeExceededCode : std::uint8_t {
+    transit = 0,
+    reassembly = 1,
+};
+
 /// True for the types that report an error and quote a packet: no error is ever sent about one of these.
 [[nodiscard]] constexpr bool is_icmp_error(IcmpType type) noexcept {
     return type == IcmpType::destination_unreachable || type == IcmpType::source_quench ||

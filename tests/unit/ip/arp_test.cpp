@@ -285,6 +285,11 @@ class Listening final : public PeerCores {
   public:
     void tell(const NeighbourNews& news) noexcept override { told.push_back(news); }
     bool pass_on(const IcmpError&) noexcept override { return false; }
+    void tell(const IcmpError&) noexcept override {}
+    bool pass_on(rte_mbuf*, const IpAddress&, const IpAddress&, std::uint16_t,
+                 std::uint16_t) noexcept override {
+        return false;
+    }
     std::vector<NeighbourNews> told;
 };
 

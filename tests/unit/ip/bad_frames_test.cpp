@@ -31,11 +31,13 @@ std::vector<Octets> samples() {
     };
 }
 
-// Gives a frame; what the layer keeps for itself must be answered, counted or learnt from.
+// Gives a frame; what the layer keeps for itself must be answered, counted, learnt from, or a
+// fragment.
 void expect_accounted(Network& net, rte_mbuf* frame) {
     std::uint64_t before = 0, after = 0;
     const auto total = [&net] {
-        std::uint64_t sum = net.count(Counter::arp_in) + net.count(Counter::icmp_in);
+        std::uint64_t sum =
+            net.count(Counter::arp_in) + net.count(Counter::icmp_in) + net.count(Counter::ip_fragments_in);
         for (std::size_t i = 0; i < drop_count; ++i) sum += net.count(static_cast<DropReason>(i));
         return sum;
     };

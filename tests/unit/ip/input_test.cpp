@@ -296,16 +296,6 @@ TEST(Rfc1122, MalformedOptionsAndSourceRoutesAreDropped) {
     EXPECT_EQ(with(137, 3), DropReason::ip_source_route);
 }
 
-TEST(Rfc791, FragmentsAreCountedAndDropped) {
-    Network net;
-    for (const std::uint16_t word : {std::uint16_t{0x2000}, std::uint16_t{0x0001}, std::uint16_t{0x1fff}}) {
-        Octets packet = ipv4(tcp_header());
-        wire::store_be16(packet, 6, word);
-        seal(packet);
-        EXPECT_EQ(net.reason_for(ethernet(packet)), DropReason::ip_fragment);
-    }
-}
-
 TEST(Mbufs, ChainIsTakenWhereverItsSegmentsAreCut) {
     Network net;
     const Octets segment = tcp_header() + pattern(100);

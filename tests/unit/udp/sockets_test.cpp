@@ -7,7 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "../ip/ipv6_network.hpp"
+#include "../ip/fragments.hpp"
 #include "seed.hpp"
 
 namespace runnel::udp {
@@ -294,11 +294,96 @@ TEST(Sockets, WhatCannotBeSentSaysWhyAndLosesNoMbuf) {
     EXPECT_EQ(send({.remote_address = *parse_ip_address("2001:db8::1")}, 1), SendResult::family_unsupported);
     EXPECT_EQ(send({.remote_address = peer, .local_address = far_away}, 1), SendResult::not_our_address);
     EXPECT_EQ(send({.remote_address = peer}, 1473), SendResult::too_big);
-    EXPECT_EQ(send({.remote_address = peer}, 100000), SendResult::no_memory);
+    EXPECT_EQ(send({.remote_address = peer}, 100000), SendResult::too_big);
+    EXPECT_EQ(send({.remote_address = peer, .dont_fragment = false}, 65508), SendResult::too_big);
+    EXPECT_EQ(send({.remote_address = peer, .dont_fragment = false}, 100000), SendResult::too_big);
     EXPECT_EQ(send({.remote_address = peer}, 1472), SendResult::sent) << "kept until the neighbour answers";
     host.run_until(host.now + 3500ms);
     EXPECT_EQ(host.count(DropReason::neighbour_unreachable), 1U);
     EXPECT_EQ(send({.remote_address = peer}, 1), SendResult::dropped);
+}
+
+// Sends back what it hears, in fragments where need be.
+class Echo final : public Handler {
+  public:
+    explicit Echo(Host& host) : host_(host) {}
+    Ownership datagram(const Datagram& about, rte_mbuf& payload) noexcept override {
+        last = host_.sockets.send_to({.remote_address = about.source_address,
+                                      .remote_port = about.source_port,
+                                      .local_address = about.destination_address,
+                                      .local_port = about.destination_port,
+                                      .dont_fragment = false},
+                                     &payload, host_.now);
+        return Ownership::taken;
+    }
+    SendResult last{};
+
+  private:
+    Host& host_;
+};
+
+TEST(Rfc768, DatagramsOfAllSizesAreReceivedAndSentOverIpv4) {
+    Host host;
+    Echo echo{host};
+    host.sockets.bind({}, 53, echo);
+    for (const std::size_t size : {0U, 1U, 1472U, 1473U, 8000U, 40000U, 65507U}) {
+        for (const Octets& frame :
+             fragments4(udp_datagram(pattern(size), 4000, 53), 1480, {.protocol = wire::IpProtocol::udp}))
+            host.receive(frame);
+        EXPECT_EQ(echo.last, SendResult::sent) << size;
+        const Octets expected = udp_datagram(pattern(size), 53, 4000, us, peer);
+        EXPECT_EQ(rejoin(host.sent()).message, expected) << size;
+        // The same from octets that are copied.
+        EXPECT_EQ(host.sockets.send_to(
+                      {.remote_address = peer, .remote_port = 4000, .local_port = 53, .dont_fragment = false},
+                      pattern(size), host.now),
+                  SendResult::sent);
+        EXPECT_EQ(rejoin(host.sent()).message, expected) << size;
+    }
+}
+
+TEST(Rfc768, DatagramsOfAllSizesAreReceivedAndSentOverIpv6) {
+    Host host{resolved_ipv6_config()};
+    Echo echo{host};
+    host.sockets.bind({}, 5000, echo);
+    for (const std::size_t size : {0U, 1U, 1452U, 1453U, 8000U, 40000U, 65507U, 65527U}) {
+        const Ipv6Fields of_udp{.next_header = udp_protocol};
+        for (const Octets& frame : fragments6(udp6(pattern(size)), 1448, of_udp)) host.receive(frame);
+        EXPECT_EQ(echo.last, SendResult::sent) << size;
+        Octets expected = udp6(pattern(size));
+        wire::store_be16(expected, 0, 5000);
+        wire::store_be16(expected, 2, 4000);
+        seal6(expected, 6, {.source = us6, .destination = peer6, .next_header = udp_protocol});
+        EXPECT_EQ(rejoin(host.sent()).message, expected) << size;
+    }
+}
+
+TEST(Sockets, OctetsThatFindNoMbufAreRefusedAndNoneIsLost) {
+    Host host;
+    std::vector<rte_mbuf*> taken;
+    while (rte_mempool_avail_count(host.pool.get()) > 20) taken.push_back(rte_pktmbuf_alloc(host.pool.get()));
+    const SendOptions options{.remote_address = peer, .remote_port = 9, .dont_fragment = false};
+    EXPECT_EQ(host.sockets.send_to(options, pattern(65507), host.now), SendResult::no_memory);
+    EXPECT_EQ(host.count(DropReason::no_mbuf), 1U);
+    for (rte_mbuf* const mbuf : taken) rte_pktmbuf_free(mbuf);
+    EXPECT_EQ(host.sockets.send_to(options, pattern(65507), host.now), SendResult::sent);
+    EXPECT_EQ(rejoin(host.sent()).fragments, 45U);
+}
+
+TEST(Rfc1191, DatagramLargerThanAPathIsKnownToTakeIsRefusedWhereItMayNotBeCut) {
+    Host host;
+    ip::IcmpError error{.meaning = ip::IcmpMeaning::too_big, .protocol = 17, .next_hop_mtu = 1300};
+    error.source = us;
+    error.destination = far_away;
+    host.layer.lower_datagram_mtu(error, host.now);
+    const auto send = [&](std::size_t size, bool whole) {
+        return host.sockets.send_to({.remote_address = far_away, .remote_port = 9, .dont_fragment = whole},
+                                    pattern(size), host.now);
+    };
+    EXPECT_EQ(send(1272, true), SendResult::sent);
+    EXPECT_EQ(send(1273, true), SendResult::too_big);
+    EXPECT_EQ(send(1273, false), SendResult::sent) << "a router may cut it";
+    EXPECT_EQ(host.layer.path_mtu_for(far_away, host.now), 1500);
 }
 
 TEST(Rfc1122, IcmpErrorReachesTheSocketThatSent) {

@@ -1,0 +1,148 @@
+// What cores that share addresses tell one another: here fragments, which reach a core by their addresses,
+// and the segments made of them, which belong to the core of their ports.
+#include "runnel/runtime/core_news.hpp"
+
+#include <array>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+
+#include "runnel/wire/byte_order.hpp"
+#include "runnel/wire/checksum.hpp"
+#include "runnel/wire/ipv4.hpp"
+
+#include "seed.hpp"
+
+namespace runnel::runtime {
+namespace {
+
+constexpr unsigned cores = 4;
+constexpr Ipv4Address us{10, 0, 0, 1};
+constexpr MacAddress our_mac{{2, 0, 0, 0, 0, 1}}, peer_mac{{2, 0, 0, 0, 0, 2}};
+using Octets = std::vector<std::byte>;
+
+/// A host of several cores whose frames come to any of them.
+class CoresWithFragments : public testing::Test {
+  protected:
+    CoresWithFragments() {
+        for (unsigned core = 0; core < cores; ++core) {
+            news.push_back(std::make_unique<CoreNews>(*exchange, core));
+            StackConfig config;
+            config.ip.interfaces = {{.mac = our_mac, .address = us}};
+            config.ip.routes = {{.gateway = Ipv4Address{10, 0, 0, 254}}};
+            config.ip.neighbours = {{Ipv4Address{10, 0, 0, 254}, peer_mac, 0}};
+            config.ip.peers = news.back().get();
+            config.tcp.connections = config.tcp.half_open = config.tcp.time_wait = 256;
+            config.mbuf_stash = 64;
+            config.mbuf_reserve = 16;
+            stacks.push_back(std::make_unique<Stack>(config, pool));
+            stacks.back()->listen({.port = 80, .handler = &handler});
+            news.back()->attach(*stacks.back());
+        }
+    }
+    ~CoresWithFragments() override {
+        stacks.clear();
+        news.clear();
+        exchange.reset();  // frees what waits yet
+        EXPECT_EQ(rte_mempool_in_use_count(pool), 0U);
+        rte_mempool_free(pool);
+    }
+
+    /// The fragments of a SYN to port 80, as frames.
+    static std::vector<Octets> syn(Ipv4Address source, std::uint16_t port, std::uint16_t id) {
+        Octets segment(24);
+        wire::store_be16(segment, 0, port);
+        wire::store_be16(segment, 2, 80);
+        segment[12] = std::byte{0x60};
+        segment[13] = std::byte{2};
+        wire::store_be16(segment, 14, 65535);
+        wire::store_be32(segment, 20, 0x020405b4);
+        wire::store_be16(
+            segment, 16,
+            wire::checksum_finish(wire::checksum_add(segment, wire::pseudo_header_sum(source, us, 6, 24))));
+        std::vector<Octets> frames;
+        for (std::size_t at = 0; at < segment.size(); at += 8) {
+            Octets frame(42);
+            std::memcpy(frame.data(), our_mac.octets.data(), 6);
+            std::memcpy(frame.data() + 6, peer_mac.octets.data(), 6);
+            wire::store_be16(frame, 12, 0x0800);
+            const std::span<std::byte, 20> header{frame.data() + 14, 20};
+            wire::write(wire::Ipv4Header{.total_length = 28, .id = id, .source = source, .destination = us},
+                        header);
+            wire::store_be16(header.data() + 6,
+                             static_cast<std::uint16_t>(at / 8 | (at + 8 < segment.size() ? 0x2000U : 0U)));
+            wire::store_be16(header.data() + 10, wire::checksum_finish(wire::checksum_add(header)));
+            std::memcpy(frame.data() + 34, segment.data() + at, 8);
+            frames.push_back(frame);
+        }
+        return frames;
+    }
+    void give(unsigned core, const Octets& octets) {
+        rte_mbuf* mbuf = rte_pktmbuf_alloc(pool);
+        std::memcpy(rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(octets.size())), octets.data(),
+                    octets.size());
+        stacks[core]->receive({&mbuf, 1}, now);
+    }
+    /// Turns of all cores until none has heard anything.
+    void turn() {
+        for (bool more = true; more;) {
+            more = false;
+            for (const auto& one : news) more |= one->poll(now);
+        }
+    }
+    /// Frames that a core sends.
+    std::size_t sent(unsigned core) {
+        std::array<rte_mbuf*, 64> out{};
+        const std::size_t n = stacks[core]->transmit(out);
+        rte_pktmbuf_free_bulk(out.data(), static_cast<unsigned>(n));
+        return n;
+    }
+
+    class Nobody final : public tcp::Handler {
+      public:
+        tcp::Ownership data(tcp::Connection, rte_mbuf&) noexcept override { return tcp::Ownership::returned; }
+    };
+
+    rte_mempool* pool = rte_pktmbuf_pool_create("core_news", 2047, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, -1);
+    std::mt19937_64 random{test::seed()};
+    std::shared_ptr<const ip::FlowOwners> owners =
+        std::make_shared<const ip::FlowOwners>(ip::FlowOwners::evenly(cores));
+    std::unique_ptr<NewsExchange> exchange = std::make_unique<NewsExchange>(owners, cores);
+    std::vector<std::unique_ptr<CoreNews>> news;
+    std::vector<std::unique_ptr<Stack>> stacks;
+    Nobody handler;
+    Instant now{1s};
+};
+
+TEST_F(CoresWithFragments, FragmentsOfOneSegmentMeetWhereverTheyArriveAndItsOwnerAnswers) {
+    std::array<std::size_t, cores> owned{};
+    for (std::uint16_t i = 0; i < 200; ++i) {
+        const Ipv4Address source{static_cast<std::uint32_t>(0x0b000000 + random() % 0xffff)};
+        const auto port = static_cast<std::uint16_t>(1024 + random() % 60000);
+        for (const Octets& frame : syn(source, port, i)) give(static_cast<unsigned>(random() % cores), frame);
+        turn();
+        const unsigned owner = owners->owner(source, us, port, 80);
+        for (unsigned core = 0; core < cores; ++core)
+            ASSERT_EQ(sent(core), core == owner ? 1U : 0U) << "round " << i << ", core " << core;
+        ++owned[owner];
+    }
+    for (const std::size_t share : owned) EXPECT_GT(share, 0U);
+    for (const auto& stack : stacks) EXPECT_EQ(stack->next_deadline() == never, false);
+}
+
+TEST_F(CoresWithFragments, FragmentsThatFindTheMailboxFullAreCountedAndFreed) {
+    Ipv4Address source{11, 0, 0, 1};
+    while (owners->owner(source, us, 0, 0) != 1) ++source.value;
+    for (std::uint16_t id = 0; id < 100; ++id) give(0, syn(source, 2000, id)[1]);
+    EXPECT_EQ(news[0]->counters().get(Counter::frames_handed_over), 64U);
+    EXPECT_EQ(news[0]->counters().get(DropReason::core_news_full), 36U);
+}
+
+}  // namespace
+}  // namespace runnel::runtime
