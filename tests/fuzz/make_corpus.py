@@ -62,6 +62,20 @@ def icmpv6(kind, code, rest, payload=b"", source=PEER6, destination=OURS6):
     return message[:2] + struct.pack(">H", checksum(pseudo + message)) + message[4:]
 
 
+def fragments4(protocol, payload, step):
+    """The frames of a packet's fragments."""
+    more = [0x2000 if at + step < len(payload) else 0 for at in range(0, len(payload), step)]
+    for number, flag in enumerate(more):
+        at = number * step
+        yield ethernet("0800", ipv4(protocol, payload[at : at + step], offset=flag | at // 8))
+
+
+def fragments6(protocol, payload, step):
+    for at in range(0, len(payload), step):
+        header = struct.pack(">BBHI", protocol, 0, at | (at + step < len(payload)), 9)
+        yield ethernet("86dd", ipv6(44, header + payload[at : at + step]))
+
+
 def ethernet(kind, payload, destination="020000000002"):
     return octets(destination + "020000000001" + kind) + payload
 
@@ -276,6 +290,15 @@ stack = {
         ethernet("0800", ipv4(17, datagrams["query"])),
         ethernet("0800", ipv4(1, messages["port_unreachable"])),
         b"\0",
+    ),
+    "fragments": script(
+        127,
+        *fragments4(6, tcp(SYN, SYN_OPTIONS, seq=0), 8),
+        *reversed(list(fragments4(1, icmp(8, 0, 0x00070001, bytes(3000)), 1480))),
+        *fragments6(58, icmpv6(128, 0, 0x00070001, bytes(2000)), 1232),
+        *list(fragments4(17, udp(bytes(100)), 64))[:1],
+        *list(fragments4(17, udp(bytes(100)), 56)),
+        *list(fragments6(58, icmpv6(128, 0, 0x00070001, bytes(64)), 16))[:2],
     ),
     "ipv6": script(
         1,

@@ -4,7 +4,7 @@ import re
 import socket
 import struct
 
-from harness import INTERFACE, InteropTest, Namespace, Settings, end, wait_until
+from harness import INTERFACE, InteropTest, Namespace, Settings, checksum, end, wait_until
 
 KERNEL6 = "fd00:99::1"
 RUNNEL6 = "fd00:99::2"
@@ -53,6 +53,68 @@ class Ipv6Test(InteropTest):
             done = self.namespace.run("ping", "-6", "-c2", "-i0.2", "-n", "-p", "a55a", "-s", str(size), RUNNEL6)
             self.assertIn("2 received", done.stdout)
             self.assertNotIn("wrong data", done.stdout)
+
+    def test_ping_of_sizes_beyond_the_mtu_comes_back_unchanged(self):
+        self.serve()
+        for size in (1453, 1472, 1473, 8000, 65507):
+            done = self.namespace.run("ping", "-6", "-c3", "-i0.2", "-W5", "-n", "-p", "a55a", "-s", str(size), RUNNEL6)
+            self.assertIn("3 received", done.stdout, size)
+            self.assertNotRegex(done.stdout, "DUP|wrong data|truncated")
+
+    def test_fragments_in_any_order_are_answered_and_overlaps_are_not(self):
+        self.serve()
+        whole = {
+            "in order": [(0, 16, 1), (16, 32, 1), (32, 48, 0)],
+            "in reverse order": [(32, 48, 0), (16, 32, 1), (0, 16, 1)],
+            "with an exact duplicate": [(0, 16, 1), (0, 16, 1), (16, 48, 0)],
+            "atomic": [(0, 48, 0)],
+        }
+        lost = {
+            "the second begins within the first": [(0, 24, 1), (16, 48, 0)],
+            "the first ends within the second": [(16, 48, 0), (0, 24, 1)],
+            "one lies within another": [(0, 32, 1), (8, 16, 1), (32, 48, 0)],
+            "two ends": [(16, 32, 0), (32, 48, 0), (0, 16, 1)],
+        }
+        for number, (what, cuts) in enumerate([*whole.items(), *lost.items()]):
+            with self.namespace.entered():
+                replies = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+                raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, 44)
+            with replies, raw:
+                replies.settimeout(0.5 * Settings.patience)
+                echo = struct.pack("!BBHHH", 128, 0, 0, 0x7EA5, number) + bytes(range(40))
+                pseudo = socket.inet_pton(socket.AF_INET6, KERNEL6) + socket.inet_pton(socket.AF_INET6, RUNNEL6)
+                total = checksum(pseudo + struct.pack("!II", len(echo), 58) + echo)
+                echo = echo[:2] + struct.pack("!H", total) + echo[4:]
+                for begin, end_, more in cuts:
+                    raw.sendto(struct.pack("!BBHI", 58, 0, begin | more, number) + echo[begin:end_], (RUNNEL6, 0))
+                answer = False
+                try:
+                    while not answer:
+                        message = replies.recv(2000)
+                        answer = message[0] == 129 and message[4:8] == echo[4:8]
+                except TimeoutError:
+                    pass
+                self.assertEqual(what in whole, answer, what)
+
+    def test_reply_is_cut_to_what_a_router_says_the_path_takes(self):
+        """A link of MTU 1300 behind the kernel, which routes: it drops what is larger and says so."""
+        self.serve("--gateway", KERNEL6)
+        beyond = Namespace()
+        self.addCleanup(beyond.close)
+        beyond.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0", "net.ipv6.conf.default.disable_ipv6=0")
+        self.namespace.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+        self.namespace.run(
+            "ip", "link", "add", "v0", "mtu", "1300", "type", "veth", "peer", "name", "v1", "mtu", "1300", "netns", beyond.name
+        )
+        self.namespace.run("ip", "addr", "add", "fd00:98::1/64", "dev", "v0", "nodad")
+        self.namespace.run("ip", "link", "set", "v0", "up")
+        beyond.run("ip", "addr", "add", "fd00:98::2/64", "dev", "v1", "nodad")
+        beyond.run("ip", "link", "set", "v1", "up")
+        beyond.run("ip", "route", "add", "default", "via", "fd00:98::1")
+        # The request comes in fragments of 1300, its reply would leave in one of 1500 until the router has said so.
+        beyond.run("ping", "-6", "-c1", "-W1", "-n", "-s", "1400", RUNNEL6, check=False)
+        done = beyond.run("ping", "-6", "-c3", "-i0.2", "-W2", "-n", "-s", "1400", RUNNEL6)
+        self.assertIn("3 received", done.stdout)
 
     def test_echo_request_to_all_nodes_is_answered_from_an_address(self):
         self.serve()

@@ -100,6 +100,36 @@ TEST(Simulation, EveryOctetArrivesOnceAndInOrderWhereThePortCutsSegments) {
     EXPECT_GT(merged, 100U);
 }
 
+TEST(Simulation, EveryOctetArrivesOnceAndInOrderWherePacketsAreCutOnTheirWay) {
+    std::uint64_t reassembled = 0, cut = 0;
+    for (std::uint64_t s = seed(); s < seed() + 150; ++s) {
+        std::mt19937_64 random{s};
+        std::array<LinkConfig, 2> links{random_link(random), random_link(random)};
+        for (LinkConfig& link : links) {
+            link.cut = static_cast<std::uint16_t>(200 + random() % 1200);
+            link.loss /= 4;  // of a packet any fragment is enough
+        }
+        SCOPED_TRACE(replay(s) + "\nthere: " + to_string(links[0]) + "\nback: " + to_string(links[1]));
+        {
+            World world{s, links, patient};
+            Behaviour behaviour;
+            behaviour.connections = 1 + static_cast<std::uint32_t>(random() % 4);
+            Application application{world, s, behaviour};
+            EXPECT_TRUE(world.run([&] { return application.done(); }, 2h));
+            EXPECT_EQ(application.verdict(), "");
+            for (const int which : {0, 1}) {
+                reassembled += world.stack(which).counters().get(Counter::ip_reassembled);
+                cut += world.link(which).counts().cut;
+            }
+            expect_nothing_left(world);
+        }
+        EXPECT_EQ(mbufs_in_use(), 0U) << "mbufs were lost";
+        if (testing::Test::HasFailure()) break;
+    }
+    EXPECT_GT(reassembled, 1000U);
+    EXPECT_GE(cut, reassembled / 2) << "some arrive twice";
+}
+
 /// Moves `octets` one way or both over such links and says how long it took.
 Duration transfer(std::uint64_t s, const std::array<LinkConfig, 2>& links, std::size_t octets,
                   const std::function<void(World&)>& meanwhile = {}) {

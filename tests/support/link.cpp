@@ -49,6 +49,7 @@ std::string to_string(const LinkConfig& config) {
     if (config.reordering > 0)
         text +=
             fmt::format(", reordering {} by {} us", config.reordering, microseconds(config.reorder_delay));
+    if (config.cut != 0) text += fmt::format(", cuts packets above {} octets", config.cut);
     if (config.queue != 0) text += fmt::format(", queue {} frames", config.queue);
     if (config.buffer != 0) text += fmt::format(", buffer {} octets", config.buffer);
     if (config.mark_above != 0) text += fmt::format(", marks above {} octets", config.mark_above);
@@ -72,6 +73,45 @@ std::uint64_t Link::waiting(Instant now) const {
 }
 
 void Link::send(Octets frame, Instant now) {
+    constexpr std::size_t ethernet = 14, ipv6_header = 40, fragment_header = 8;
+    const bool ipv6 = is_ipv6(frame);
+    if (config_.cut == 0 || frame.size() <= ethernet + config_.cut || (!ipv6 && !is_ipv4(frame))) {
+        carry(std::move(frame), now);
+        return;
+    }
+    ++counts_.cut;
+    ++next_id_;
+    const std::size_t header = ipv6 ? ipv6_header : std::size_t{frame[ethernet] & 0xfU} * 4;
+    const std::size_t step = (config_.cut - header - (ipv6 ? fragment_header : 0)) / 8 * 8;
+    const auto head_end = frame.begin() + static_cast<std::ptrdiff_t>(ethernet + header);
+    const std::span<const std::uint8_t> data{head_end, frame.end()};
+    for (std::size_t at = 0; at < data.size(); at += step) {
+        const auto piece = data.subspan(at, std::min(step, data.size() - at));
+        const bool more = at + step < data.size();
+        Octets fragment(frame.begin(), head_end);
+        const auto put16 = [&](std::size_t where, std::size_t value) {
+            fragment[where] = static_cast<std::uint8_t>(value >> 8);
+            fragment[where + 1] = static_cast<std::uint8_t>(value);
+        };
+        if (ipv6) {
+            put16(ethernet + 4, fragment_header + piece.size());
+            const std::uint8_t next = std::exchange(fragment[ethernet + 6], std::uint8_t{44});
+            fragment.insert(fragment.end(), {next, 0, 0, 0, 0, 0, 0, 0});
+            put16(ethernet + ipv6_header + 2, at | (more ? 1U : 0U));
+            put16(ethernet + ipv6_header + 6, next_id_);
+        } else {
+            put16(ethernet + 2, header + piece.size());
+            put16(ethernet + 4, next_id_);
+            put16(ethernet + 6, at / 8 | (more ? 0x2000U : 0U));
+            put16(ethernet + 10, 0);
+            put16(ethernet + 10, internet_checksum(std::span{fragment}.subspan(ethernet, header)));
+        }
+        fragment.insert(fragment.end(), piece.begin(), piece.end());
+        carry(std::move(fragment), now);
+    }
+}
+
+void Link::carry(Octets frame, Instant now) {
     ++counts_.sent;
     if (lost_by_chance(now)) {
         ++counts_.lost;
@@ -152,6 +192,53 @@ Octets Link::take() {
     Octets frame = std::move(in_order_.front().frame);
     in_order_.pop_front();
     return frame;
+}
+
+Octets Rejoining::add(const Octets& frame) {
+    constexpr std::size_t ethernet = 14, ipv6_header = 40, fragment_header = 8;
+    const auto get16 = [&](std::size_t at) { return std::size_t{frame[at]} << 8 | frame[at + 1]; };
+    const bool ipv6 = is_ipv6(frame) && frame[ethernet + 6] == 44;
+    if (!ipv6 && (!is_ipv4(frame) || (get16(ethernet + 6) & 0x3fff) == 0)) return frame;
+    const std::size_t header = ipv6 ? ipv6_header : std::size_t{frame[ethernet] & 0xfU} * 4;
+    const std::size_t at = ethernet + header + (ipv6 ? fragment_header : 0);
+    const std::size_t end = ethernet + (ipv6 ? ipv6_header + get16(ethernet + 4) : get16(ethernet + 2));
+    if (at >= end || end > frame.size()) return {};
+    const std::size_t word = get16(ipv6 ? ethernet + ipv6_header + 2 : ethernet + 6);
+    const std::size_t offset = ipv6 ? word & 0xfff8 : (word & 0x1fff) * 8;
+    const bool more = ipv6 ? (word & 1) != 0 : (word & 0x2000) != 0;
+    const auto id = static_cast<std::uint32_t>(get16(ipv6 ? ethernet + ipv6_header + 6 : ethernet + 4));
+    const auto addresses = frame.begin() + static_cast<std::ptrdiff_t>(ethernet + (ipv6 ? 8 : 12));
+    Packet& packet = packets_[{Octets(addresses, addresses + (ipv6 ? 32 : 8)), id}];
+    const auto data = frame.begin() + static_cast<std::ptrdiff_t>(at);
+    packet.pieces[offset] = Octets(data, frame.begin() + static_cast<std::ptrdiff_t>(end));
+    if (!more) packet.total = offset + end - at;
+    if (offset == 0) packet.head = Octets(frame.begin(), data);
+    Octets whole = packet.head;
+    std::size_t next = 0;
+    for (const auto& [begin, octets] : packet.pieces) {
+        if (begin != next) return {};
+        whole.insert(whole.end(), octets.begin(), octets.end());
+        next += octets.size();
+    }
+    if (packet.total == 0 || next != packet.total) return {};
+    const std::size_t total = packet.total;
+    packets_.erase({Octets(addresses, addresses + (ipv6 ? 32 : 8)), id});
+    const auto put16 = [&](std::size_t where, std::size_t value) {
+        whole[where] = static_cast<std::uint8_t>(value >> 8);
+        whole[where + 1] = static_cast<std::uint8_t>(value);
+    };
+    if (ipv6) {
+        whole[ethernet + 6] = whole[ethernet + ipv6_header];
+        whole.erase(whole.begin() + ethernet + ipv6_header,
+                    whole.begin() + ethernet + ipv6_header + fragment_header);
+        put16(ethernet + 4, total);
+    } else {
+        put16(ethernet + 2, header + total);
+        put16(ethernet + 6, 0);
+        put16(ethernet + 10, 0);
+        put16(ethernet + 10, internet_checksum(std::span{whole}.subspan(ethernet, header)));
+    }
+    return whole;
 }
 
 }  // namespace runnel::test

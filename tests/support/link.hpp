@@ -34,6 +34,9 @@ struct LinkConfig {
     double loss = 0;
     BurstLoss bursts{};  ///< besides `loss`
     double duplication = 0;
+    /// Octets of an IP packet that goes whole: a larger one is cut, whatever its sender has said, as by a
+    /// tunnel on the way. What a fragment carries may be lost, late or doubled by itself. 0: none is cut.
+    std::uint16_t cut = 0;
     double corruption = 0;  ///< one bit of the IP packet is turned: its checksums must catch it
     Duration delay = 1ms;
     Duration jitter{};      ///< up to so much more, drawn for each frame: it reorders
@@ -58,6 +61,7 @@ struct LinkCounts {
     std::uint64_t duplicated = 0;
     std::uint64_t corrupted = 0;
     std::uint64_t reordered = 0;  ///< made late
+    std::uint64_t cut = 0;        ///< packets
 };
 
 /// One direction of a wire.
@@ -89,6 +93,7 @@ class Link {
     [[nodiscard]] bool happens(double probability) {
         return probability > 0 && std::bernoulli_distribution{probability}(random_);
     }
+    void carry(Octets frame, Instant now);
     [[nodiscard]] bool lost_by_chance(Instant now);
     [[nodiscard]] bool late_comes_first() const;
     void damage(Octets& frame);
@@ -102,7 +107,25 @@ class Link {
     Instant bad_until_{Duration::min() / 2};  // the burst under way is over then at the latest
     bool bad_ = false;                        // amid a burst of loss
     std::uint64_t next_number_ = 0;
+    std::uint32_t next_id_ = 0;  // of packets that are cut
     LinkCounts counts_;
+};
+
+/// Puts together what a `Link` has cut, for those who look on: independently of the library, and with no
+/// regard to what a host must refuse.
+class Rejoining {
+  public:
+    /// A frame that has arrived; the whole packet's, where it completes one or is none of the fragments.
+    /// Empty otherwise.
+    [[nodiscard]] Octets add(const Octets& frame);
+
+  private:
+    struct Packet {
+        std::map<std::size_t, Octets> pieces;  // data by offset
+        std::size_t total = 0;
+        Octets head;  // the first fragment's frame up to its data
+    };
+    std::map<std::pair<Octets, std::uint32_t>, Packet> packets_;  // by addresses and id
 };
 
 }  // namespace runnel::test

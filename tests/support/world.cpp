@@ -93,9 +93,12 @@ void World::serve(std::size_t which) {
     std::vector<rte_mbuf*> burst;
     while (in.next_arrival() <= now_) {
         const Octets octets = in.take();
-        const Frame frame = decode(octets);
-        if (tracing_) trace("<", which, frame);
-        end.invariants.received(frame);
+        const Octets whole = end.rejoining.add(octets);
+        if (!whole.empty()) {
+            const Frame frame = decode(whole);
+            if (tracing_) trace("<", which, frame);
+            end.invariants.received(frame);
+        }
         burst.push_back(to_mbuf(octets));
     }
     if (!burst.empty()) end.stack->receive(burst, now_);

@@ -57,6 +57,7 @@ class World {
         Invariants invariants;
         Link out;
         Instant stalled_until{};
+        Rejoining rejoining{};  // what the invariants see of fragments that come in
     };
     [[nodiscard]] Instant next_event();
     void serve(std::size_t which);
