@@ -30,7 +30,7 @@ constexpr Duration stall_watch = 200ms;  // on each CPU
 constexpr unsigned most_watched = 16;
 constexpr Duration patience = 4s;  // three requests of ARP and a SYN that is sent again
 
-struct Settings {
+struct DoctorSettings {
     doctor::Intent intent;
     std::string root = "/";
     Output output;
@@ -147,7 +147,7 @@ void try_port(const doctor::Intent& intent, std::vector<Finding>& findings) {
     }
 }
 
-ExitStatus run(const Settings& settings) {
+ExitStatus run(const DoctorSettings& settings) {
     if (!std::filesystem::is_directory(settings.root))
         throw std::invalid_argument(fmt::format("--root: there is no folder {}", settings.root));
     const doctor::Machine machine(settings.root);
@@ -168,7 +168,7 @@ ExitStatus run(const Settings& settings) {
 }  // namespace
 
 Action add_doctor(CLI::App& command) {
-    const auto settings = std::make_shared<Settings>();
+    const auto settings = std::make_shared<DoctorSettings>();
     doctor::Intent& intent = settings->intent;
     add_port_options(command, intent.port);
     for (const char* name : {"--port", "--address"}) command.get_option(name)->required(false);

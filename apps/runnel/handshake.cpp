@@ -40,7 +40,7 @@ constexpr std::uint32_t most_addresses = 65'000;
 constexpr std::uint32_t router_host = 0xfffe;
 constexpr std::uint16_t server_port = 80;
 
-struct Settings {
+struct HandshakeSettings {
     WireSettings wire;
     std::uint32_t cores = 0;   // 0: 2 where the machine has them
     bool both_roles = false;   // each core has a client and a server
@@ -60,7 +60,7 @@ MacAddress mac_of(bool server, unsigned pair) {
              static_cast<std::uint8_t>(pair)}};
 }
 
-const Networks& networks_of(const Settings& settings) {
+const Networks& networks_of(const HandshakeSettings& settings) {
     return settings.ipv6 ? ipv6_networks : ipv4_networks;
 }
 
@@ -70,7 +70,7 @@ IpAddress first_address(const ip::Config& config) {
     return interface.ipv6[0].address;
 }
 
-ip::Config side(const Settings& settings, bool server, unsigned pair, std::uint32_t first_host,
+ip::Config side(const HandshakeSettings& settings, bool server, unsigned pair, std::uint32_t first_host,
                 std::uint32_t addresses) {
     const Networks& networks = networks_of(settings);
     const IpAddress& here = server ? networks.server : networks.client;
@@ -117,7 +117,7 @@ std::optional<std::array<std::uint64_t, 2>> secret_from(const std::optional<std:
     return std::array{mixed(start + 1), mixed(start + 2)};
 }
 
-std::vector<Pair> make_pairs(const Settings& settings, unsigned count) {
+std::vector<Pair> make_pairs(const HandshakeSettings& settings, unsigned count) {
     std::vector<Pair> pairs(count);
     std::uint32_t next_host = 1;
     for (unsigned i = 0; i < count; ++i) {
@@ -151,7 +151,7 @@ std::vector<Pair> make_pairs(const Settings& settings, unsigned count) {
     return pairs;
 }
 
-nlohmann::ordered_json describe(const Settings& settings, const std::vector<Pair>& pairs,
+nlohmann::ordered_json describe(const HandshakeSettings& settings, const std::vector<Pair>& pairs,
                                 const port::MbufPoolOptions& pool, std::size_t memory_mb) {
     nlohmann::ordered_json config;
     config["wire"] = to_string(settings.wire.kind);
@@ -175,7 +175,7 @@ nlohmann::ordered_json describe(const Settings& settings, const std::vector<Pair
     return config;
 }
 
-ExitStatus run(Settings& settings) {
+ExitStatus run(HandshakeSettings& settings) {
     const Signals signals;
     const runtime::HostFacts machine = runtime::host_facts();
     validate(settings.wire);
@@ -386,7 +386,7 @@ void add_wire_options(CLI::App& command, WireSettings& wire) {
 }  // namespace
 
 Action add_handshake(CLI::App& command) {
-    const auto settings = std::make_shared<Settings>();
+    const auto settings = std::make_shared<HandshakeSettings>();
     {
         const OptionGroup group(command, "Wire");
         add_wire_options(command, settings->wire);

@@ -29,7 +29,7 @@ void note_cores(unsigned cores, load::Result& result) {
     if (cores > cpus) result.notes.push_back(fmt::format("{} loops share {} CPUs", cores, cpus));
 }
 
-struct Settings {
+struct LoadSettings {
     PortSettings port;
     std::optional<SocketAddress> target;
     std::string path = "/";
@@ -39,7 +39,7 @@ struct Settings {
     Output output;
 };
 
-ExitStatus run(Settings& settings) {
+ExitStatus run(LoadSettings& settings) {
     const Signals signals;
     if (settings.traffic.recipe == load::Recipe::rr) settings.traffic.sizes.set_missing(transfer_octets);
     const SocketAddress target = *settings.target;
@@ -167,7 +167,7 @@ ExitStatus run(Settings& settings) {
 }  // namespace
 
 Action add_load(CLI::App& command) {
-    const auto settings = std::make_shared<Settings>();
+    const auto settings = std::make_shared<LoadSettings>();
     add_port_options(command, settings->port);
     add_count(command, "--addresses", settings->port.addresses, 1, 65'000,
               "Client addresses, consecutive from --address on: each has some 64k ports towards one server");

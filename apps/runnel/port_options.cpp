@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cctype>
 #include <stdexcept>
+#include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -99,6 +101,18 @@ ip::Config planned_ip_config(const PortSettings& settings) {
     }
     config.interfaces.push_back(interface);
     return config;
+}
+
+std::string offload_words(const ip::Offloads& offloads) {
+    std::vector<std::string_view> done;
+    if (offloads.rx_l4_checksum)
+        done.push_back(offloads.rx_ip_checksum ? "checksums received" : "checksums of TCP and UDP received");
+    if (offloads.tx_tcp_checksum && offloads.tx_udp_checksum)
+        done.push_back(offloads.tx_ip_checksum ? "checksums sent" : "checksums of TCP and UDP sent");
+    else if (offloads.tx_tcp_checksum)
+        done.push_back("checksums of TCP sent");
+    if (offloads.tx_tcp_segmentation) done.push_back("segmentation");
+    return done.empty() ? "nothing" : fmt::format("{}", fmt::join(done, ", "));
 }
 
 ip::Config ip_config(const PortSettings& settings, const port::Port& port) {

@@ -49,6 +49,8 @@ std::size_t announce_memory(const PortSettings& settings, const load::MemoryPlan
 
 /// Our addresses, before there is a port: what memory they take can be told from it.
 [[nodiscard]] ip::Config planned_ip_config(const PortSettings& settings);
+/// What the port does of our work, in words: "checksums sent, segmentation"; "nothing" where it does none.
+[[nodiscard]] std::string offload_words(const ip::Offloads& offloads);
 /// The internet layer on a started port. Throws `std::invalid_argument` where the addresses do not fit the
 /// network, or the gateway is not on it.
 [[nodiscard]] ip::Config ip_config(const PortSettings& settings, const port::Port& port);

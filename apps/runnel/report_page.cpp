@@ -13,11 +13,11 @@
 namespace runnel::app {
 namespace {
 
-struct Settings {
+struct PageSettings {
     std::string file, out;
 };
 
-ExitStatus run(Settings& settings) {
+ExitStatus run(PageSettings& settings) {
     const std::vector<results::Document> documents = results::read_documents(settings.file);
     const std::string page = results::to_page(documents.back());
     if (settings.out.empty())
@@ -43,7 +43,7 @@ ExitStatus run(Settings& settings) {
 }  // namespace
 
 Action add_report(CLI::App& command) {
-    const auto settings = std::make_shared<Settings>();
+    const auto settings = std::make_shared<PageSettings>();
     command.add_option("FILE", settings->file, "A result document (--json of a run); - is standard input")
         ->type_name("")
         ->required();

@@ -10,14 +10,14 @@
 namespace runnel::app {
 namespace {
 
-struct Settings {
+struct RunSettings {
     std::string file;
     std::vector<std::string> assignments;
     scenario::Role role = scenario::Role::both;
     bool show = false;
 };
 
-ExitStatus run(const Settings& settings, bool role_is_given) {
+ExitStatus run(const RunSettings& settings, bool role_is_given) {
     scenario::Scenario scenario = scenario::read(settings.file);
     scenario::override_settings(scenario, settings.assignments);
     const scenario::Role role =
@@ -35,7 +35,7 @@ ExitStatus run(const Settings& settings, bool role_is_given) {
 }  // namespace
 
 Action add_run(CLI::App& command) {
-    const auto settings = std::make_shared<Settings>();
+    const auto settings = std::make_shared<RunSettings>();
     command.add_option("FILE", settings->file, "The scenario, in TOML; - is standard input")
         ->type_name("")
         ->required();

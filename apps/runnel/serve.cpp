@@ -78,7 +78,7 @@ Listen parse_listen(const std::string& text) {
     return listen;
 }
 
-struct Settings {
+struct ServeSettings {
     PortSettings port;
     ExceptionSettings exception;
     std::vector<Listen> listen;
@@ -96,7 +96,7 @@ struct Settings {
 // The server on its core.
 struct ServeCore final : runtime::CoreInstance {
     // `block`: what rr and stream send, at least as long as either asks; valid until the process ends.
-    ServeCore(const StackConfig& config, const Settings& settings, const load::HttpResponse& keep_alive,
+    ServeCore(const StackConfig& config, const ServeSettings& settings, const load::HttpResponse& keep_alive,
               const load::HttpResponse& closing, std::span<const std::byte> block, rte_mempool* mbufs)
         : stack(config, mbufs) {
         for (const Listen& listen : settings.listen) {
@@ -200,7 +200,7 @@ void print_cores(runtime::Runtime& runtime, const std::function<ServeCore&(unsig
                between.get(Counter::frames_handed_over));
 }
 
-ExitStatus run(Settings& settings) {
+ExitStatus run(ServeSettings& settings) {
     const Signals signals;
     if (settings.listen.empty()) settings.listen.push_back({.port = 80, .service = Service::http});
     for (std::size_t i = 0; i < settings.listen.size(); ++i)
@@ -283,6 +283,7 @@ ExitStatus run(Settings& settings) {
     for (const Listen& listen : settings.listen)
         fmt::print("serving {} on {}:{}, port {} (driver {})\n", to_string(listen.service),
                    to_string(settings.port.address->address), listen.port, port.name(), port.driver());
+    fmt::print("MTU {}; the port does: {}\n", port.mtu(), offload_words(port.offloads()));
     if (cores > machine.cpus.size())
         fmt::print("{} cores: their loops share {} CPU{}\n", cores, machine.cpus.size(),
                    machine.cpus.size() == 1 ? "" : "s");
@@ -360,7 +361,7 @@ ExitStatus run(Settings& settings) {
 }  // namespace
 
 Action add_serve(CLI::App& command) {
-    const auto settings = std::make_shared<Settings>();
+    const auto settings = std::make_shared<ServeSettings>();
     add_port_options(command, settings->port);
     add_exception_options(command, settings->exception);
     command

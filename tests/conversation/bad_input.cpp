@@ -4,7 +4,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace bad_input_cases {
 
 constexpr std::size_t ethernet = 14, ip = 14, tcp_header = 34;
 
@@ -191,5 +191,5 @@ TEST(BadInput, SegmentInSeveralMbufsIsReadWhole) {
     c.expect_within(500ms, ack().ack(8961));
 }
 
-}  // namespace
+}  // namespace bad_input_cases
 }  // namespace runnel::test

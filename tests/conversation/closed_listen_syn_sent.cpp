@@ -5,7 +5,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace closed_listen_syn_sent_cases {
 
 using tcp::CloseReason;
 using tcp::State;
@@ -209,5 +209,5 @@ TEST(Rfc9293SynSent, CloseBeforeAnAnswerEndsTheConnectionQuietly) {
     c.expect_silence(5min);
 }
 
-}  // namespace
+}  // namespace closed_listen_syn_sent_cases
 }  // namespace runnel::test

@@ -5,7 +5,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace closing_cases {
 
 using tcp::CloseReason;
 using tcp::Error;
@@ -404,5 +404,5 @@ TEST(Closing, FinIsHeldByAZeroWindowAtMostAsLongAsTheWindow) {
     EXPECT_TRUE(fin_seen);
 }
 
-}  // namespace
+}  // namespace closing_cases
 }  // namespace runnel::test

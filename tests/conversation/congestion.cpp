@@ -5,7 +5,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace congestion_cases {
 
 constexpr std::uint32_t smss = 1460;
 
@@ -486,5 +486,5 @@ TEST(OptimisticAck, BeyondWhatWasSentGainsNothing) {
     EXPECT_EQ(c.info().unacknowledged, 10 * smss);
 }
 
-}  // namespace
+}  // namespace congestion_cases
 }  // namespace runnel::test

@@ -4,7 +4,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace ecn_cases {
 
 constexpr std::uint32_t smss = 1460;
 constexpr std::uint8_t not_ect = 0, ect_0 = 2, ce = 3;
@@ -212,5 +212,5 @@ TEST(Rfc3168, CubicAnswersAMarkWithSevenTenths) {
     EXPECT_EQ(c.info().ssthresh, 7 * smss);
 }
 
-}  // namespace
+}  // namespace ecn_cases
 }  // namespace runnel::test

@@ -7,7 +7,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace fast_open_cases {
 
 using tcp::CloseReason;
 using tcp::State;
@@ -602,5 +602,5 @@ TEST(Rfc7413Client, RefusalEndsIt) {
     c.expect_nothing();
 }
 
-}  // namespace
+}  // namespace fast_open_cases
 }  // namespace runnel::test

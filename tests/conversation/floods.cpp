@@ -11,7 +11,7 @@
 #include "attacks.hpp"
 
 namespace runnel::test {
-namespace {
+namespace floods_cases {
 
 using tcp::AttackKind;
 using tcp::CloseReason;
@@ -273,5 +273,5 @@ TEST(ConnectionsFull, ThirdAckIsDroppedNotResetAndTheNextCompletes) {
     c.expect_established();
 }
 
-}  // namespace
+}  // namespace floods_cases
 }  // namespace runnel::test

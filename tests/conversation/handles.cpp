@@ -6,7 +6,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace handles_cases {
 
 using tcp::CloseReason;
 using tcp::Connection;
@@ -347,5 +347,5 @@ TEST(Listening, TwiceOnOnePortThrows) {
     EXPECT_THROW(c.stack().listen(options), std::invalid_argument);
 }
 
-}  // namespace
+}  // namespace handles_cases
 }  // namespace runnel::test

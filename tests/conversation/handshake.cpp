@@ -5,7 +5,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace handshake_cases {
 
 using tcp::CloseReason;
 using tcp::State;
@@ -453,5 +453,5 @@ TEST(Rfc9293, AbortInSynSentSendsNoReset) {
     c.expect_silence(5min);
 }
 
-}  // namespace
+}  // namespace handshake_cases
 }  // namespace runnel::test

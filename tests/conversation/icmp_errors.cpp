@@ -4,7 +4,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace icmp_errors_cases {
 
 using tcp::CloseReason;
 using tcp::State;
@@ -152,5 +152,5 @@ TEST(Rfc9293Icmp, ErrorAboutAHalfOpenConnectionLeavesTheListenerAlone) {
     c.expect_established();
 }
 
-}  // namespace
+}  // namespace icmp_errors_cases
 }  // namespace runnel::test

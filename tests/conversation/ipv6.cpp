@@ -11,7 +11,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace ipv6_cases {
 
 constexpr std::uint8_t unreachable = 3, too_big = 4;
 
@@ -100,5 +100,5 @@ TEST(Ipv6Rfc4821, BlackHoleIsAnsweredWithSegmentsOf1280) {
     (void)c.take_all();
 }
 
-}  // namespace
+}  // namespace ipv6_cases
 }  // namespace runnel::test

@@ -7,7 +7,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace isn_and_ports_cases {
 
 using tcp::Error;
 
@@ -172,5 +172,5 @@ TEST(Rfc6056, PortIsFreeAgainAfterTheConnection) {
     }
 }
 
-}  // namespace
+}  // namespace isn_and_ports_cases
 }  // namespace runnel::test

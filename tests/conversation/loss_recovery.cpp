@@ -5,7 +5,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace loss_recovery_cases {
 
 constexpr std::uint32_t smss = 1460;
 constexpr Duration rtt = 100ms;
@@ -538,5 +538,5 @@ TEST(Rfc8985, RecoveryWorksWhereSequenceNumbersWrap) {
     EXPECT_EQ(c.info().unacknowledged, 0U);
 }
 
-}  // namespace
+}  // namespace loss_recovery_cases
 }  // namespace runnel::test

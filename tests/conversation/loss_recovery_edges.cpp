@@ -5,7 +5,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace loss_recovery_edges_cases {
 
 constexpr std::uint32_t smss = 1460;
 constexpr Duration rtt = 100ms;
@@ -177,5 +177,5 @@ TEST(ExhaustedRanges, OctetsSentAtSeveralTimesMeasureNoRoundTrip) {
     EXPECT_GE(c.info().srtt, 95ms);
 }
 
-}  // namespace
+}  // namespace loss_recovery_edges_cases
 }  // namespace runnel::test

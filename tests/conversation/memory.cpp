@@ -9,7 +9,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace memory_cases {
 
 using tcp::CloseReason;
 using tcp::Error;
@@ -150,5 +150,5 @@ TEST(Memory, ConnectionThatEndsWhileItWaitsIsToldNothingMore) {
     c.take_all();
 }
 
-}  // namespace
+}  // namespace memory_cases
 }  // namespace runnel::test

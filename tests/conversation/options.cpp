@@ -5,7 +5,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace options_cases {
 
 using tcp::State;
 
@@ -249,5 +249,5 @@ TEST(Rfc7323Scale, WholeReceiveBufferIsOffered) {
     EXPECT_LE(offered, 256U * 1024U);
 }
 
-}  // namespace
+}  // namespace options_cases
 }  // namespace runnel::test

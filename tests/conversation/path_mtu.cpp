@@ -4,7 +4,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace path_mtu_cases {
 
 using tcp::State;
 
@@ -484,5 +484,5 @@ TEST_P(PathMtu, Rfc4821SegmentBelowTheFirstStepGoesStraightToTheSecond) {
     EXPECT_EQ(c.count(Counter::tcp_black_holes), 1U);
 }
 
-}  // namespace
+}  // namespace path_mtu_cases
 }  // namespace runnel::test

@@ -12,7 +12,7 @@
 #include "seed.hpp"
 
 namespace runnel::test {
-namespace {
+namespace random_segments_cases {
 
 /// The octets that belong at relative sequence number `sequence` on, modulo 2^32.
 std::string octets_at(std::uint32_t sequence, std::size_t length) {
@@ -231,5 +231,5 @@ TEST(RandomSegments, NeverBreakAnInvariant) {
                                 << " " << tally[i];
 }
 
-}  // namespace
+}  // namespace random_segments_cases
 }  // namespace runnel::test

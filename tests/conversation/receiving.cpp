@@ -10,7 +10,7 @@
 #include "seed.hpp"
 
 namespace runnel::test {
-namespace {
+namespace receiving_cases {
 
 StackConfig with_receive_buffer(std::uint32_t octets) {
     StackConfig config = small_stack();
@@ -315,5 +315,5 @@ TEST(FlowControl, RightEdgeNeverMovesLeftWhateverIsReadAndWhateverTheScale) {
     }
 }
 
-}  // namespace
+}  // namespace receiving_cases
 }  // namespace runnel::test

@@ -4,7 +4,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace retransmission_cases {
 
 using tcp::CloseReason;
 using tcp::Error;
@@ -333,5 +333,5 @@ TEST(Rfc9293UserTimeout, LossProbeBeforeTheFirstTimeOutCountsIntoR2) {
     c.take_all();
 }
 
-}  // namespace
+}  // namespace retransmission_cases
 }  // namespace runnel::test

@@ -4,7 +4,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace sack_cases {
 
 Segment offer() {
     return syn().mss(1460).sack_permitted();
@@ -218,5 +218,5 @@ TEST(Rfc2018, WhatCameFromBeyondTheFinIsNeitherReportedNorKept) {
     EXPECT_EQ(c.dropped(DropReason::tcp_data_after_close), 1U);
 }
 
-}  // namespace
+}  // namespace sack_cases
 }  // namespace runnel::test

@@ -7,7 +7,7 @@
 #include "attacks.hpp"
 
 namespace runnel::test {
-namespace {
+namespace scan_detection_cases {
 
 using tcp::AttackEpisode;
 using tcp::AttackKind;
@@ -224,5 +224,5 @@ TEST(ScanDetection, LinesForALogNameKindFiguresAndSource) {
               "SYN flood begins: 2000 SYNs in 1.0 s from about 1900 sources, 1.2 % completed");
 }
 
-}  // namespace
+}  // namespace scan_detection_cases
 }  // namespace runnel::test

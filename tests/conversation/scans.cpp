@@ -5,7 +5,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace scans_cases {
 
 TEST(PortScan, ClosedPortAnswersEachKindAsRfc9293Says) {
     Conversation c;
@@ -176,5 +176,5 @@ TEST(Rfc9293, Must50UnknownIpOptionsAreIgnored) {
     c.expect_data("optional");
 }
 
-}  // namespace
+}  // namespace scans_cases
 }  // namespace runnel::test

@@ -11,7 +11,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace segmentation_cases {
 
 using tcp::Error;
 
@@ -629,5 +629,5 @@ TEST(MergedSegments, ThatTheLinkHasJoinedAreAcknowledgedAtOnce) {
     c.expect(ack().ack(3461));
 }
 
-}  // namespace
+}  // namespace segmentation_cases
 }  // namespace runnel::test

@@ -7,7 +7,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace sending_cases {
 
 using tcp::CloseReason;
 using tcp::Error;
@@ -542,5 +542,5 @@ TEST(ClosedWindows, AreKeptForEverWhereThereIsRoom) {
     EXPECT_EQ(c.count(Counter::tcp_closed_windows_given_up), 0U);
 }
 
-}  // namespace
+}  // namespace sending_cases
 }  // namespace runnel::test

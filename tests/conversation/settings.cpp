@@ -5,7 +5,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace settings_cases {
 
 using tcp::CloseReason;
 using tcp::CongestionAlgorithm;
@@ -287,5 +287,5 @@ TEST(Settings, CongestionControlOfAConnectionIsItsOwn) {
     }
 }
 
-}  // namespace
+}  // namespace settings_cases
 }  // namespace runnel::test

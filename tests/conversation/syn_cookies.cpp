@@ -12,7 +12,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace syn_cookies_cases {
 
 using tcp::CloseReason;
 using tcp::State;
@@ -455,5 +455,5 @@ TEST(SynCookies, ASynThatReopensTimeWaitGetsANumberAboveTheOldOne) {
     EXPECT_EQ(c.stack().tcp().half_open(), 1U);
 }
 
-}  // namespace
+}  // namespace syn_cookies_cases
 }  // namespace runnel::test

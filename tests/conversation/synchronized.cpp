@@ -5,7 +5,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace synchronized_cases {
 
 using tcp::CloseReason;
 using tcp::State;
@@ -572,5 +572,5 @@ TEST(Rfc9293Fin, OutOfOrderFinWaitsForTheDataBeforeIt) {
     EXPECT_EQ(c.take_all().back().acknowledgement, 7U);
 }
 
-}  // namespace
+}  // namespace synchronized_cases
 }  // namespace runnel::test

@@ -5,7 +5,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace time_wait_cases {
 
 using tcp::CloseReason;
 using tcp::State;
@@ -255,5 +255,5 @@ TEST(TimeWait, ManyEndInTheirOrder) {
     EXPECT_EQ(c.stack().next_deadline(), never);
 }
 
-}  // namespace
+}  // namespace time_wait_cases
 }  // namespace runnel::test

@@ -5,7 +5,7 @@
 #include "conversation.hpp"
 
 namespace runnel::test {
-namespace {
+namespace timestamps_cases {
 
 using tcp::CloseReason;
 
@@ -218,5 +218,5 @@ TEST(Rfc7323, ResetOfAConnectionCarriesTimestamps) {
     c.expect(rst_ack().seq(1).ack(2).ts_echo(200));
 }
 
-}  // namespace
+}  // namespace timestamps_cases
 }  // namespace runnel::test

@@ -336,6 +336,33 @@ class InteropTest(unittest.TestCase):
         """Ends the server as Ctrl-C does; returns its exit status."""
         return end(self.server)
 
+    def echo_all(self, octets):
+        """Sends all and closes its direction while it reads what comes back; returns that."""
+        client = self.namespace.connect(7)
+        received = bytearray()
+        client.setblocking(False)
+        left = memoryview(octets)
+
+        def done():
+            nonlocal left
+            try:
+                while left:
+                    left = left[client.send(left[:65536]) :]
+                    if not left:
+                        client.shutdown(socket.SHUT_WR)
+            except BlockingIOError:
+                pass
+            try:
+                while part := client.recv(65536):
+                    received.extend(part)
+                return True
+            except BlockingIOError:
+                return False
+
+        wait_until(done, 20, f"the end of the echo, after {len(received)} octets,")
+        client.close()
+        return bytes(received)
+
     def probe(self):
         neighbour = self.namespace.run("ip", "neigh", "show", RUNNEL).stdout.split()
         probe = Probe(self.namespace, neighbour[neighbour.index("lladdr") + 1])

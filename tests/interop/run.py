@@ -88,6 +88,20 @@ def obstacle():
     return None
 
 
+def run_cases(chosen):
+    """Runs them in turn, and leaves nothing behind; returns the exit status."""
+    signal.signal(signal.SIGALRM, too_late)
+    signal.signal(signal.SIGTERM, stop)
+    verdicts = Verdicts()
+    try:
+        for test in chosen:
+            test.run(verdicts)
+    finally:
+        signal.alarm(0)
+        harness.remove_all()
+    return 1 if verdicts.failed or not verdicts.testsRun else 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build"), help="the build folder")
@@ -115,16 +129,7 @@ def main():
         print(f"missing: {' '.join(absent) or harness.Settings.runnel}")
         return 1
 
-    signal.signal(signal.SIGALRM, too_late)
-    signal.signal(signal.SIGTERM, stop)
-    verdicts = Verdicts()
-    try:
-        for test in chosen:
-            test.run(verdicts)
-    finally:
-        signal.alarm(0)
-        harness.remove_all()
-    return 1 if verdicts.failed or not verdicts.testsRun else 0
+    return run_cases(chosen)
 
 
 if __name__ == "__main__":

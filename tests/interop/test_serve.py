@@ -115,33 +115,6 @@ class ServeTest(InteropTest):
         self.serve()
         self.assertEqual(sent := bytes(range(256)) * 4000, self.echo_all(sent))
 
-    def echo_all(self, octets):
-        """Sends all and closes its direction while it reads what comes back; returns that."""
-        client = self.namespace.connect(7)
-        received = bytearray()
-        client.setblocking(False)
-        left = memoryview(octets)
-
-        def done():
-            nonlocal left
-            try:
-                while left:
-                    left = left[client.send(left[:65536]) :]
-                    if not left:
-                        client.shutdown(socket.SHUT_WR)
-            except BlockingIOError:
-                pass
-            try:
-                while part := client.recv(65536):
-                    received.extend(part)
-                return True
-            except BlockingIOError:
-                return False
-
-        wait_until(done, 20, f"the end of the echo, after {len(received)} octets,")
-        client.close()
-        return bytes(received)
-
     def test_half_closed_connection_still_gets_its_data(self):
         self.serve()
         client = self.namespace.connect(7)

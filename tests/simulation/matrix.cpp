@@ -117,9 +117,6 @@ const Cell cells[] = {
 /// For what is buffered when the measurement ends: only a flow that never ends takes so long.
 constexpr Duration for_the_rest = 24h * 7;
 
-double seconds(Duration duration) {
-    return std::chrono::duration<double>(duration).count();
-}
 Duration duration_of(double s) {
     return Duration{static_cast<std::int64_t>(s * 1e9)};
 }

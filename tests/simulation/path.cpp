@@ -7,10 +7,6 @@ namespace runnel::test {
 
 namespace {
 
-double seconds(Duration duration) {
-    return std::chrono::duration<double>(duration).count();
-}
-
 // The enumerator of a name, where the enumeration has it.
 template <class Algorithm>
 std::optional<Algorithm> algorithm_of(std::string_view name) {

@@ -2,12 +2,17 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <string_view>
 
 #include "world.hpp"
 
 namespace runnel::test {
+
+[[nodiscard]] constexpr double seconds(Duration duration) noexcept {
+    return std::chrono::duration<double>(duration).count();
+}
 
 /// From the sender to the receiver there is a bottleneck with a drop-tail buffer and all the harm;
 /// acknowledgements come back unharmed but for `loss_back`.

@@ -10,7 +10,7 @@ namespace runnel::test {
 
 namespace {
 
-bool before(std::uint32_t a, std::uint32_t b) {
+bool precedes(std::uint32_t a, std::uint32_t b) {
     return static_cast<std::int32_t>(a - b) < 0;
 }
 
@@ -42,7 +42,7 @@ void Invariants::learn_window(Conversation& c, const Segment& s) {
     const bool scaled = c.ours.scaling && c.peers.scaling && !s.has(flag::syn);
     const std::uint32_t edge =
         *s.acknowledgement + (std::uint32_t{*s.window} << (scaled ? c.peers.shift : 0));
-    if (!c.send_limit || before(*c.send_limit, edge)) c.send_limit = edge;
+    if (!c.send_limit || precedes(*c.send_limit, edge)) c.send_limit = edge;
 }
 
 void Invariants::received(const Frame& frame) {
@@ -67,12 +67,12 @@ void Invariants::learn_arrival(Conversation& c, std::uint32_t first, std::uint32
     // What touches it joins it. Stretches lie within a window of one another: a comparison modulo 2^32
     // serves.
     for (auto i = c.arrived.begin(); i != c.arrived.end();) {
-        if (before(end, i->first) || before(i->second, first)) {
+        if (precedes(end, i->first) || precedes(i->second, first)) {
             ++i;
             continue;
         }
-        if (before(i->first, first)) first = i->first;
-        if (before(end, i->second)) end = i->second;
+        if (precedes(i->first, first)) first = i->first;
+        if (precedes(end, i->second)) end = i->second;
         i = c.arrived.erase(i);
     }
     c.arrived[first] = end;
@@ -86,14 +86,14 @@ std::string Invariants::check_sack(const Segment& s, const Conversation& c) {
     std::string wrong;
     for (std::size_t i = 0; i < blocks.size(); ++i) {
         const auto [left, right] = blocks[i];
-        if (!before(left, right)) wrong += "SACK block that is empty or inverted; ";
+        if (!precedes(left, right)) wrong += "SACK block that is empty or inverted; ";
         const bool duplicate =
             i == 0 &&
-            (!before(*s.acknowledgement, right) ||
-             (blocks.size() > 1 && !before(left, blocks[1].first) && !before(blocks[1].second, right)));
-        if (!duplicate && !before(*s.acknowledgement, left)) wrong += "SACK block not above the ACK; ";
+            (!precedes(*s.acknowledgement, right) ||
+             (blocks.size() > 1 && !precedes(left, blocks[1].first) && !precedes(blocks[1].second, right)));
+        if (!duplicate && !precedes(*s.acknowledgement, left)) wrong += "SACK block not above the ACK; ";
         const bool come = std::any_of(c.arrived.begin(), c.arrived.end(), [&](const auto& stretch) {
-            return !before(left, stretch.first) && !before(stretch.second, right);
+            return !precedes(left, stretch.first) && !precedes(stretch.second, right);
         });
         if (!come) wrong += fmt::format("SACK block of what has not come, {} octets; ", right - left);
     }
@@ -155,14 +155,14 @@ void Invariants::check_segment(const Segment& s, Conversation& c, std::string& w
     if (!c.synchronized) return;
 
     const std::uint32_t end = *s.sequence + s.sequence_length();
-    if (before(c.end, end)) c.end = end;
+    if (precedes(c.end, end)) c.end = end;
     if (s.has(flag::ack)) {
         const bool scaled = c.ours.scaling && c.peers.scaling && !s.has(flag::syn);
         const std::uint32_t edge =
             *s.acknowledgement + (std::uint32_t{*s.window} << (scaled ? c.ours.shift : 0));
-        if (c.last_ack && before(*s.acknowledgement, *c.last_ack))
+        if (c.last_ack && precedes(*s.acknowledgement, *c.last_ack))
             wrong += fmt::format("ACK moved back by {}; ", *c.last_ack - *s.acknowledgement);
-        if (c.right_edge && before(edge, *c.right_edge))
+        if (c.right_edge && precedes(edge, *c.right_edge))
             wrong += fmt::format("right edge of the window moved back by {}; ", *c.right_edge - edge);
         c.last_ack = *s.acknowledgement;
         c.right_edge = edge;
@@ -174,7 +174,7 @@ void Invariants::check_segment(const Segment& s, Conversation& c, std::string& w
             wrong += fmt::format("{} octets with options, the peer's MSS is {}; ", size, c.peer_mss);
         const auto last = *s.sequence + static_cast<std::uint32_t>(s.text->size());
         const std::uint32_t probe = s.text->size() == 1 ? 1 : 0;
-        if (c.send_limit && before(*c.send_limit + probe, last))
+        if (c.send_limit && precedes(*c.send_limit + probe, last))
             wrong += fmt::format("{} octets beyond the window offered; ", last - *c.send_limit);
     }
 }

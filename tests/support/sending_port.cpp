@@ -12,16 +12,16 @@ void require(bool holds, const char* rule) {
     if (!holds) throw std::runtime_error(std::string{"DPDK's rules for a port that is sent to: "} + rule);
 }
 
-unsigned get16(const Octets& octets, std::size_t at) {
+unsigned read16(const Octets& octets, std::size_t at) {
     return static_cast<unsigned>(octets.at(at) << 8 | octets.at(at + 1));
 }
-void set16(Octets& octets, std::size_t at, unsigned value) {
+void put16(Octets& octets, std::size_t at, unsigned value) {
     octets.at(at) = static_cast<std::uint8_t>(value >> 8);
     octets.at(at + 1) = static_cast<std::uint8_t>(value);
 }
-void set32(Octets& octets, std::size_t at, std::uint32_t value) {
-    set16(octets, at, value >> 16);
-    set16(octets, at + 2, value & 0xffff);
+void put32(Octets& octets, std::size_t at, std::uint32_t value) {
+    put16(octets, at, value >> 16);
+    put16(octets, at + 2, value & 0xffff);
 }
 
 bool is_ipv6(const Octets& frame, std::size_t ip) {
@@ -39,13 +39,13 @@ unsigned pseudo_sum(const Octets& frame, std::size_t ip, std::uint8_t protocol, 
 }
 
 void finish_ip(Octets& frame, std::size_t ip, std::size_t l4) {
-    require(get16(frame, ip + 10) == 0, "the header checksum that the port makes is 0 before");
-    set16(frame, ip + 10, internet_checksum(std::span{frame}.subspan(ip, l4 - ip)));
+    require(read16(frame, ip + 10) == 0, "the header checksum that the port makes is 0 before");
+    put16(frame, ip + 10, internet_checksum(std::span{frame}.subspan(ip, l4 - ip)));
 }
 
 /// The field holds the sum of the pseudo-header: what the port adds is the sum of the rest.
 void finish_l4(Octets& frame, std::size_t l4, std::size_t field) {
-    set16(frame, field, internet_checksum(std::span{frame}.subspan(l4)));
+    put16(frame, field, internet_checksum(std::span{frame}.subspan(l4)));
 }
 
 std::vector<Octets> cut(const Octets& whole, const rte_mbuf& frame, std::size_t ip, std::size_t l4) {
@@ -57,13 +57,13 @@ std::vector<Octets> cut(const Octets& whole, const rte_mbuf& frame, std::size_t 
         (frame.ol_flags & RTE_MBUF_F_TX_IP_CKSUM) == 0;  // of the whole: as for virtio
     require(ipv6              ? header_checksum
             : header_checksum ? internet_checksum(std::span{whole}.subspan(ip, l4 - ip)) == 0
-                              : get16(whole, ip + 10) == 0,
+                              : read16(whole, ip + 10) == 0,
             "the header checksum is right, or 0 where the port makes it");
     require(frame.tso_segsz > 0 && frame.tso_segsz < whole.size() - text_at, "there is something to cut");
-    require(get16(whole, l4 + 16) == pseudo_sum(whole, ip, 6, 0), "the pseudo-header's sum has no length");
+    require(read16(whole, l4 + 16) == pseudo_sum(whole, ip, 6, 0), "the pseudo-header's sum has no length");
     require(static_cast<std::size_t>(whole.at(l4 + 12) >> 4) * 4 == frame.l4_len, "l4_len is TCP's header");
     const std::uint32_t sequence =
-        static_cast<std::uint32_t>(get16(whole, l4 + 4) << 16 | get16(whole, l4 + 6));
+        static_cast<std::uint32_t>(read16(whole, l4 + 4) << 16 | read16(whole, l4 + 6));
     std::vector<Octets> frames;
     for (std::size_t at = text_at; at < whole.size(); at += frame.tso_segsz) {
         const std::size_t end = std::min<std::size_t>(at + frame.tso_segsz, whole.size());
@@ -72,14 +72,14 @@ std::vector<Octets> cut(const Octets& whole, const rte_mbuf& frame, std::size_t 
                      whole.begin() + static_cast<std::ptrdiff_t>(end));
         if (at != text_at) piece[l4 + 13] &= static_cast<std::uint8_t>(~cwr);
         if (end != whole.size()) piece[l4 + 13] &= static_cast<std::uint8_t>(~(fin | push));
-        set32(piece, l4 + 4, sequence + static_cast<std::uint32_t>(at - text_at));
-        set16(piece, l4 + 16, pseudo_sum(piece, ip, 6, piece.size() - l4));
+        put32(piece, l4 + 4, sequence + static_cast<std::uint32_t>(at - text_at));
+        put16(piece, l4 + 16, pseudo_sum(piece, ip, 6, piece.size() - l4));
         if (ipv6) {
-            set16(piece, ip + 4, static_cast<unsigned>(piece.size() - l4));
+            put16(piece, ip + 4, static_cast<unsigned>(piece.size() - l4));
         } else {
-            set16(piece, ip + 2, static_cast<unsigned>(piece.size() - ip));
-            set16(piece, ip + 4, static_cast<unsigned>(get16(whole, ip + 4) + frames.size()));
-            set16(piece, ip + 10, 0);
+            put16(piece, ip + 2, static_cast<unsigned>(piece.size() - ip));
+            put16(piece, ip + 4, static_cast<unsigned>(read16(whole, ip + 4) + frames.size()));
+            put16(piece, ip + 10, 0);
             finish_ip(piece, ip, l4);
         }
         finish_l4(piece, l4, l4 + 16);
@@ -103,7 +103,7 @@ std::vector<Octets> frames_of(const rte_mbuf& frame) {
     if (l4_flags != 0) {
         const bool tcp = l4_flags == RTE_MBUF_F_TX_TCP_CKSUM;
         const std::size_t field = l4 + (tcp ? 16 : 6);
-        require(get16(octets, field) == pseudo_sum(octets, ip, tcp ? 6 : 17, octets.size() - l4),
+        require(read16(octets, field) == pseudo_sum(octets, ip, tcp ? 6 : 17, octets.size() - l4),
                 "the field holds the sum of the pseudo-header");
         finish_l4(octets, l4, field);
     }

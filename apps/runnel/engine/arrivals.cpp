@@ -6,15 +6,9 @@
 #include <span>
 
 #include "engine/distribution.hpp"
+#include "engine/seconds.hpp"
 
 namespace runnel::load {
-namespace {
-
-double seconds(Duration duration) noexcept {
-    return static_cast<double>(duration.count()) / 1e9;
-}
-
-}  // namespace
 
 Arrivals::Arrivals(const Options& options, Instant start) noexcept
     : process_(options.process),

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 
 #include "engine/hold_client.hpp"
+#include "engine/seconds.hpp"
 #include "engine/transaction_client.hpp"
 #include "engine/transfer_client.hpp"
 #include "engine/transfer_responders.hpp"
@@ -181,10 +182,6 @@ class Watch {
     std::vector<Serving> servers_;
     std::vector<const runtime::SharedPort*> shared_;
 };
-
-double seconds(Duration duration) {
-    return static_cast<double>(duration.count()) / 1e9;
-}
 
 // What a second brings between two looks, each core by its own clock.
 double rate_between(const std::vector<Picture::Look>& before, const std::vector<Picture::Look>& after,

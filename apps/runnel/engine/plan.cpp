@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/seconds.hpp"
 #include "engine/sized_request.hpp"
 #include "quantity.hpp"
 
@@ -29,10 +30,6 @@ std::uint64_t divided_up(std::uint64_t a, std::uint64_t b) noexcept {
 // Connections that are carried on, where nobody says how many.
 constexpr std::uint64_t default_transactions = 2000;
 constexpr std::uint64_t default_streams = 1;
-
-double seconds(Duration duration) {
-    return static_cast<double>(duration.count()) / 1e9;
-}
 
 // Connections that stay open while others come and go, of the part of a core.
 std::uint64_t held_of(const Traffic& traffic, unsigned cores, unsigned index) noexcept {

@@ -9,16 +9,13 @@
 
 #include <fmt/format.h>
 
+#include "engine/seconds.hpp"
 #include "quantity.hpp"
 
 namespace runnel::load {
 namespace {
 
 using app::BadQuantity;
-
-double seconds(Duration duration) noexcept {
-    return static_cast<double>(duration.count()) / 1e9;
-}
 
 // Of a schedule a rate may be 0, and below one a second.
 double read_rate(std::string_view text) {
@@ -41,7 +38,8 @@ std::vector<std::string_view> split_all(std::string_view text, char at) {
     }
 }
 
-std::pair<std::string_view, std::string_view> split(std::string_view text, char at, std::string_view form) {
+std::pair<std::string_view, std::string_view> split_last(std::string_view text, char at,
+                                                         std::string_view form) {
     const std::size_t where = text.rfind(at);
     if (where == std::string_view::npos)
         throw BadQuantity(fmt::format("\"{}\" lacks a '{}'; write {}", text, at, form));
@@ -124,12 +122,12 @@ LoadProfile LoadProfile::parse(std::string_view text) {
         const std::string_view name = text.substr(0, colon), rest = text.substr(colon + 1);
         if (name == "constant") return constant(read_rate(rest));
         if (name == "ramp") {
-            const auto [rates, over] = split(rest, '/', "ramp:FROM-TO/TIME");
-            const auto [from, to] = split(rates, '-', "ramp:FROM-TO/TIME");
+            const auto [rates, over] = split_last(rest, '/', "ramp:FROM-TO/TIME");
+            const auto [from, to] = split_last(rates, '-', "ramp:FROM-TO/TIME");
             return ramp(read_rate(from), read_rate(to), app::parse_duration(over));
         }
         if (name == "steps") {
-            const auto [list, each] = split(rest, '/', "steps:RATE,RATE,.../TIME");
+            const auto [list, each] = split_last(rest, '/', "steps:RATE,RATE,.../TIME");
             std::vector<double> rates;
             for (const std::string_view one : split_all(list, ',')) rates.push_back(read_rate(one));
             return steps(rates, app::parse_duration(each));
@@ -137,13 +135,13 @@ LoadProfile LoadProfile::parse(std::string_view text) {
         if (name == "schedule") {
             std::vector<RatePoint> points;
             for (const std::string_view one : split_all(rest, ',')) {
-                const auto [at, rate] = split(one, '=', "schedule:TIME=RATE,TIME=RATE,...");
+                const auto [at, rate] = split_last(one, '=', "schedule:TIME=RATE,TIME=RATE,...");
                 points.push_back({app::parse_duration(at), read_rate(rate)});
             }
             return schedule(std::move(points));
         }
         if (name == "burst") {
-            const auto [count, every] = split(rest, '/', "burst:N/TIME");
+            const auto [count, every] = split_last(rest, '/', "burst:N/TIME");
             return bursts(app::parse_count(count), app::parse_duration(every));
         }
         throw BadQuantity(fmt::format(

@@ -14,21 +14,21 @@
 namespace runnel::results {
 namespace {
 
-enum class Unit { count, bits, percent, latency };
+enum class GoalUnit { count, bits, percent, latency };
 
 constexpr std::array latencies{"handshake", "ttfb", "ttlb", "close", "transaction"};
 constexpr std::array figures{"min", "mean", "p50", "p90", "p99", "p999", "p9999", "max"};
 
-std::optional<Unit> unit_of(std::string_view metric) {
+std::optional<GoalUnit> unit_of(std::string_view metric) {
     if (metric == "cps" || metric == "tps" || metric == "retransmissions" || metric == "drops")
-        return Unit::count;
-    if (metric == "goodput") return Unit::bits;
-    if (metric == "failures" || metric == "unsent") return Unit::percent;
+        return GoalUnit::count;
+    if (metric == "goodput") return GoalUnit::bits;
+    if (metric == "failures" || metric == "unsent") return GoalUnit::percent;
     const std::size_t bar = metric.find('_');
     if (bar == std::string_view::npos) return std::nullopt;
     const bool known = std::ranges::find(latencies, metric.substr(0, bar)) != latencies.end() &&
                        std::ranges::find(figures, metric.substr(bar + 1)) != figures.end();
-    return known ? std::optional{Unit::latency} : std::nullopt;
+    return known ? std::optional{GoalUnit::latency} : std::nullopt;
 }
 
 std::optional<double> share(const Document& document, std::string_view what) {
@@ -108,7 +108,7 @@ Goal parse_goal(std::string_view text) {
                       : text[sign] == '<' ? (with_equal ? Comparator::at_most : Comparator::less)
                                           : (with_equal ? Comparator::at_least : Comparator::more);
     const std::string value = trimmed(text.substr(sign + (with_equal ? 2 : 1)));
-    const std::optional<Unit> unit = unit_of(goal.metric);
+    const std::optional<GoalUnit> unit = unit_of(goal.metric);
     if (!unit) {
         const std::string near = app::nearest(goal.metric, goal_metrics());
         throw app::BadQuantity(fmt::format(
@@ -119,14 +119,14 @@ Goal parse_goal(std::string_view text) {
             goal.metric, near.empty() ? "" : fmt::format("; did you mean {}?", near)));
     }
     switch (*unit) {
-        case Unit::count:
-        case Unit::bits:
+        case GoalUnit::count:
+        case GoalUnit::bits:
             goal.value = static_cast<double>(app::parse_count(value));
             break;
-        case Unit::percent:
+        case GoalUnit::percent:
             goal.value = app::parse_percent(value);
             break;
-        case Unit::latency:
+        case GoalUnit::latency:
             goal.value = static_cast<double>(app::parse_duration(value).count()) / 1e3;
             break;
     }
@@ -135,14 +135,14 @@ Goal parse_goal(std::string_view text) {
 
 std::string GoalOutcome::shown() const {
     if (!measured) return "not measured";
-    switch (unit_of(goal.metric).value_or(Unit::count)) {
-        case Unit::count:
+    switch (unit_of(goal.metric).value_or(GoalUnit::count)) {
+        case GoalUnit::count:
             return marked(value, Scale::count);
-        case Unit::bits:
+        case GoalUnit::bits:
             return marked(value, Scale::bits);
-        case Unit::percent:
+        case GoalUnit::percent:
             return fmt::format("{:.3g} %", value);
-        case Unit::latency:
+        case GoalUnit::latency:
             break;
     }
     return marked(value, Scale::latency);

@@ -16,8 +16,8 @@ namespace runnel::ip {
 namespace {
 
 // An error and what it quotes fit what every link carries (RFC 4443 section 2.4 (c)).
-constexpr std::size_t largest_quote = wire::ipv6_min_mtu - wire::ipv6_header_size - wire::icmpv6_header_size;
-constexpr std::uint8_t nd_hop_limit = 255;
+constexpr std::size_t largest_ipv6_quote =
+    wire::ipv6_min_mtu - wire::ipv6_header_size - wire::icmpv6_header_size;
 
 IcmpMeaning meaning_of(const wire::Icmpv6Header& message) noexcept {
     switch (wire::Icmpv6Type{message.type}) {
@@ -85,7 +85,7 @@ Upper Icmpv6::input(Ingress& in, bool fragmented, Instant now) noexcept {
         case wire::Icmpv6Type::neighbour_advertisement: {
             // From beyond the link no packet arrives with that hop limit (RFC 4861 section 7.1.1); in
             // fragments the message is not to be believed (RFC 6980).
-            if (in.ttl != nd_hop_limit || fragmented) return refuse(DropReason::nd_malformed);
+            if (in.ttl != wire::nd_hop_limit || fragmented) return refuse(DropReason::nd_malformed);
             const NeighbourPacket packet =
                 neighbours_.input(first_segment(in.mbuf), pair.remote, pair.local, interface, now);
             if (exception_.open() && !packet.malformed && !packet.answered) {
@@ -204,8 +204,8 @@ void Icmpv6::send_error(const Ingress& about, wire::Icmpv6Type type, std::uint8_
     }
     // Of a chain only what the first segment holds is quoted: it has the headers. A control mbuf may be
     // smaller than the largest quote.
-    const std::size_t quoted =
-        std::min({held, largest_quote, std::size_t{rte_pktmbuf_tailroom(mbuf)} - wire::icmpv6_header_size});
+    const std::size_t quoted = std::min(
+        {held, largest_ipv6_quote, std::size_t{rte_pktmbuf_tailroom(mbuf)} - wire::icmpv6_header_size});
     const std::size_t size = wire::icmpv6_header_size + quoted;
     auto* const message =
         reinterpret_cast<std::byte*>(rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(size)));

@@ -14,9 +14,6 @@ namespace runnel::ip {
 
 namespace {
 
-constexpr std::uint8_t tcp = static_cast<std::uint8_t>(wire::IpProtocol::tcp);
-constexpr std::size_t tcp_data_offset_at = 12, tcp_checksum_at = 16;
-
 // The header checksum of what `wire::write` makes of the fields (RFC 791), its own field counted as 0.
 std::uint16_t header_checksum(const wire::Ipv4Header& header) noexcept {
     const std::uint32_t sum = 0x4500U + header.tos + header.total_length + header.id +
@@ -162,7 +159,7 @@ void IpOutput::remember(Path& path, const Output& how, const Interface& interfac
     wire::write(header, octets.last<wire::ipv4_header_size>());
     wire::store_be16(octets, wire::ethernet_header_size + 2, 0);  // the length is a packet's own
     path.ip_sum = wire::checksum_add(octets.last<wire::ipv4_header_size>());
-    path.destination_sum = wire::pseudo_header_sum({}, how.destination, tcp, 0);
+    path.destination_sum = wire::pseudo_header_sum({}, how.destination, protocol_tcp, 0);
 }
 
 // What `complete` and `LinkOutput::send` do, in one pass for what most packets are.

@@ -13,7 +13,6 @@ namespace runnel::ip {
 
 namespace {
 
-constexpr std::size_t tcp_data_offset_at = 12, tcp_checksum_at = 16;
 constexpr std::size_t payload_length_at = 4, source_at = 8;
 
 }  // namespace

@@ -14,7 +14,6 @@ namespace {
 constexpr Duration delay_first_probe_time = 5s;
 constexpr std::uint8_t max_neighbour_advertisement = 3;
 constexpr Duration retrans_timer = 1s;
-constexpr std::uint8_t nd_hop_limit = 255;
 // How long a neighbour is remembered that nobody uses. The RFC leaves it open.
 constexpr Duration stale_time = 60s;
 
@@ -201,7 +200,7 @@ rte_mbuf* NeighbourDiscovery::make(const wire::NeighbourMessage& message, const 
     const std::span octets{reinterpret_cast<std::byte*>(room), wire::ipv6_header_size + size};
     wire::write(wire::Ipv6Header{.payload_length = static_cast<std::uint16_t>(size),
                                  .next_header = wire::icmpv6_protocol,
-                                 .hop_limit = nd_hop_limit,
+                                 .hop_limit = wire::nd_hop_limit,
                                  .source = source,
                                  .destination = destination},
                 octets.first<wire::ipv6_header_size>());

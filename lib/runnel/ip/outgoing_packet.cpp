@@ -5,15 +5,10 @@
 #include "runnel/ip/mbuf_checksum.hpp"
 #include "runnel/wire/byte_order.hpp"
 #include "runnel/wire/checksum.hpp"
-#include "runnel/wire/ipv4.hpp"
 
 namespace runnel::ip {
 
 namespace {
-
-constexpr std::uint8_t tcp = static_cast<std::uint8_t>(wire::IpProtocol::tcp);
-constexpr std::uint8_t udp = static_cast<std::uint8_t>(wire::IpProtocol::udp);
-constexpr std::size_t tcp_data_offset_at = 12, tcp_checksum_at = 16, udp_checksum_at = 6;
 
 unsigned tcp_header_size(const std::byte* header) noexcept {
     return std::to_integer<unsigned>(header[tcp_data_offset_at] >> 4) * 4;
@@ -108,7 +103,7 @@ void finish_transport(rte_mbuf* packet, const Output& how, const Interface& inte
         return;
     }
     pseudo += packet->pkt_len;
-    if (how.protocol == tcp) {
+    if (how.protocol == protocol_tcp) {
         if (interface.offloads.tx_tcp_checksum) {
             packet->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM | version;
             packet->l4_len = tcp_header_size(header) & 0xff;
@@ -117,7 +112,7 @@ void finish_transport(rte_mbuf* packet, const Output& how, const Interface& inte
             wire::store_be16(header + tcp_checksum_at,
                              wire::checksum_finish(mbuf_checksum_add(packet, pseudo)));
         }
-    } else if (how.protocol == udp) {
+    } else if (how.protocol == protocol_udp) {
         if (interface.offloads.tx_udp_checksum) {
             packet->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM | version;
             packet->l4_len = 8;

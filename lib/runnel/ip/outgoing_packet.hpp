@@ -10,8 +10,14 @@
 #include "runnel/ip/interface.hpp"
 #include "runnel/ip/internet_layer.hpp"
 #include "runnel/ip/link_output.hpp"
+#include "runnel/wire/ipv4.hpp"
 
 namespace runnel::ip {
+
+inline constexpr std::uint8_t protocol_tcp = static_cast<std::uint8_t>(wire::IpProtocol::tcp);
+inline constexpr std::uint8_t protocol_udp = static_cast<std::uint8_t>(wire::IpProtocol::udp);
+/// Where their headers have what the internet layer reads or writes of them.
+inline constexpr std::size_t tcp_data_offset_at = 12, tcp_checksum_at = 16, udp_checksum_at = 6;
 
 /// Sees to it that the message fits: the MTU, as many mbufs as the port takes in a chain (else its octets are
 /// put into one), and head room for an IP header of `ip_header_size` octets. False where it does not: then it

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "runnel/ip/outgoing_packet.hpp"
 #include "runnel/wire/byte_order.hpp"
 #include "runnel/wire/ethernet.hpp"
 #include "runnel/wire/icmp.hpp"
@@ -29,7 +30,7 @@ bool gather(rte_mbuf* frame, std::size_t size) noexcept {
 }  // namespace
 
 bool gather_headers(rte_mbuf* frame) noexcept {
-    constexpr std::size_t tcp_header_size = 20, tcp_data_offset_at = 12;
+    constexpr std::size_t tcp_header_size = 20;
     std::size_t end = wire::ethernet_header_size;
     if (!gather(frame, end)) return false;
     const auto octet = [frame](std::size_t at) {

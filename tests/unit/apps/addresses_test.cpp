@@ -14,7 +14,7 @@
 #include "quantity.hpp"
 
 namespace runnel::load {
-namespace {
+namespace addresses_test {
 
 using testing::HasSubstr;
 using testing::ThrowsMessage;
@@ -122,5 +122,5 @@ TEST(Attack, IsNamedWithItsRate) {
     EXPECT_THROW((void)parse_attack("ping:5"), app::BadQuantity);
 }
 
-}  // namespace
+}  // namespace addresses_test
 }  // namespace runnel::load

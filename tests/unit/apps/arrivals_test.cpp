@@ -12,7 +12,7 @@
 #include "seed.hpp"
 
 namespace runnel::load {
-namespace {
+namespace arrivals_test {
 
 constexpr Instant start{1s};
 
@@ -181,5 +181,5 @@ TEST(Arrivals, OfAPoissonProcessFollowTheProfile) {
     EXPECT_NEAR(static_cast<double>(send_all(arrivals, start + 10s)), 37'500, 5 * std::sqrt(37'500));
 }
 
-}  // namespace
+}  // namespace arrivals_test
 }  // namespace runnel::load

@@ -7,7 +7,7 @@
 #include "quantity.hpp"
 
 namespace runnel::load {
-namespace {
+namespace behaviour_test {
 
 using testing::HasSubstr;
 using testing::ThrowsMessage;
@@ -41,5 +41,5 @@ TEST(Stall, IsItsLengthAndHowOften) {
     EXPECT_FALSE((ServerBehaviour{.delay = Distribution::fixed(1), .stall = {}}.answers_at_once()));
 }
 
-}  // namespace
+}  // namespace behaviour_test
 }  // namespace runnel::load

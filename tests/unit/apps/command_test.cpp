@@ -11,7 +11,7 @@
 #include "words.hpp"
 
 namespace runnel::app {
-namespace {
+namespace command_test {
 
 using testing::AllOf;
 using testing::HasSubstr;
@@ -189,5 +189,5 @@ TEST(Command, NothingNearGivesNoAdvice) {
     EXPECT_EQ(nearest("--xyzzyplugh", {"--recipe", "--rate"}), "");
 }
 
-}  // namespace
+}  // namespace command_test
 }  // namespace runnel::app

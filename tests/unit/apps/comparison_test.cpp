@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 namespace runnel::results {
-namespace {
+namespace comparison_test {
 
 using testing::AllOf;
 using testing::Contains;
@@ -153,5 +153,5 @@ TEST_F(Files, ThatAreNoDocumentsSayWhatTheyAre) {
     refused(write("number.json", "17"), "no result document");
 }
 
-}  // namespace
+}  // namespace comparison_test
 }  // namespace runnel::results

@@ -14,7 +14,7 @@
 #include "quantity.hpp"
 
 namespace runnel::load {
-namespace {
+namespace distribution_test {
 
 using testing::HasSubstr;
 using testing::ThrowsMessage;
@@ -106,5 +106,5 @@ TEST(Distribution, FixedValueIsDrawnAgainAndAgain) {
               Distribution::uniform(5, 9).quantile(1 - 0.5 / static_cast<double>(Draws::count)));
 }
 
-}  // namespace
+}  // namespace distribution_test
 }  // namespace runnel::load

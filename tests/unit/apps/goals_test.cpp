@@ -7,7 +7,7 @@
 #include "quantity.hpp"
 
 namespace runnel::results {
-namespace {
+namespace goals_test {
 
 using app::BadQuantity;
 using testing::AllOf;
@@ -79,5 +79,5 @@ TEST(Goals, FailuresAreBoundedByAGoalOrNot) {
     EXPECT_FALSE(bounds_failures(std::vector{parse_goal("cps > 1")}));
 }
 
-}  // namespace
+}  // namespace goals_test
 }  // namespace runnel::results

@@ -12,7 +12,7 @@
 #include "seed.hpp"
 
 namespace runnel::load {
-namespace {
+namespace http_test {
 
 using Event = HttpRequestParser::Event;
 
@@ -127,5 +127,5 @@ TEST(HttpRequest, IsOneThatTheParserTakesAndThatCloses) {
     EXPECT_EQ(read(http_request(Ipv4Address{192, 0, 2, 1})), (Outcome{{{false, false}}}));
 }
 
-}  // namespace
+}  // namespace http_test
 }  // namespace runnel::load

@@ -17,7 +17,7 @@
 #include "engine/server.hpp"
 
 namespace runnel::load {
-namespace {
+namespace many_closes_test {
 
 constexpr Ipv4Address client_address{198, 18, 0, 1}, server_address{198, 18, 0, 200};
 constexpr MacAddress client_mac{{2, 0, 0, 0, 0, 1}}, server_mac{{2, 0, 0, 0, 0, 2}};
@@ -137,5 +137,5 @@ TEST(ManyCloses, WithoutAPortThatIsFreeNoConnectionIsBegun) {
     EXPECT_GE(run.soonest, waiting);
 }
 
-}  // namespace
+}  // namespace many_closes_test
 }  // namespace runnel::load

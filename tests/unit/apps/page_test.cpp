@@ -8,7 +8,7 @@
 #include "results/chart.hpp"
 
 namespace runnel::results {
-namespace {
+namespace page_test {
 
 using testing::HasSubstr;
 using testing::Not;
@@ -115,5 +115,5 @@ TEST(Chart, MarksAreShort) {
     EXPECT_EQ(marked(99.9, Scale::percentile), "99.9 %");
 }
 
-}  // namespace
+}  // namespace page_test
 }  // namespace runnel::results

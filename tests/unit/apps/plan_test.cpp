@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 namespace runnel::load {
-namespace {
+namespace plan_test {
 
 using testing::AllOf;
 using testing::HasSubstr;
@@ -231,5 +231,5 @@ TEST(Plan, WhatCannotBeSharedAmongTheCoresIsRefused) {
     EXPECT_THROW((void)plan_core({.duration = 1ms}, 1, 0), BadPlan);
 }
 
-}  // namespace
+}  // namespace plan_test
 }  // namespace runnel::load

@@ -10,7 +10,7 @@
 #include "quantity.hpp"
 
 namespace runnel::load {
-namespace {
+namespace profile_test {
 
 using testing::HasSubstr;
 using testing::ThrowsMessage;
@@ -87,5 +87,5 @@ TEST(LoadProfile, WhatCannotBeIsRefusedWithTheMend) {
     refused("-5", "");
 }
 
-}  // namespace
+}  // namespace profile_test
 }  // namespace runnel::load

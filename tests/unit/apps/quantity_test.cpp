@@ -9,7 +9,7 @@
 #include "seed.hpp"
 
 namespace runnel::app {
-namespace {
+namespace quantity_test {
 
 using testing::AllOf;
 using testing::HasSubstr;
@@ -117,5 +117,5 @@ TEST(Quantity, HumanCountShowsThreeFigures) {
     EXPECT_EQ(human_count(28'700), "28.7 k");
 }
 
-}  // namespace
+}  // namespace quantity_test
 }  // namespace runnel::app

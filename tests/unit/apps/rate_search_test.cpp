@@ -11,7 +11,7 @@
 #include "seed.hpp"
 
 namespace runnel::search {
-namespace {
+namespace rate_search_test {
 
 Outcome outcome(std::uint64_t load, Duration duration, double loss) {
     return {.trial = {load, duration},
@@ -224,5 +224,5 @@ TEST(MlrSearch, GoalsThatCannotBeAreRefused) {
     EXPECT_THROW((RateSearch{{}, 1, 100}), std::invalid_argument);
 }
 
-}  // namespace
+}  // namespace rate_search_test
 }  // namespace runnel::search

@@ -9,7 +9,7 @@
 #include "engine/target.hpp"
 
 namespace runnel::load {
-namespace {
+namespace result_test {
 
 using testing::HasSubstr;
 
@@ -365,5 +365,5 @@ TEST(Target, OnlyTestNetworksAreAimedAtUnasked) {
         EXPECT_FALSE(is_test_address(other)) << to_string(other);
 }
 
-}  // namespace
+}  // namespace result_test
 }  // namespace runnel::load

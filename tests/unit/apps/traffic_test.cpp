@@ -21,7 +21,7 @@
 #include "engine/server.hpp"
 
 namespace runnel::load {
-namespace {
+namespace traffic_test {
 
 constexpr Ipv4Address client_address{198, 18, 0, 1};
 constexpr Ipv4Address server_address{198, 18, 0, 200};
@@ -677,5 +677,5 @@ TEST_F(Traffic, DiscardResponderThatMakesNoDigestsReportsNothing) {
     EXPECT_EQ(discard.totals().octets_in, 3U);
 }
 
-}  // namespace
+}  // namespace traffic_test
 }  // namespace runnel::load

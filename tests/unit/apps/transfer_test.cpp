@@ -17,7 +17,7 @@
 #include "engine/transfer_responders.hpp"
 
 namespace runnel::load {
-namespace {
+namespace transfer_test {
 
 using Phase = Generator::Phase;
 
@@ -274,5 +274,5 @@ TEST_F(Transfer, SilentServerEndsTheOpeningAfterItsLimit) {
     EXPECT_EQ(client->open(), 0U) << "what was in flight is aborted at the end";
 }
 
-}  // namespace
+}  // namespace transfer_test
 }  // namespace runnel::load

@@ -12,7 +12,7 @@
 #include "seed.hpp"
 
 namespace runnel::results {
-namespace {
+namespace trials_test {
 
 TEST(Trials, WelchGivesRatioIntervalAndP) {
     // Logarithms 0, 1, 2 and 1, 2, 3, 4: means 1 and 2.5, variances 1 and 5/3; t = 1.5 / sqrt(3/4), and by
@@ -111,5 +111,5 @@ TEST(Trials, DifferenceLargerThanTheNoiseIsFound) {
     EXPECT_GT(found, 190);
 }
 
-}  // namespace
+}  // namespace trials_test
 }  // namespace runnel::results

@@ -6,7 +6,7 @@
 #include "network.hpp"
 
 namespace runnel::ip {
-namespace {
+namespace arp_test {
 
 using namespace test;  // NOLINT: the words in which the tests are written
 using wire::ArpOperation;
@@ -430,5 +430,5 @@ TEST(Arp, AFullTransmitQueueLosesNoMbuf) {
     EXPECT_EQ(net.count(Counter::arp_out), 1U);
 }
 
-}  // namespace
+}  // namespace arp_test
 }  // namespace runnel::ip

@@ -8,7 +8,7 @@
 #include "seed.hpp"
 
 namespace runnel::ip {
-namespace {
+namespace bad_frames_test {
 
 using namespace test;  // NOLINT: the words in which the tests are written
 
@@ -89,5 +89,5 @@ TEST(BadInput, DamagedFramesInRandomChainsAreTakenOrCounted) {
     }
 }
 
-}  // namespace
+}  // namespace bad_frames_test
 }  // namespace runnel::ip

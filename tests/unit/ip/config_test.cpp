@@ -11,7 +11,7 @@
 #include "network.hpp"
 
 namespace runnel::ip {
-namespace {
+namespace config_test {
 
 // What is said of a good configuration after `spoil`, or nothing where it is still good.
 std::string complaint(const std::function<void(Config&)>& spoil) {
@@ -110,5 +110,5 @@ TEST(Config, LayerRefusesABadOne) {
     EXPECT_THROW(test::Network{config}, std::invalid_argument);
 }
 
-}  // namespace
+}  // namespace config_test
 }  // namespace runnel::ip

@@ -11,7 +11,7 @@
 #include "ipv6_network.hpp"
 
 namespace runnel::ip {
-namespace {
+namespace exception_path_test {
 
 using namespace test;  // NOLINT: the words in which the tests are written
 
@@ -309,5 +309,5 @@ TEST(ExceptionPath, WithoutOneNothingGoesToTheKernel) {
     EXPECT_EQ(net.count(Counter::frames_to_kernel), 0U);
 }
 
-}  // namespace
+}  // namespace exception_path_test
 }  // namespace runnel::ip

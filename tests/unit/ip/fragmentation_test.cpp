@@ -8,7 +8,7 @@
 #include "fragments.hpp"
 
 namespace runnel::ip {
-namespace {
+namespace fragmentation_test {
 
 using namespace test;  // NOLINT: the words in which the tests are written
 
@@ -265,5 +265,5 @@ TEST(Rfc7739, IdsOfFragmentsAreNotToBeForetold) {
     EXPECT_LT(like, 3U);
 }
 
-}  // namespace
+}  // namespace fragmentation_test
 }  // namespace runnel::ip

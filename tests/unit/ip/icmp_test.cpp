@@ -4,7 +4,7 @@
 #include "network.hpp"
 
 namespace runnel::ip {
-namespace {
+namespace icmp_test {
 
 using namespace test;  // NOLINT: the words in which the tests are written
 using wire::IcmpType;
@@ -214,5 +214,5 @@ TEST(Rfc1812, RateOfZeroSendsNoErrors) {
     EXPECT_EQ(net.count(DropReason::icmp_rate_limited), 1U);
 }
 
-}  // namespace
+}  // namespace icmp_test
 }  // namespace runnel::ip

@@ -7,7 +7,7 @@
 #include "network.hpp"
 
 namespace runnel::ip {
-namespace {
+namespace input_test {
 
 using namespace test;  // NOLINT: the words in which the tests are written
 
@@ -355,5 +355,5 @@ TEST(Interfaces, PortOfTheMbufNamesTheInterfaceWhereThereAreSeveral) {
     EXPECT_EQ(net.count(DropReason::ethernet_not_for_us), 2U);
 }
 
-}  // namespace
+}  // namespace input_test
 }  // namespace runnel::ip

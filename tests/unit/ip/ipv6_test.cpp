@@ -5,7 +5,7 @@
 #include "seed.hpp"
 
 namespace runnel::ip {
-namespace {
+namespace ipv6_test {
 
 using namespace test;
 using Kind = wire::Icmpv6Type;
@@ -326,5 +326,5 @@ TEST(Rfc6724, SourceFitsItsDestination) {
     EXPECT_EQ(source(us6), std::nullopt) << "nothing leads to ourselves";
 }
 
-}  // namespace
+}  // namespace ipv6_test
 }  // namespace runnel::ip

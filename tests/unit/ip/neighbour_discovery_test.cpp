@@ -4,7 +4,7 @@
 #include "ipv6_network.hpp"
 
 namespace runnel::ip {
-namespace {
+namespace neighbour_discovery_test {
 
 using namespace test;
 using Kind = wire::Icmpv6Type;
@@ -310,5 +310,5 @@ TEST(Rfc4861, AddressesAreAnnouncedThreeTimes) {
     }
 }
 
-}  // namespace
+}  // namespace neighbour_discovery_test
 }  // namespace runnel::ip

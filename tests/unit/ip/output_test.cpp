@@ -6,7 +6,7 @@
 #include "network.hpp"
 
 namespace runnel::ip {
-namespace {
+namespace output_test {
 
 using namespace test;  // NOLINT: the words in which the tests are written
 
@@ -348,5 +348,5 @@ TEST(InternetLayer, TellsWhoseAnAddressIs) {
     EXPECT_EQ(net.layer.mtu_for(Ipv4Address{240, 0, 0, 1}), 0);
 }
 
-}  // namespace
+}  // namespace output_test
 }  // namespace runnel::ip

@@ -12,7 +12,7 @@
 #include "seed.hpp"
 
 namespace runnel::ip {
-namespace {
+namespace path_mtu_test {
 
 constexpr std::uint16_t interface_mtu = 1500;
 constexpr HashKey key{1, 2};
@@ -125,5 +125,5 @@ TEST(PathMtuTable, AgreesWithAMapUnderRandomMessages) {
     ASSERT_EQ(t.counters.get(Counter::path_mtu_displaced), 0U) << "choose another seed for the key";
 }
 
-}  // namespace
+}  // namespace path_mtu_test
 }  // namespace runnel::ip

@@ -12,7 +12,7 @@
 #include "ipv6_network.hpp"
 
 namespace runnel::ip {
-namespace {
+namespace raw_protocols_test {
 
 using namespace test;  // NOLINT: the words in which the tests are written
 
@@ -325,5 +325,5 @@ TEST(RawProtocols, IcmpErrorReachesWhoHasClaimedTheQuotedProtocol) {
     EXPECT_EQ(listener.errors[1].destination, IpAddress{peer6});
 }
 
-}  // namespace
+}  // namespace raw_protocols_test
 }  // namespace runnel::ip

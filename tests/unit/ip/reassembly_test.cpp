@@ -10,7 +10,7 @@
 #include "fragments.hpp"
 
 namespace runnel::ip {
-namespace {
+namespace reassembly_test {
 
 using namespace test;  // NOLINT: the words in which the tests are written
 
@@ -557,5 +557,5 @@ TEST(Reassembly, BudgetIsBoundedByThePoolAndNoSourceHasAllOfIt) {
     EXPECT_EQ(Reassembly(config, {}, link).most_mbufs_of_source(), 60U) << "a large packet, but not all";
 }
 
-}  // namespace
+}  // namespace reassembly_test
 }  // namespace runnel::ip

@@ -14,7 +14,7 @@
 #include "seed.hpp"
 
 namespace runnel::ip {
-namespace {
+namespace tables_test {
 
 /// The first address of a prefix that holds `bits`; few bits differ, so that prefixes nest.
 template <class Address>
@@ -207,5 +207,5 @@ TEST(TokenBucket, LongRestEarnsOneBurstOnly) {
     }
 }
 
-}  // namespace
+}  // namespace tables_test
 }  // namespace runnel::ip

@@ -14,7 +14,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace attack_detectors_test {
 
 TEST(SourceSketch, EstimatesFromNoneToMillionsWithinSixStandardErrors) {
     std::mt19937_64 random{test::seed()};
@@ -181,5 +181,5 @@ TEST(ScanDetector, AMillionSourcesDoNotPushOutAScanThatIsFollowed) {
     EXPECT_EQ(ended, 1);
 }
 
-}  // namespace
+}  // namespace attack_detectors_test
 }  // namespace runnel::tcp

@@ -12,7 +12,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace bbr_test {
 
 using test::PathOptions;
 using BbrPath = test::Path<Bbr>;
@@ -263,5 +263,5 @@ TEST(Bbr, IsTheSameWhereDeliveredOctetsAndSequenceNumbersComeRound) {
     }
 }
 
-}  // namespace
+}  // namespace bbr_test
 }  // namespace runnel::tcp

@@ -10,7 +10,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace challenge_acks_test {
 
 static_assert(sizeof(ChallengeThrottle) == 1, "it stands in every TCB, half-open and TIME-WAIT entry");
 
@@ -44,5 +44,5 @@ TEST(Rfc5961Limit, FreshThrottleHasTheWholeBudgetAtAnyTime) {
     }
 }
 
-}  // namespace
+}  // namespace challenge_acks_test
 }  // namespace runnel::tcp

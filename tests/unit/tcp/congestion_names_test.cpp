@@ -7,7 +7,7 @@
 #include "runnel/tcp/congestion/names.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace congestion_names_test {
 
 TEST(CongestionNames, EachNameLeadsBackToItsAlgorithm) {
     for (const auto algorithm : {CongestionAlgorithm::cubic, CongestionAlgorithm::newreno,
@@ -45,5 +45,5 @@ TEST(CongestionControl, SwitchChoosesTheControlThatIsNamed) {
     EXPECT_FALSE(keeps_state(CongestionAlgorithm::cubic));
 }
 
-}  // namespace
+}  // namespace congestion_names_test
 }  // namespace runnel::tcp

@@ -9,7 +9,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace cubic_test {
 
 using test::Path;
 
@@ -311,5 +311,5 @@ TEST(Rfc9438, IsTheSameWhereTimesAndSequenceNumbersComeRound) {
     EXPECT_EQ(run(Instant{Duration{round / 2 - 50'000 * tick}}, SeqNum{0x7fff'f000}), expected);
 }
 
-}  // namespace
+}  // namespace cubic_test
 }  // namespace runnel::tcp

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 namespace runnel::tcp {
-namespace {
+namespace delivery_rate_test {
 
 constexpr std::uint32_t mss = 1000;
 constexpr std::uint32_t rtt = 20'000;          // microseconds
@@ -130,5 +130,5 @@ TEST(DeliveryRate, SaysThatTheApplicationWasTheLimitUntilWhatWasOutThenIsDeliver
     EXPECT_FALSE(path.sample.rate_app_limited);
 }
 
-}  // namespace
+}  // namespace delivery_rate_test
 }  // namespace runnel::tcp

@@ -12,7 +12,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace ephemeral_ports_test {
 
 constexpr Ipv4Address local{10, 0, 0, 1};
 constexpr Ipv4Address remote{192, 0, 2, 7};
@@ -119,5 +119,5 @@ TEST_F(EphemeralPortsTest, ConnectionsElsewhereDoNotBringAPortBackBeforeItsRound
     }
 }
 
-}  // namespace
+}  // namespace ephemeral_ports_test
 }  // namespace runnel::tcp

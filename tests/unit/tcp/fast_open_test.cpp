@@ -12,7 +12,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace fast_open_test {
 
 using Verdict = FastOpenCookies::Verdict;
 
@@ -149,5 +149,5 @@ TEST(FastOpenCache, OfNoServersKnowsNoneAndTriesNone) {
     EXPECT_TRUE(cache.find(Ipv4Address{1}, Instant{1s}).refused);
 }
 
-}  // namespace
+}  // namespace fast_open_test
 }  // namespace runnel::tcp

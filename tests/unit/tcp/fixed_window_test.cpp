@@ -7,7 +7,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace fixed_window_test {
 
 using test::Path;
 
@@ -34,5 +34,5 @@ TEST(FixedWindow, ComesBackWithTheFirstAckAfterATimeout) {
     EXPECT_EQ(path.cwnd, 10 * path.mss);
 }
 
-}  // namespace
+}  // namespace fixed_window_test
 }  // namespace runnel::tcp

@@ -10,7 +10,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace handler_table_test {
 
 class Deaf : public Handler {
   public:
@@ -70,5 +70,5 @@ TEST(HandlerTable, WhereAllAreInUseOneMustBeGivenUpFirst) {
     EXPECT_EQ(&table[65534], &handlers[7]);
 }
 
-}  // namespace
+}  // namespace handler_table_test
 }  // namespace runnel::tcp

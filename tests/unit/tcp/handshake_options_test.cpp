@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 namespace runnel::tcp {
-namespace {
+namespace handshake_options_test {
 
 TEST(HandshakeOptions, PeerThatOffersNothingGetsTheDefaultsOfRfc9293) {
     const PeerOffer offer = peer_offer({}, {}, false);
@@ -98,5 +98,5 @@ TEST(HandshakeOptions, SegmentsFitPeerPathAndOptions) {
         << "the least that may be configured leaves room for data";
 }
 
-}  // namespace
+}  // namespace handshake_options_test
 }  // namespace runnel::tcp

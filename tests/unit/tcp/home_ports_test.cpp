@@ -21,7 +21,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace home_ports_test {
 
 constexpr Ipv4Address local{10, 0, 0, 1};
 constexpr Ipv4Address remote{192, 0, 2, 7};
@@ -267,5 +267,5 @@ TEST(FlowOwnersTest, TableOfNoPowerOfTwoIsRefusedWithItsSize) {
     EXPECT_THROW(static_cast<void>(ip::FlowOwners::evenly(0)), std::invalid_argument);
 }
 
-}  // namespace
+}  // namespace home_ports_test
 }  // namespace runnel::tcp

@@ -9,7 +9,7 @@
 #include "congestion_path.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace hystart_test {
 
 using test::Path;
 
@@ -160,5 +160,5 @@ TYPED_TEST(HyStartOnAPath, LeavesSlowStartBeforeTheQueueOverflows) {
     EXPECT_LT(path.ssthresh, 12 * path.bandwidth_delay());
 }
 
-}  // namespace
+}  // namespace hystart_test
 }  // namespace runnel::tcp

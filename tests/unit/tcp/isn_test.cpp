@@ -11,7 +11,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace isn_test {
 
 class IsnTest : public testing::Test {
   protected:
@@ -111,5 +111,5 @@ TEST_F(IsnTest, TimestampOffsetOfATupleStaysFromOneIncarnationToTheNext) {
     }
 }
 
-}  // namespace
+}  // namespace isn_test
 }  // namespace runnel::tcp

@@ -10,7 +10,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace listener_test {
 
 constexpr Ipv4Address any{};
 constexpr Ipv4Address ours{10, 0, 0, 1};
@@ -64,5 +64,5 @@ TEST(Listeners, AgreeWithAMapUnderRandomOperations) {
     }
 }
 
-}  // namespace
+}  // namespace listener_test
 }  // namespace runnel::tcp

@@ -9,7 +9,7 @@
 #include "seed.hpp"
 
 namespace runnel {
-namespace {
+namespace mbuf_cut_test {
 
 using test::octets_at;
 using test::octets_of;
@@ -39,5 +39,5 @@ TEST(MbufCut, LeavesTheRightOctetsOfAnyChain) {
     EXPECT_EQ(rte_mempool_avail_count(mbufs.pool()), test::Mbufs::total);
 }
 
-}  // namespace
+}  // namespace mbuf_cut_test
 }  // namespace runnel

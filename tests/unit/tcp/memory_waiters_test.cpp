@@ -10,7 +10,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace memory_waiters_test {
 
 TEST(MemoryWaiters, AgreeWithASetThatIsGoneRoundUnderRandomOperations) {
     std::mt19937_64 random{test::seed()};
@@ -66,5 +66,5 @@ TEST(MemoryWaiters, FewAmongMillionsAreFoundByBoundedLooks) {
     EXPECT_TRUE(waiters.empty());
 }
 
-}  // namespace
+}  // namespace memory_waiters_test
 }  // namespace runnel::tcp

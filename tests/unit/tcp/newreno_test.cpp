@@ -10,7 +10,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace newreno_test {
 
 constexpr std::uint32_t mss = 1448;
 
@@ -131,5 +131,5 @@ TEST_F(NewRenoTest, WindowEndsAtTheLargestThatAPeerCanOffer) {
     EXPECT_EQ(cwnd_, CongestionWindow::most);
 }
 
-}  // namespace
+}  // namespace newreno_test
 }  // namespace runnel::tcp

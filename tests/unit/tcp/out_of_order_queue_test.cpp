@@ -11,7 +11,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace out_of_order_queue_test {
 
 using test::octets_at;
 using test::octets_of;
@@ -187,5 +187,5 @@ TEST_F(OutOfOrderQueueTest, OctetsHeldAreLimited) {
     queue_.clear(stash_);
 }
 
-}  // namespace
+}  // namespace out_of_order_queue_test
 }  // namespace runnel::tcp

@@ -9,7 +9,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace proportional_rate_test {
 
 constexpr std::uint32_t mss = 1000;
 
@@ -138,5 +138,5 @@ TEST(Rfc6937, BoundsHoldForAnyCourseOfEvents) {
     }
 }
 
-}  // namespace
+}  // namespace proportional_rate_test
 }  // namespace runnel::tcp

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 namespace runnel::tcp {
-namespace {
+namespace rack_test {
 
 constexpr std::uint32_t rtt = 100'000;  // microseconds
 constexpr SeqNum start{0xffff'fe00U};   // numbers and clock come round within each test
@@ -193,5 +193,5 @@ TEST_F(Rfc8985Rack, TimeOutTakesAllWhereNothingWasEverDelivered) {
     EXPECT_EQ(board_.lost(), 400U);
 }
 
-}  // namespace
+}  // namespace rack_test
 }  // namespace runnel::tcp

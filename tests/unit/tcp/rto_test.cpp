@@ -10,7 +10,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace rto_test {
 
 using std::chrono::microseconds;
 
@@ -137,5 +137,5 @@ TEST(Rfc6298, Rule55EachBackoffDoublesUpToTheMost) {
     }
 }
 
-}  // namespace
+}  // namespace rto_test
 }  // namespace runnel::tcp

@@ -12,7 +12,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace sack_blocks_test {
 
 constexpr SeqNum start{0xffff'ff00U};  // the numbers come round within each test
 using Blocks = std::vector<wire::SackBlock>;
@@ -123,5 +123,5 @@ TEST(SackBlocks, FollowAModel) {
     EXPECT_GT(next, 0x100U) << "past where the numbers come round";
 }
 
-}  // namespace
+}  // namespace sack_blocks_test
 }  // namespace runnel::tcp

@@ -14,7 +14,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace scoreboard_test {
 
 using State = SentRange::State;
 
@@ -337,5 +337,5 @@ TEST_F(ScoreboardTest, HoldsNoMoreRangesThanItMay) {
     check();
 }
 
-}  // namespace
+}  // namespace scoreboard_test
 }  // namespace runnel::tcp

@@ -13,7 +13,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace send_queue_test {
 
 using test::Octets;
 using test::octets_at;
@@ -169,5 +169,5 @@ TEST(SendQueue, TakesWhatMemoryAllowsAndLeavesTheReserve) {
     EXPECT_EQ(mbufs.missing(stash), 0U);
 }
 
-}  // namespace
+}  // namespace send_queue_test
 }  // namespace runnel::tcp

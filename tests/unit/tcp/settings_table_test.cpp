@@ -10,7 +10,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace settings_table_test {
 
 Settings numbered(std::uint32_t n) {
     Settings settings;
@@ -90,5 +90,5 @@ TEST(SettingsTable, FollowsAModel) {
     }
 }
 
-}  // namespace
+}  // namespace settings_table_test
 }  // namespace runnel::tcp

@@ -11,7 +11,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace syn_cookies_test {
 
 class SynCookieTest : public testing::Test {
   protected:
@@ -157,5 +157,5 @@ TEST_F(SynCookieTest, EveryTimestampSaysSomethingThatCanBe) {
     }
 }
 
-}  // namespace
+}  // namespace syn_cookies_test
 }  // namespace runnel::tcp

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace runnel::tcp {
-namespace {
+namespace syn_credit_test {
 
 // A burst of SYNs and others; returns how many SYNs were answered.
 unsigned burst(SynCredit& credit, bool full, unsigned syns, unsigned others) {
@@ -51,5 +51,5 @@ TEST(SynCredit, MomentInWhichTheCoreKeepsUpForgivesLittle) {
     EXPECT_EQ(answered, SynCredit::most);
 }
 
-}  // namespace
+}  // namespace syn_credit_test
 }  // namespace runnel::tcp

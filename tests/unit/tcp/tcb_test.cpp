@@ -13,7 +13,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace tcb_test {
 
 static_assert(sizeof(Tcb) == 128 && alignof(Tcb) == 64, "an idle connection costs two cache lines");
 static_assert(sizeof(Flow) == 12);
@@ -106,5 +106,5 @@ TEST(Tcb, DataIsReceivedInThreeStates) {
     EXPECT_EQ(receiving, (std::set<State>{State::established, State::fin_wait_1, State::fin_wait_2}));
 }
 
-}  // namespace
+}  // namespace tcb_test
 }  // namespace runnel::tcp

@@ -12,7 +12,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace waiting_tables_test {
 
 static_assert(sizeof(HalfOpen) == 64 && alignof(HalfOpen) == 64, "a SYN costs one cache line");
 static_assert(sizeof(TimeWait) <= 48, "a real 2 MSL must be affordable");
@@ -121,5 +121,5 @@ TEST(HalfOpenPool, WhatIsExpectedNextFollowsTheSyn) {
     EXPECT_EQ(half_open.rcv_nxt(), SeqNum{0});
 }
 
-}  // namespace
+}  // namespace waiting_tables_test
 }  // namespace runnel::tcp

@@ -10,7 +10,7 @@
 #include "seed.hpp"
 
 namespace runnel::tcp {
-namespace {
+namespace windowed_max_test {
 
 TEST(WindowedMax, BestSampleHoldsForTheLengthOfTheWindowAndNoLonger) {
     WindowedMax max{};
@@ -58,5 +58,5 @@ TEST(WindowedMax, IsNeverAboveTheMaximumAndFallsOnlyByAge) {
     }
 }
 
-}  // namespace
+}  // namespace windowed_max_test
 }  // namespace runnel::tcp

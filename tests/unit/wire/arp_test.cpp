@@ -8,7 +8,7 @@
 #include "octets.hpp"
 
 namespace runnel::wire {
-namespace {
+namespace arp_test {
 
 constexpr ArpPacket packet{ArpOperation::reply, MacAddress{{2, 0, 0, 0, 0, 1}}, Ipv4Address{10, 0, 0, 1},
                            MacAddress{{2, 0, 0, 0, 0, 2}}, Ipv4Address{10, 0, 0, 2}};
@@ -54,5 +54,5 @@ TEST(Rfc826, PaddingIsIgnored) {
     EXPECT_EQ(parse_arp(padded), packet);
 }
 
-}  // namespace
+}  // namespace arp_test
 }  // namespace runnel::wire

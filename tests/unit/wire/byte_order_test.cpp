@@ -8,7 +8,7 @@
 #include "seed.hpp"
 
 namespace runnel::wire {
-namespace {
+namespace byte_order_test {
 
 constexpr auto sample = test::bytes_of(0x01, 0x02, 0x03, 0x04, 0xfc, 0xfd, 0xfe, 0xff, 0x80);
 static_assert(load_be16(sample, 0) == 0x0102);
@@ -67,5 +67,5 @@ TEST(ByteOrder, StoresTouchOnlyTheirOwnOctetsAndLoadsGiveBackWhatWasStored) {
     }
 }
 
-}  // namespace
+}  // namespace byte_order_test
 }  // namespace runnel::wire

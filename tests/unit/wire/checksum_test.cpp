@@ -8,7 +8,7 @@
 #include "seed.hpp"
 
 namespace runnel::wire {
-namespace {
+namespace checksum_test {
 
 // RFC 1071 section 4.1, word by word. Gives 0xffff for a nonzero sum that is a multiple of it, as ones'
 // complement does.
@@ -170,5 +170,5 @@ TEST(Rfc1624, IncrementalUpdateGivesTheChecksumOfANewComputation) {
     }
 }
 
-}  // namespace
+}  // namespace checksum_test
 }  // namespace runnel::wire

@@ -9,7 +9,7 @@
 #include "seed.hpp"
 
 namespace runnel::wire {
-namespace {
+namespace describe_test {
 
 using test::from_hex;
 
@@ -240,5 +240,5 @@ TEST(Describe, RandomOctetsAreALine) {
     }
 }
 
-}  // namespace
+}  // namespace describe_test
 }  // namespace runnel::wire

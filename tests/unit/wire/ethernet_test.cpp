@@ -10,7 +10,7 @@
 #include "octets.hpp"
 
 namespace runnel::wire {
-namespace {
+namespace ethernet_test {
 
 constexpr MacAddress one{{0x02, 0, 0, 0, 0, 0x01}};
 constexpr MacAddress two{{0x02, 0, 0, 0, 0, 0x02}};
@@ -56,5 +56,5 @@ TEST(Ieee8021q, TagCutShortIsNoTag) {
     EXPECT_EQ(parse_vlan_tag(tag), (VlanTag{1, false, 100, EtherType::ipv4}));
 }
 
-}  // namespace
+}  // namespace ethernet_test
 }  // namespace runnel::wire

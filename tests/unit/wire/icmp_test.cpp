@@ -8,7 +8,7 @@
 #include "octets.hpp"
 
 namespace runnel::wire {
-namespace {
+namespace icmp_test {
 
 constexpr auto echo = test::bytes_of(8, 0, 0x12, 0x34, 0xab, 0xcd, 0x00, 0x07, 1, 2, 3);
 static_assert(IcmpView::parse(echo)->type() == IcmpType::echo_request);
@@ -60,5 +60,5 @@ TEST(Rfc792, QuoteThatIsMalformedOrALaterFragmentIsRefused) {
     EXPECT_TRUE(with(6, 0x20));   // first fragment: has the ports
 }
 
-}  // namespace
+}  // namespace icmp_test
 }  // namespace runnel::wire

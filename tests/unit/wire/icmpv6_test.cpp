@@ -8,7 +8,7 @@
 #include "octets.hpp"
 
 namespace runnel::wire {
-namespace {
+namespace icmpv6_test {
 
 using test::Bytes;
 
@@ -102,5 +102,5 @@ TEST(Rfc4861, MessageThatIsNotValidIsRefused) {
     });
 }
 
-}  // namespace
+}  // namespace icmpv6_test
 }  // namespace runnel::wire

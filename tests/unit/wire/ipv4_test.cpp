@@ -11,7 +11,7 @@
 #include "seed.hpp"
 
 namespace runnel::wire {
-namespace {
+namespace ipv4_test {
 
 constexpr Ipv4Header header{.tos = 0xb8,
                             .total_length = 28,
@@ -128,5 +128,5 @@ TEST(Rfc791, NoOptionsWhateverMakeTheWalkLeaveTheHeader) {
     }
 }
 
-}  // namespace
+}  // namespace ipv4_test
 }  // namespace runnel::wire

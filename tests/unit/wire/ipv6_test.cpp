@@ -10,7 +10,7 @@
 #include "seed.hpp"
 
 namespace runnel::wire {
-namespace {
+namespace ipv6_test {
 
 using test::Bytes;
 
@@ -177,5 +177,5 @@ TEST(Rfc8200, WalkNeverReadsBeyondThePacketAndAlwaysEnds) {
     }
 }
 
-}  // namespace
+}  // namespace ipv6_test
 }  // namespace runnel::wire

@@ -7,7 +7,7 @@
 #include "seed.hpp"
 
 namespace runnel::wire {
-namespace {
+namespace tcp_options_test {
 
 using test::bytes_of;
 using test::from_hex;
@@ -286,5 +286,5 @@ TEST(Rfc9293, RandomOptionListsAgreeWithAModelThatWalksThem) {
     }
 }
 
-}  // namespace
+}  // namespace tcp_options_test
 }  // namespace runnel::wire

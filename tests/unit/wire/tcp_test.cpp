@@ -8,7 +8,7 @@
 #include "seed.hpp"
 
 namespace runnel::wire {
-namespace {
+namespace tcp_test {
 
 // Ports 1234 and 80, seq 0x01020304, ack 0xa0b0c0d0, 24 octets of header, S., window 65535, MSS 1460, "hi".
 constexpr auto sample =
@@ -122,5 +122,5 @@ TEST(Rfc9293, NoDamageToASegmentLeadsAReadBeyondIt) {
     EXPECT_EQ(accepted, 3 + sample.size() * 8 - 4);
 }
 
-}  // namespace
+}  // namespace tcp_test
 }  // namespace runnel::wire

@@ -16,7 +16,7 @@
 #include "seed.hpp"
 
 namespace runnel::wire {
-namespace {
+namespace toeplitz_test {
 
 constexpr std::array<std::uint8_t, 40> microsoft_key{
     0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3,
@@ -114,5 +114,5 @@ TEST(Toeplitz, KeyThatIsTooShortIsRefusedWithItsLength) {
                 testing::ThrowsMessage<std::invalid_argument>(testing::HasSubstr("it has 15 octets")));
 }
 
-}  // namespace
+}  // namespace toeplitz_test
 }  // namespace runnel::wire

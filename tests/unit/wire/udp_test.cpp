@@ -8,7 +8,7 @@
 #include "octets.hpp"
 
 namespace runnel::wire {
-namespace {
+namespace udp_test {
 
 constexpr auto sample = test::bytes_of(0x12, 0x34, 0, 53, 0, 11, 0xab, 0xcd, 1, 2, 3, 0, 0);
 constexpr UdpView view = [] {
@@ -50,5 +50,5 @@ TEST(Rfc768, LengthBelowTheHeadersIsRefused) {
     }
 }
 
-}  // namespace
+}  // namespace udp_test
 }  // namespace runnel::wire
