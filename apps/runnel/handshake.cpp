@@ -169,6 +169,7 @@ nlohmann::ordered_json describe(const HandshakeSettings& settings, const std::ve
     config["client_addresses"] = pairs[0].plan.client_addresses;
     config["response_body"] = settings.size;
     describe_behaviour(settings.traffic.server, config);
+    describe_attacks(settings.traffic, config);
     describe_tcp(settings.traffic.tcp, config);
     config["mbufs"] = pool.mbufs;
     config["memory_mb"] = memory_mb;
@@ -291,7 +292,7 @@ ExitStatus run(HandshakeSettings& settings) {
             fmt::format("one server address for {} cores; on both sides {}", count, servers->description()));
     if (settings.cores > machine.cpus.size())
         result.notes.push_back(fmt::format("{} loops share {} CPUs", settings.cores, machine.cpus.size()));
-    if (!result.asked_cps && !result.transfers())
+    if (!result.asked_cps && !result.transfers() && result.recipe != load::Recipe::none)
         result.notes.push_back(fmt::format("rate max: {} connections on their way for each client core",
                                            pairs[0].plan.client.window));
 
@@ -395,6 +396,7 @@ Action add_handshake(CLI::App& command) {
     add_transfer_options(command, settings->traffic);
     add_request_options(command, settings->traffic);
     add_behaviour_options(command, settings->traffic.server);
+    add_attack_options(command, settings->traffic);
     add_count(command, "--cores", settings->cores, 0, 128,
               "Cores: 1 carries both endpoints, 2 one each, 2n n of each; 0: 2 where the machine has them");
     command

@@ -31,23 +31,57 @@ void note_cores(unsigned cores, load::Result& result) {
 
 struct LoadSettings {
     PortSettings port;
-    std::optional<SocketAddress> target;
     std::string path = "/";
-    bool allow_target = false;
     bool fast_open = false;
     load::Traffic traffic;
     Output output;
 };
 
+// Whom we may ask, and who we are: all of one family, and nobody on both sides.
+void check_addresses(LoadSettings& settings) {
+    load::Traffic& traffic = settings.traffic;
+    const InterfaceAddress& own = *settings.port.address;
+    for (const load::Servers& servers : traffic.servers) {
+        load::check_target(servers, traffic.allowed_targets);
+        if (servers.addresses.first.is_v4() != own.address.is_v4())
+            throw std::invalid_argument(
+                fmt::format("--target: {} is not of the family of --address {}; give addresses of one family",
+                            to_string(servers), to_string(own.address)));
+    }
+    settings.port.clients = traffic.clients;
+    const ip::Config ip = planned_ip_config(settings.port);
+    for (const load::Servers& servers : traffic.servers)
+        for (std::uint32_t i = 0; i < servers.addresses.count; ++i) {
+            const IpAddress address = nth_after(servers.addresses.first, i);
+            const ip::InterfaceConfig& interface = ip.interfaces[0];
+            bool ours = false;
+            if (address.is_v4()) {
+                ours = address.v4().value - interface.address.value < interface.address_count;
+            } else {
+                for (const ip::Ipv6AddressConfig& range : interface.ipv6)
+                    ours |= load::AddressRange{range.address, range.address_count}.contains(address);
+            }
+            if (ours)
+                throw std::invalid_argument(
+                    fmt::format("--target: {} is one of our own addresses; give "
+                                "--address and --clients others",
+                                to_string(address)));
+        }
+}
+
+std::uint32_t client_count(const LoadSettings& settings) {
+    std::uint64_t count = 0;
+    for (const load::AddressRange& range : settings.traffic.clients) count += range.count;
+    return count == 0 ? settings.port.addresses
+                      : static_cast<std::uint32_t>(std::min<std::uint64_t>(count, UINT32_MAX));
+}
+
 ExitStatus run(LoadSettings& settings) {
     const Signals signals;
     if (settings.traffic.recipe == load::Recipe::rr) settings.traffic.sizes.set_missing(transfer_octets);
-    const SocketAddress target = *settings.target;
-    if (!settings.allow_target && !load::is_test_address(target.address))
-        throw std::invalid_argument(
-            fmt::format("--target: {} is not a private, benchmark, documentation or link-local address; "
-                        "if you may load it, add --allow-target",
-                        to_string(target.address)));
+    load::Traffic& traffic = settings.traffic;
+    check_addresses(settings);
+    const SocketAddress target{traffic.servers[0].addresses.first, traffic.servers[0].ports.first};
     const unsigned cores = settings.port.cores;
     std::vector<load::CorePlan> plans;
     std::vector<StackConfig> configs(cores);
@@ -60,7 +94,7 @@ ExitStatus run(LoadSettings& settings) {
     memory.add_packets(runtime::SharedPort::memory_needed(cores, 1));
     for (unsigned core = 0; core < cores; ++core) {
         const load::CorePlan& plan = plans.emplace_back(load::plan_core(settings.traffic, cores, core, true));
-        load::check_addresses(settings.traffic, plan, settings.port.addresses);
+        load::check_addresses(traffic, plan, client_count(settings));
         configs[core].tcp = plan.client_tcp;
         configs[core].tcp.observer = &attacks;
         configs[core].ip = planned_ip_config(settings.port);
@@ -126,7 +160,20 @@ ExitStatus run(LoadSettings& settings) {
     result.config["mtu"] = port.mtu();
     result.config["cores"] = cores;
     result.config["queues"] = port.queue_count();
-    result.config["target"] = fmt::format("{}:{}", to_string(target.address), target.port);
+    result.config["vlan"] = settings.port.vlan;
+    result.config["gateway_mac"] = settings.port.gateway_mac
+                                       ? nlohmann::ordered_json(to_string(*settings.port.gateway_mac))
+                                       : nlohmann::ordered_json(nullptr);
+    const auto list = [](const auto& items) {
+        nlohmann::ordered_json all = nlohmann::ordered_json::array();
+        for (const auto& item : items) all.push_back(to_string(item));
+        return all;
+    };
+    result.config["targets"] = list(traffic.servers);
+    result.config["clients"] = list(traffic.clients);
+    result.config["choose"] = to_string(traffic.choice);
+    result.config["allowed_targets"] = list(traffic.allowed_targets);
+    describe_attacks(traffic, result.config);
     result.config["path"] = settings.path;
     result.config["fast_open"] = settings.fast_open;
     describe_traffic(settings.traffic, plans[0], result.config);
@@ -134,9 +181,14 @@ ExitStatus run(LoadSettings& settings) {
     result.config["mbufs"] = pool.mbufs;
     result.config["memory_mb"] = memory_mb;
 
-    fmt::print(text, "runnel load: recipe {}, {}, towards {}:{} from {} on {}\n", to_string(result.recipe),
-               what_is_asked(settings.traffic, cores), to_string(target.address), target.port,
-               to_string(settings.port.address->address), result.wire);
+    std::string towards;
+    for (const load::Servers& servers : traffic.servers)
+        towards += (towards.empty() ? "" : ", ") + to_string(servers);
+    fmt::print(text, "runnel load: recipe {}, {}, towards {} from {} on {}\n", to_string(result.recipe),
+               what_is_asked(settings.traffic, cores), towards,
+               traffic.clients.empty() ? to_string(settings.port.address->address)
+                                       : fmt::format("{} client addresses", client_count(settings)),
+               result.wire);
     SteeringLog steering(text, shared);
     steering.print();
     note_cores(cores, result);
@@ -171,31 +223,59 @@ Action add_load(CLI::App& command) {
     add_port_options(command, settings->port);
     add_count(command, "--addresses", settings->port.addresses, 1, 65'000,
               "Client addresses, consecutive from --address on: each has some 64k ports towards one server");
-    command
-        .add_option_function<std::string>(
-            "--target",
-            [settings](const std::string& text) {
-                try {
-                    settings->target = parse_socket_address(text);
-                } catch (const BadQuantity& wrong) {
-                    throw CLI::ValidationError("--target", wrong.what());
-                }
-            },
-            "The server")
-        ->type_name("A.B.C.D:PORT")
+    add_each(
+        command, "--target", "ADDRESSES:PORTS",
+        "The server: 192.0.2.1:80, or [2001:db8::1]:80; or many, 10.1.0.0/24:8000-8099 (each address with "
+        "each "
+        "port), and may be given several times",
+        [settings] { settings->traffic.servers.clear(); },
+        [settings](const std::string& text) {
+            settings->traffic.servers.push_back(load::parse_servers(text));
+        })
         ->required();
+    add_each(
+        command, "--clients", "ADDRESSES",
+        "Client addresses in place of --addresses, in the network of --address: 10.0.1.0/24, or "
+        "10.0.0.5-10.0.0.9. May be given several times; of IPv4 all from the lowest to the highest are ours",
+        [settings] { settings->traffic.clients.clear(); },
+        [settings](const std::string& text) {
+            settings->traffic.clients.push_back(load::parse_address_range(text));
+        });
+    add_each(
+        command, "--client-ports", "PORTS", "Ports that connections come from, as 1024-65535", [] {},
+        [settings](const std::string& text) {
+            const load::PortRange ports = load::parse_port_range(text);
+            settings->traffic.tcp.ephemeral_first = ports.first;
+            settings->traffic.tcp.ephemeral_last = ports.last;
+        })
+        ->expected(1)
+        ->default_str("1024-65535");
+    add_choice<load::AddressChoice>(command, "--choose", "HOW",
+                                    {{"sequential", load::AddressChoice::sequential},
+                                     {"random", load::AddressChoice::random},
+                                     {"hashed", load::AddressChoice::hashed}},
+                                    settings->traffic.choice,
+                                    "In which order clients and servers are used: sequential, each in its "
+                                    "turn; random; hashed: clients in "
+                                    "turn, and each has a server of its own");
     command.add_option("--path", settings->path, "What the request of crr asks for")
         ->type_name("PATH")
         ->default_str("/");
-    command.add_flag(
-        "--allow-target", settings->allow_target,
-        "Aim at a --target that is not in a private, benchmark, documentation or link-local network");
+    add_each(
+        command, "--allow-target", "NETWORK",
+        "A network that may be aimed at though it is not private, for benchmarks, documentation or the link: "
+        "203.0.114.0/24. May be given several times",
+        [settings] { settings->traffic.allowed_targets.clear(); },
+        [settings](const std::string& text) {
+            settings->traffic.allowed_targets.push_back(load::parse_network(text));
+        });
     command.add_flag(
         "--fast-open", settings->fast_open,
         "Send the request of recipe crr with the SYN, once the target has given a cookie (RFC 7413)");
     add_traffic_options(command, settings->traffic);
     add_transfer_options(command, settings->traffic);
     add_request_options(command, settings->traffic);
+    add_attack_options(command, settings->traffic);
     add_tcp_options(command, settings->traffic.tcp);
     {
         const OptionGroup group(command, "Traffic");

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -114,12 +115,13 @@ void add_traffic_options(CLI::App& app, load::Traffic& traffic) {
         "rr     request and response again and again, one under way on each of --connections that are kept; "
         "or so many --transactions on each of connections that come and go\n"
         "http   the same as HTTP/1.1 has it\n"
-        "stream bulk data on --connections that are kept",
+        "stream bulk data on --connections that are kept\n"
+        "none   no connection: --attack alone",
         [&traffic](const std::string& text) {
             const auto recipe = load::parse_recipe(text);
             if (!recipe)
-                throw BadQuantity(
-                    fmt::format("\"{}\" is no recipe; choose hold, rst, fin, crr, rr, http or stream", text));
+                throw BadQuantity(fmt::format(
+                    "\"{}\" is no recipe; choose hold, rst, fin, crr, rr, http, stream or none", text));
             traffic.recipe = *recipe;
         });
     add_read(
@@ -228,36 +230,19 @@ void add_request_options(CLI::App& app, load::Traffic& traffic) {
              "Octets that answer a request of rr; of http the path asks for them, /bytes/N, as serve "
              "understands it",
              [&sizes](const std::string& text) { sizes.response = load::parse_sizes(text); });
-    const auto each = [&app](const std::string& name, const char* type, const std::string& description,
-                             std::function<void(const std::vector<std::string>&)> read) {
-        app.add_option_function<std::vector<std::string>>(
-               name,
-               [name, read = std::move(read)](const std::vector<std::string>& texts) {
-                   try {
-                       read(texts);
-                   } catch (const BadQuantity& wrong) {
-                       throw CLI::ValidationError(name, wrong.what());
-                   }
-               },
-               description)
-            ->type_name(type);
-    };
-    each(
-        "--request", "[METHOD ]PATH",
+    add_each(
+        app, "--request", "[METHOD ]PATH",
         "http: what is asked for, GET if no method is named. May be given several times: one after the other "
         "on each connection",
-        [&traffic](const std::vector<std::string>& texts) {
-            traffic.http.asks.clear();
-            for (const std::string& text : texts) traffic.http.asks.push_back(load::parse_http_ask(text));
+        [&traffic] { traffic.http.asks.clear(); },
+        [&traffic](const std::string& text) { traffic.http.asks.push_back(load::parse_http_ask(text)); });
+    add_each(
+        app, "--header", "\"NAME: VALUE\"", "http: a header besides Host, Connection and Content-Length",
+        [&traffic] { traffic.http.headers.clear(); },
+        [&traffic](const std::string& text) {
+            load::check_http_header(text);
+            traffic.http.headers.push_back(text);
         });
-    each("--header", "\"NAME: VALUE\"", "http: a header besides Host, Connection and Content-Length",
-         [&traffic](const std::vector<std::string>& texts) {
-             traffic.http.headers.clear();
-             for (const std::string& text : texts) {
-                 load::check_http_header(text);
-                 traffic.http.headers.push_back(text);
-             }
-         });
     add_read(app, "--host", "NAME", "", "http: the Host header; without it the server's address",
              [&traffic](const std::string& text) {
                  load::check_http_header("Name: " + text);
@@ -266,6 +251,70 @@ void add_request_options(CLI::App& app, load::Traffic& traffic) {
     app.add_flag_callback(
         "--no-keep-alive", [&traffic] { traffic.http.keep_alive = false; },
         "http: each request asks for Connection: close");
+}
+
+CLI::Option* add_each(CLI::App& app, const std::string& name, const char* type,
+                      const std::string& description, std::function<void()> clear,
+                      std::function<void(const std::string&)> read) {
+    return app
+        .add_option_function<std::vector<std::string>>(
+            name,
+            [name, clear = std::move(clear), read = std::move(read)](const std::vector<std::string>& texts) {
+                clear();
+                for (const std::string& text : texts) {
+                    try {
+                        read(text);
+                    } catch (const BadQuantity& wrong) {
+                        throw CLI::ValidationError(name, wrong.what());
+                    }
+                }
+            },
+            description)
+        ->type_name(type);
+}
+
+void add_attack_options(CLI::App& app, load::Traffic& traffic) {
+    const OptionGroup group(app, "Attacks");
+    struct Shared {
+        std::vector<load::AddressRange> sources;
+        std::uint32_t octets = 0;
+    };
+    const auto shared = std::make_shared<Shared>();
+    const auto share = [shared, &traffic] {
+        for (load::AttackTraffic& attack : traffic.attacks) {
+            if (attack.kind != load::AttackKind::half_open) attack.sources = shared->sources;
+            attack.payload = shared->octets;
+        }
+    };
+    add_each(
+        app, "--attack", "KIND:RATE",
+        "Frames of attackers at the target in the measured window, besides the load, so many a second: "
+        "syn-flood, half-open (SYNs of our own addresses whose SYN-ACKs are not answered), rst, fin, "
+        "ack-flood, "
+        "udp-flood. May be given several times; with --recipe none there is nothing else",
+        [&traffic] { traffic.attacks.clear(); },
+        [&traffic, share](const std::string& text) {
+            traffic.attacks.push_back(load::parse_attack(text));
+            share();
+        });
+    add_each(
+        app, "--attack-sources", "ADDRESSES",
+        "Where attackers seem to be, but for half-open: 10.0.0.0/16 or 10.0.0.5-10.0.0.9; without it "
+        "198.18.0.0/16 or 2001:2:0:1::/64",
+        [shared] { shared->sources.clear(); },
+        [shared, share](const std::string& text) {
+            shared->sources.push_back(load::parse_address_range(text));
+            share();
+        });
+    add_read(
+        app, "--attack-octets", "N", "0", "Octets of data in a frame of ack-flood and udp-flood",
+        [shared, share](const std::string& text) {
+            const std::uint64_t octets = parse_count(text);
+            if (octets > 1400)
+                throw BadQuantity(fmt::format("\"{}\" is out of range; write a number from 0 to 1400", text));
+            shared->octets = static_cast<std::uint32_t>(octets);
+            share();
+        });
 }
 
 void add_behaviour_options(CLI::App& app, load::ServerBehaviour& behaviour) {

@@ -70,6 +70,13 @@ inline constexpr std::size_t block_octets = std::size_t{64} << 10;
 /// Of `rr` and `http`: --think, --request-octets, --response-octets, --request, --header, --host,
 /// --no-keep-alive.
 void add_request_options(CLI::App& app, load::Traffic& traffic);
+/// Attackers beside the load: --attack, --attack-sources, --attack-octets.
+void add_attack_options(CLI::App& app, load::Traffic& traffic);
+/// Several of what `read` reads, each given by an option of its own or after the first; `clear` comes before
+/// the first.
+CLI::Option* add_each(CLI::App& app, const std::string& name, const char* type,
+                      const std::string& description, std::function<void()> clear,
+                      std::function<void(const std::string&)> read);
 /// How a server of ours answers: --delay, --stall. `seed` is of what is drawn.
 void add_behaviour_options(CLI::App& app, load::ServerBehaviour& behaviour);
 

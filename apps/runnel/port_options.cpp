@@ -26,6 +26,18 @@ void add_port_options(CLI::App& app, PortSettings& settings) {
                 "Our address with the prefix length of its network: 192.0.2.1/24 or 2001:db8::1/64")
         ->required();
     add_host(app, "--gateway", settings.gateway, "Router to all other networks");
+    app.add_option_function<std::string>(
+           "--gateway-mac",
+           [&settings](const std::string& text) {
+               settings.gateway_mac = parse_mac_address(text);
+               if (!settings.gateway_mac)
+                   throw CLI::ValidationError(
+                       "--gateway-mac",
+                       "\"" + text + "\" is no link address; write one as 02:00:00:00:00:01");
+           },
+           "Its link address; without it the router is asked, by ARP or neighbour discovery")
+        ->type_name("MAC");
+    add_count(app, "--vlan", settings.vlan, 0, 4094, "802.1Q VLAN of all frames; 0: untagged");
     add_count(app, "--mtu", settings.mtu, 576, 9216, "Octets of an IP packet");
     add_count(app, "--cores", settings.cores, 1, Bell::most_cores,
               "Cores that share the port and its addresses, each with a queue of it. Where the port has no "
@@ -80,9 +92,47 @@ ip::Config planned_ip_config(const PortSettings& settings) {
                         "shorter prefix or a lower address",
                         to_string(own.address), settings.addresses - 1, own.prefix_length));
     };
+    if (settings.gateway_mac && !settings.gateway)
+        throw std::invalid_argument("--gateway-mac: whose it is, is not said; give --gateway too");
     ip::Config config;
     ip::InterfaceConfig interface;
-    if (own.address.is_v4()) {
+    interface.vlan = static_cast<std::uint16_t>(settings.vlan);
+    if (settings.gateway_mac)
+        config.neighbours.push_back(
+            {.address = *settings.gateway, .mac = *settings.gateway_mac, .interface = 0});
+    for (const load::AddressRange& range : settings.clients)
+        if (range.first.is_v4() != own.address.is_v4())
+            throw std::invalid_argument(fmt::format(
+                "--clients: {} is not of the family of --address {}; give addresses of one family",
+                to_string(range), to_string(own.address)));
+    if (own.address.is_v4() && !settings.clients.empty()) {
+        // From the lowest to the highest all are ours: the network has to have them.
+        std::uint64_t first = own.address.v4().value, last = first + settings.addresses - 1;
+        for (const load::AddressRange& range : settings.clients) {
+            first = std::min<std::uint64_t>(first, range.first.v4().value);
+            last = std::max<std::uint64_t>(last, std::uint64_t{range.first.v4().value} + range.count - 1);
+        }
+        const std::uint32_t mask = own.prefix_length == 0 ? 0 : UINT32_MAX << (32 - own.prefix_length);
+        if ((first & mask) != (own.address.v4().value & mask) || (last & mask) != (first & mask) ||
+            (own.prefix_length < 31 && last == (first | ~mask)))
+            throw std::invalid_argument(
+                fmt::format("--clients: {} to {} are not all in the network of --address {}/{}; give that a "
+                            "shorter prefix",
+                            to_string(IpAddress{Ipv4Address{static_cast<std::uint32_t>(first)}}),
+                            to_string(IpAddress{Ipv4Address{static_cast<std::uint32_t>(last)}}),
+                            to_string(own.address), own.prefix_length));
+        if (settings.gateway && settings.gateway->is_v4() && settings.gateway->v4().value >= first &&
+            settings.gateway->v4().value <= last)
+            throw std::invalid_argument(fmt::format(
+                "--clients: the router {} lies between {} and {}, which are all ours; give addresses "
+                "on one side of it",
+                to_string(*settings.gateway),
+                to_string(IpAddress{Ipv4Address{static_cast<std::uint32_t>(first)}}),
+                to_string(IpAddress{Ipv4Address{static_cast<std::uint32_t>(last)}})));
+        interface.address = Ipv4Address{static_cast<std::uint32_t>(first)};
+        interface.address_count = static_cast<std::uint32_t>(last - first + 1);
+        interface.prefix_length = own.prefix_length;
+    } else if (own.address.is_v4()) {
         const Ipv4Address address = own.address.v4();
         const std::uint32_t mask = own.prefix_length == 0 ? 0 : UINT32_MAX << (32 - own.prefix_length);
         const std::uint64_t last = std::uint64_t{address.value} + settings.addresses - 1;
@@ -95,9 +145,16 @@ ip::Config planned_ip_config(const PortSettings& settings) {
     } else {
         const Ipv6Address last = nth_after(own.address, settings.addresses - 1).v6();
         if (!ip::same_prefix(own.address.v6(), last, own.prefix_length)) refuse_range();
-        interface.ipv6.push_back({.address = own.address.v6(),
-                                  .address_count = settings.addresses,
-                                  .prefix_length = own.prefix_length});
+        const bool among_clients = std::ranges::any_of(
+            settings.clients, [&](const load::AddressRange& range) { return range.contains(own.address); });
+        if (!among_clients)
+            interface.ipv6.push_back({.address = own.address.v6(),
+                                      .address_count = settings.addresses,
+                                      .prefix_length = own.prefix_length});
+        for (const load::AddressRange& range : settings.clients)
+            interface.ipv6.push_back({.address = range.first.v6(),
+                                      .address_count = range.count,
+                                      .prefix_length = own.prefix_length});
     }
     config.interfaces.push_back(interface);
     return config;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -26,12 +27,15 @@ struct PortSettings {
     std::optional<InterfaceAddress> address;
     std::optional<IpAddress> gateway;
     std::uint32_t addresses = 1;
+    std::vector<load::AddressRange> clients;  ///< besides, all of these are ours
+    std::optional<MacAddress> gateway_mac;    ///< else asked for by ARP or ND
+    std::uint32_t vlan = 0;                   ///< 802.1Q; 0: untagged
     std::uint32_t mtu = 1500;
     std::uint32_t cores = 1;
     runtime::Choice huge = runtime::Choice::automatic;
 };
 
-/// --port, --address, --gateway, --mtu, --cores, --huge.
+/// --port, --address, --gateway, --gateway-mac, --vlan, --mtu, --cores, --huge.
 void add_port_options(CLI::App& app, PortSettings& settings);
 
 /// Whether the device is named by a PCI address, which EAL must be told of before it starts.

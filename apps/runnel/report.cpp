@@ -54,6 +54,11 @@ port::TracedWire::Observer make_trace(std::FILE* out, std::uint32_t limit) {
 load::Progress make_progress(std::FILE* out, load::Recipe recipe) {
     return [out, recipe](const load::Interval& i) {
         // `hold` opens first, and then carries transactions.
+        if (recipe == load::Recipe::none) {
+            fmt::print(out, "{:6.1f} s  attacks alone  {} drops\n", i.t_s, i.drops);
+            std::fflush(out);
+            return;
+        }
         const bool transactions =
             load::transacts(recipe) || (recipe == load::Recipe::hold && i.established == 0 && i.tps > 0);
         const std::string rate = transactions                     ? human_count(i.tps) + " transactions/s"
@@ -75,6 +80,7 @@ std::string what_is_asked(const load::Traffic& traffic, unsigned cores) {
     if (kept) before += ", transactions at ";
     if (load::comes_and_goes(traffic))
         before = fmt::format("{} transactions a connection, ", traffic.transactions);
+    if (traffic.recipe == load::Recipe::none) return "attacks alone";
     std::string text = traffic.profile ? "rate " + to_string(*traffic.profile)
                        : traffic.rate  ? "rate " + human_count(static_cast<double>(*traffic.rate)) + "/s"
                                        : std::string{"rate max"};
@@ -134,6 +140,19 @@ void describe_traffic(const load::Traffic& traffic, const load::CorePlan& plan,
     config["drain"] = human_duration(plan.client.drain);
     config["max_lag"] = human_duration(plan.client.max_lag);
     config["client_time_wait_table"] = plan.client_tcp.time_wait;
+}
+
+void describe_attacks(const load::Traffic& traffic, nlohmann::ordered_json& config) {
+    using Json = nlohmann::ordered_json;
+    config["attacks"] = Json::array();
+    for (const load::AttackTraffic& attack : traffic.attacks) {
+        Json sources = Json::array();
+        for (const load::AddressRange& range : attack.sources) sources.push_back(to_string(range));
+        config["attacks"].push_back({{"kind", to_string(attack.kind)},
+                                     {"rate", attack.rate},
+                                     {"sources", sources},
+                                     {"octets", attack.payload}});
+    }
 }
 
 void describe_behaviour(const load::ServerBehaviour& behaviour, nlohmann::ordered_json& config) {

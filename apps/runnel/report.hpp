@@ -35,6 +35,7 @@ using load::ExitStatus;
 /// Settings as they go into the document.
 void describe_traffic(const load::Traffic& traffic, const load::CorePlan& plan,
                       nlohmann::ordered_json& config);
+void describe_attacks(const load::Traffic& traffic, nlohmann::ordered_json& config);
 void describe_behaviour(const load::ServerBehaviour& behaviour, nlohmann::ordered_json& config);
 void describe_tcp(const tcp::Config& tcp, nlohmann::ordered_json& config);
 

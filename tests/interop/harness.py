@@ -401,9 +401,13 @@ class InteropTest(unittest.TestCase):
             "http {\n" + temporary + "  access_log off; keepalive_timeout 10s;\n"
             f"  server {{ listen {address}:80 backlog=4096; listen 127.0.0.1:80;\n"
             f'    location / {{ default_type text/plain; return 200 "{body}"; }}\n'
+            "    location = /none { return 404; }\n"
+            f"    location = /chunked {{ ssi on; default_type text/html; alias {folder}/chunked.html; }}\n"
             "    location /status { stub_status; }\n  }\n}\n",
             encoding="ascii",
         )
+        # What comes out of a server-side include has a length that nobody knows before.
+        (folder / "chunked.html").write_text('<p><!--#echo var="request_uri" --></p>\n', encoding="ascii")
         process = self.namespace.start("nginx", "-p", folder, "-c", configuration)
         wait_until(lambda: self.nginx_status(quiet=True) is not None, 10, "the start of nginx")
         return process

@@ -64,6 +64,16 @@ def answer(connection, request=64, response=64):
     return count
 
 
+def echo(connection):
+    """Sends back whatever comes."""
+    total = 0
+    with contextlib.suppress(ConnectionResetError):
+        while octets := connection.recv(65536):
+            total += len(octets)
+            connection.sendall(octets)
+    return total
+
+
 def sink(connection):
     total = 0
     while octets := connection.recv(1 << 20):
@@ -122,6 +132,42 @@ class LoadTest(InteropTest):
         document, _ = self.load("--recipe", "hold", "--connections", "500", "--duration", "3s")
         self.assertEqual(500, document["connections"]["established"])
         self.assertEqual(0, document["connections"]["residual"])
+
+    def test_http_keeps_its_connections_at_nginx_and_counts_what_nginx_counts(self):
+        self.prepare_tap()
+        self.nginx()
+        # nginx ends a connection in order after 1,000 requests: it is opened anew.
+        document, output = self.load("--recipe", "http", "--connections", "4", "--rate", "3k", "--ramp", "0s", "--duration", "2s")
+        transactions, nginx = document["transactions"], self.nginx_status()
+        self.assertEqual(0, transactions["residual"])
+        self.assertEqual(0, transactions["lost"] + transactions["in_flight"], output)
+        self.assertEqual(transactions["answered"], nginx["requests"])
+        self.assertEqual(document["connections"]["completed"], nginx["accepted"])
+        self.assertGreaterEqual(document["connections"]["completed"], 8, output)
+        self.assertEqual({"200": transactions["answered"]}, document["http"]["statuses"])
+        self.assertEqual(3 * transactions["answered"], document["http"]["body_octets"])
+        self.assertEqual([], document["http"]["errors"])
+
+    def test_http_reads_what_nginx_sends_in_chunks_and_its_refusals(self):
+        self.prepare_tap()
+        self.nginx()
+        document, output = self.load(
+            *("--recipe", "http", "--request", "/chunked", "--request", "/none", "--request", "HEAD /chunked"),
+            *("--transactions", "6", "--rate", "100", "--ramp", "0s", "--duration", "1s", "--think", "1ms"),
+        )
+        self.assertEqual(100, document["connections"]["completed"], output)
+        self.assertEqual({"200": 400, "404": 200}, document["http"]["statuses"])
+        self.assertEqual(600, self.nginx_status()["requests"])
+        self.assertIn("200 responses had a status of 400 or above", output)
+
+    def test_http_at_a_server_that_speaks_another_language_says_so(self):
+        self.prepare_tap()
+        peer = Peer(self, echo)
+        document, output = self.load(
+            "--recipe", "http", "--connections", "1", "--ramp", "0s", "--duration", "1s", target=f"{KERNEL}:{peer.port}", status=(2,)
+        )
+        self.assertEqual(1, document["transactions"]["lost"])
+        self.assertIn("not HTTP", output)
 
     def transfer(self, recipe, peer, *options):
         """Runs `recipe` against a peer of ours on the kernel; returns the document once the peer has ended too."""

@@ -25,8 +25,8 @@ enum class AttackKind : std::uint8_t {
 struct AttackTraffic {
     AttackKind kind = AttackKind::syn_flood;
     double rate = 0;  ///< frames a second over all cores
-    /// From these, drawn at random; none: 198.18.0.0/15 or 2001:2::/48 (RFC 2544, RFC 5180), of `half_open`
-    /// the client's own addresses.
+    /// From these, drawn at random; none: 198.18.0.0/16 or 2001:2:0:1::/64 (RFC 2544, RFC 5180), of
+    /// `half_open` the client's own addresses.
     std::vector<AddressRange> sources{};
     PortRange source_ports{1024, 65535};
     std::uint32_t payload = 0;  ///< octets, of `ack_flood` and `udp_flood`

@@ -283,6 +283,7 @@ void Client::established(tcp::Connection connection) noexcept {
         case Recipe::rr:
         case Recipe::http:
         case Recipe::stream:
+        case Recipe::none:
             break;  // of other clients
     }
 }

@@ -16,6 +16,7 @@
 
 #include "engine/addresses.hpp"
 #include "engine/arrivals.hpp"
+#include "engine/attack.hpp"
 #include "engine/behaviour.hpp"
 #include "engine/generator.hpp"
 #include "engine/recipe.hpp"
@@ -32,6 +33,7 @@ struct ClientOptions {
     std::vector<AddressRange> clients{};
     std::vector<Servers> servers{};
     AddressChoice choice = AddressChoice::sequential;
+    std::vector<AttackTraffic> attacks{};        ///< beside it, each with the rate of this core
     std::span<const std::byte> request{};        ///< of `crr`, `rr` and `hold`; valid until the process ends
     std::uint64_t response_octets = 0;           ///< of `rr` and `hold`: so many answer a request
     Direction direction = Direction::to_server;  ///< of `stream`

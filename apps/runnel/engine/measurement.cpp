@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 
 #include "engine/hold_client.hpp"
+#include "engine/idle_client.hpp"
 #include "engine/seconds.hpp"
 #include "engine/transaction_client.hpp"
 #include "engine/transfer_client.hpp"
@@ -24,6 +25,7 @@
 namespace runnel::load {
 
 std::unique_ptr<Generator> make_client(Stack& stack, const ClientOptions& options) {
+    if (options.recipe == Recipe::none) return std::make_unique<IdleClient>(options);
     // The plain loop of `rr` has a client of its own, which is the quicker one.
     const bool plain =
         !options.sizes.drawn() && options.sizes.think.is_zero() && !options.rate && !options.comes_and_goes;
@@ -34,6 +36,23 @@ std::unique_ptr<Generator> make_client(Stack& stack, const ClientOptions& option
     return std::make_unique<Client>(stack, options);
 }
 
+namespace {
+
+std::unique_ptr<Attacker> make_attacker(const ClientOptions& options, port::Wire& wire, rte_mempool* mbufs) {
+    if (options.attacks.empty()) return nullptr;
+    Attacker::Options attacker{.attacks = options.attacks,
+                               .clients = options.clients,
+                               .servers = options.servers,
+                               .seed = mixed(options.seed)};
+    if (attacker.clients.empty())
+        attacker.clients.push_back({options.first_local_address, options.local_addresses});
+    if (attacker.servers.empty())
+        attacker.servers.push_back({{options.remote_address, 1}, {options.remote_port, options.remote_port}});
+    return std::make_unique<Attacker>(wire, mbufs, attacker);
+}
+
+}  // namespace
+
 ClientSide::ClientSide(const StackConfig& config, const ClientOptions& options, port::Wire& wire,
                        rte_mempool* mbufs, const runtime::Clock& clock,
                        const port::TracedWire::Observer& trace)
@@ -42,7 +61,13 @@ ClientSide::ClientSide(const StackConfig& config, const ClientOptions& options, 
       traced(trace ? std::make_unique<port::TracedWire>(
                          wire, [clock] { return clock.now(); }, trace)
                    : nullptr),
-      stamped(traced ? static_cast<port::Wire&>(*traced) : wire, clock, *client) {}
+      attacker(make_attacker(options, traced ? static_cast<port::Wire&>(*traced) : wire, mbufs)),
+      stamped(attacker ? static_cast<port::Wire&>(*attacker)
+              : traced ? static_cast<port::Wire&>(*traced)
+                       : wire,
+              clock, *client) {
+    if (attacker) attacker->attach(stack, *client);
+}
 
 ServerSide::ServerSide(const StackConfig& config, std::uint16_t port, std::unique_ptr<Responder> answers,
                        rte_mempool* mbufs)
@@ -71,6 +96,7 @@ std::unique_ptr<Responder> make_responder(const ClientOptions& options, std::spa
         case Recipe::rst:
         case Recipe::fin:
         case Recipe::crr:
+        case Recipe::none:
             break;
     }
     return std::make_unique<OneShotResponder>(response, request_octets, options.recipe == Recipe::hold);
@@ -248,6 +274,16 @@ void gather(const Watch& watch, Result& result) {
         }
         result.transactions += m.transactions;
         result.http += m.http;
+        if (const Attacker* attacker = running.side->attacker.get()) {
+            const std::vector<AttackCounts>& counts = attacker->counts();
+            if (result.attacks.empty()) {
+                result.attacks = counts;
+            } else {
+                for (std::size_t i = 0; i < counts.size(); ++i) result.attacks[i] += counts[i];
+            }
+            if (!attacker->ready())
+                result.notes.emplace_back("nobody told the link address of the target: no attack was sent");
+        }
         result.closed_in_order += m.closed_in_order;
         if (m.closing_length > 0s)
             result.closing_cps += static_cast<double>(m.closed_in_order) / seconds(m.closing_length);
@@ -382,6 +418,9 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
                        : result.recipe == Recipe::hold
                            ? judge_hold(result)
                            : judge(result.connections, result.asked_cps, result.failures_bounded);
+    if (result.recipe == Recipe::none) result.judgement = {Verdict::valid, "the attacks were sent as asked"};
+    if (result.judgement.verdict == Verdict::valid)
+        if (const auto attacks = judge_attacks(result.attacks)) result.judgement = *attacks;
 }
 
 }  // namespace runnel::load

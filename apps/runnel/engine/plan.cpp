@@ -118,6 +118,24 @@ void check_concurrency(const Traffic& traffic, unsigned cores) {
                         *traffic.concurrency, traffic.window));
 }
 
+void check_attacks(const Traffic& traffic, unsigned cores) {
+    if (traffic.recipe == Recipe::none) {
+        if (traffic.attacks.empty())
+            throw BadPlan(
+                "--recipe none opens no connection: say what else with --attack, as --attack "
+                "syn-flood:10k");
+        if (asks_rate(traffic) || traffic.connections || traffic.concurrency)
+            throw BadPlan(
+                "--recipe none opens no connection; leave --rate, --connections and --concurrency out");
+    }
+    for (const AttackTraffic& attack : traffic.attacks)
+        if (attack.rate < cores)
+            throw BadPlan(
+                fmt::format("--attack {}:{} is less than one a second for each of the {} client cores; "
+                            "take fewer --cores",
+                            to_string(attack.kind), attack.rate, cores));
+}
+
 void check_transactions(const Traffic& traffic) {
     if (traffic.transactions != 0 && traffic.recipe != Recipe::hold && !transacts(traffic.recipe))
         throw BadPlan(
@@ -173,6 +191,7 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
             "--recipe hold keeps connections open: say how many with --connections, such as --connections "
             "100k");
     check_transactions(traffic);
+    check_attacks(traffic, cores);
     check_rate(traffic, cores);
     check_concurrency(traffic, cores);
     const std::optional<std::uint64_t> connections = kept_connections(traffic, cores);
@@ -198,6 +217,11 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
     if (connections) client.connections = share_of(*connections, cores, index);
     client.transactions = traffic.transactions;
     client.comes_and_goes = comes_and_goes(traffic);
+    client.attacks = traffic.attacks;
+    for (AttackTraffic& attack : client.attacks) attack.rate /= cores;
+    client.clients = traffic.clients;
+    client.servers = traffic.servers;
+    client.choice = traffic.choice;
     client.sizes = traffic.sizes;
     client.http = traffic.http;
     client.direction = traffic.direction;
@@ -304,14 +328,20 @@ void check_addresses(const Traffic& traffic, const CorePlan& plan, std::uint32_t
     // figure.
     if (!plan.client.rate && !keeps(traffic) && !traffic.connections) return;
     const std::uint64_t pairs = pairs_needed(traffic, plan.client, traffic.time_wait_table);
-    const std::uint32_t ports = ports_per_address(traffic.tcp, plan.sharers);
+    // A port of ours serves once towards each server; where each address has its own server, once.
+    std::uint64_t servers = 0;
+    for (const Servers& some : traffic.servers) servers += some.count();
+    if (servers == 0 || traffic.choice == AddressChoice::hashed) servers = 1;
+    const std::uint64_t ports = servers * ports_per_address(traffic.tcp, plan.sharers);
     if (pairs <= std::uint64_t{given} * ports) return;
     const std::uint64_t addresses = divided_up(pairs, ports);
     if (keeps(traffic)) {
         throw BadPlan(
-            fmt::format("{} kept connections need {} client addresses, as each has {} ports to one server; "
+            fmt::format("{} kept connections need {} client addresses, as each has {} ports to {}; "
                         "there {} {}",
-                        plan.client.connections, addresses, ports, given == 1 ? "is" : "are", given));
+                        plan.client.connections, addresses, ports,
+                        servers == 1 ? std::string{"one server"} : fmt::format("{} servers", servers),
+                        given == 1 ? "is" : "are", given));
     }
     throw BadPlan(fmt::format(
         "{} connections/s with {} TIME-WAIT need {} pairs of address and port a core{}, and {} client "
@@ -321,7 +351,7 @@ void check_addresses(const Traffic& traffic, const CorePlan& plan, std::uint32_t
         app::human_duration(traffic.tcp.time_wait_duration), app::human_count(static_cast<double>(pairs)),
         plan.client.concurrency > 0 ? fmt::format(" ({} of them open)", plan.client.concurrency) : "", given,
         given == 1 ? "" : "es", ports, given == 1 ? "gives" : "give",
-        app::human_count(static_cast<double>(given) * ports), addresses));
+        app::human_count(static_cast<double>(given * ports)), addresses));
 }
 
 void MemoryPlan::add(Side side, const StackConfig& config) {

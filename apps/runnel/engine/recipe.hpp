@@ -15,6 +15,7 @@ enum class Recipe : std::uint8_t {
     rr,      ///< request and response, again and again, on connections that are kept
     http,    ///< the same as HTTP/1.1 has it
     stream,  ///< bulk data on connections that are kept
+    none,    ///< no connection: attackers alone
 };
 
 /// Which way the data of `stream` goes.
@@ -36,13 +37,15 @@ enum class Direction : std::uint8_t { to_server, to_client, both };
             return "http";
         case Recipe::stream:
             return "stream";
+        case Recipe::none:
+            return "none";
     }
     return "?";
 }
 
 [[nodiscard]] constexpr std::optional<Recipe> parse_recipe(std::string_view text) noexcept {
-    for (const Recipe recipe :
-         {Recipe::hold, Recipe::rst, Recipe::fin, Recipe::crr, Recipe::rr, Recipe::http, Recipe::stream})
+    for (const Recipe recipe : {Recipe::hold, Recipe::rst, Recipe::fin, Recipe::crr, Recipe::rr, Recipe::http,
+                                Recipe::stream, Recipe::none})
         if (text == to_string(recipe)) return recipe;
     return std::nullopt;
 }

@@ -190,6 +190,19 @@ Judgement judge_hold(const Result& r) {
     return connections;
 }
 
+std::optional<Judgement> judge_attacks(const std::vector<AttackCounts>& attacks) {
+    for (const AttackCounts& attack : attacks) {
+        if (attack.residual() != 0)
+            return failed(fmt::format("the accounting of {} does not close: residual {}",
+                                      to_string(attack.kind), attack.residual()));
+        if (attack.unsent * 1000 > attack.planned)
+            return Judgement{Verdict::generator_limited,
+                             fmt::format("{} of {} frames of {} were not sent", attack.unsent, attack.planned,
+                                         to_string(attack.kind))};
+    }
+    return std::nullopt;
+}
+
 Judgement judge_transactions(const Result& r) {
     const Judgement connections = judge(r.connections, r.asked_cps, r.failures_bounded);
     if (connections.verdict != Verdict::valid) return connections;
@@ -377,6 +390,17 @@ nlohmann::ordered_json to_json(const Result& r) {
                                     {"lost", t.lost},          {"in_flight", t.in_flight},
                                     {"residual", t.residual()}};
     }
+    if (!r.attacks.empty()) {
+        document["attacks"] = Json::array();
+        for (const AttackCounts& attack : r.attacks)
+            document["attacks"].push_back({{"kind", to_string(attack.kind)},
+                                           {"rate", rounded(attack.rate)},
+                                           {"planned", attack.planned},
+                                           {"sent", attack.sent},
+                                           {"unsent", attack.unsent},
+                                           {"answered", attack.answered},
+                                           {"residual", attack.residual()}});
+    }
     if (r.asked_tps) document["rate"]["offered_tps"] = rounded(*r.asked_tps);
     if (r.recipe == Recipe::http) {
         Json statuses = Json::object();
@@ -453,10 +477,14 @@ std::string to_text(const Result& r) {
     const auto line = [&](std::string_view name, const std::string& text) {
         out += fmt::format("  {:<17} {}\n", name, text);
     };
-    const std::string headline = transacts(r.recipe) && !r.comes_and_goes
-                                     ? human_count(r.tps) + " transactions/s"
-                                 : r.recipe == Recipe::stream ? human_count(r.goodput_bps) + "bit/s"
-                                                              : human_count(r.cps) + " connections/s";
+    double attacks = 0;
+    for (const AttackCounts& attack : r.attacks) attacks += static_cast<double>(attack.sent);
+    const std::string headline =
+        r.recipe == Recipe::none
+            ? human_count(r.duration_s > 0 ? attacks / r.duration_s : 0) + " frames/s of attackers"
+        : transacts(r.recipe) && !r.comes_and_goes ? human_count(r.tps) + " transactions/s"
+        : r.recipe == Recipe::stream               ? human_count(r.goodput_bps) + "bit/s"
+                                                   : human_count(r.cps) + " connections/s";
     out += fmt::format("\n{}   recipe {}, wire {}\n\n", headline, to_string(r.recipe), r.wire);
     line("cores", r.server_cores == 0 ? fmt::format("{} client", r.client_cores)
                                       : fmt::format("{} client, {} server", r.client_cores, r.server_cores));
@@ -508,6 +536,13 @@ std::string to_text(const Result& r) {
     latency("last byte", &LatencyHistograms::ttlb);
     latency("end", &LatencyHistograms::close);
     latency("transaction", &LatencyHistograms::transaction);
+    for (const AttackCounts& attack : r.attacks)
+        line("attack",
+             fmt::format(
+                 "{} at {}/s: {} planned, {} sent, {} unsent{}, residual {}", to_string(attack.kind),
+                 human_count(attack.rate), attack.planned, attack.sent, attack.unsent,
+                 attack.kind == AttackKind::half_open ? fmt::format(", {} answered", attack.answered) : "",
+                 attack.residual()));
     if (r.recipe == Recipe::http) {
         std::string statuses;
         for (std::size_t i = 0; i < r.http.statuses.size(); ++i)

@@ -13,6 +13,7 @@
 #include "runnel/runtime/statistics.hpp"
 
 #include "engine/accounting.hpp"
+#include "engine/attacker.hpp"
 #include "engine/http_counts.hpp"
 #include "engine/latency.hpp"
 #include "engine/line_rate.hpp"
@@ -74,6 +75,10 @@ struct Result;
 /// order, is a failure.
 [[nodiscard]] Judgement judge_hold(const Result& result);
 
+/// Of attacks: frames that the accounting does not cover, or more than 0.1 % that could not be sent. Nothing
+/// where all is well.
+[[nodiscard]] std::optional<Judgement> judge_attacks(const std::vector<AttackCounts>& attacks);
+
 /// Memory of the process, in octets; 0: not known.
 struct ResidentMemory {
     std::uint64_t before = 0;  ///< before the stacks were made
@@ -100,6 +105,7 @@ struct Result {
     double goodput_bps = 0;  ///< payload received in the window by the client, and of `stream` by the server
     double goodput_to_client_bps = 0, goodput_to_server_bps = 0;
     TransactionAccounting transactions;  ///< of `rr`, `http` and `hold`, over the whole run
+    std::vector<AttackCounts> attacks;   ///< beside it, over the measured window
     HttpCounts http;                     ///< of `http`, over the whole run
     std::optional<double> asked_tps;     ///< where a rate says when transactions begin
     OctetAccounting octets;              ///< of `stream`, over the whole run

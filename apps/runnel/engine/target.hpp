@@ -1,7 +1,12 @@
 // Whom a load generator may aim at without being told twice.
 #pragma once
 
+#include <span>
+#include <stdexcept>
+
 #include "runnel/base/ip_address.hpp"
+
+#include "engine/addresses.hpp"
 
 namespace runnel::load {
 
@@ -29,5 +34,9 @@ namespace runnel::load {
         if (((address.value ^ network.address.value) >> (32 - network.prefix_length)) == 0) return true;
     return false;
 }
+
+/// Throws `std::invalid_argument` where any address of these is neither such a one nor in a network that was
+/// allowed.
+void check_target(const Servers& servers, std::span<const Network> allowed);
 
 }  // namespace runnel::load

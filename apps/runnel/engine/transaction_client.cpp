@@ -105,6 +105,7 @@ bool TransactionClient::poll(Instant now, std::uint32_t most) noexcept {
             break;
         case Phase::draining:
             worked |= end_thinking(now) > 0;
+            if (schedules_transactions()) worked |= begin_arrivals(now, most) > 0;
             break;
         case Phase::closing:
             worked |= end_connections(now) > 0;
@@ -152,6 +153,16 @@ bool TransactionClient::step_phase(Instant now) noexcept {
             return true;
         }
         case Phase::draining:
+            if (schedules_transactions()) {
+                // What was to begin in the window and waits for a connection still goes, or is given up.
+                if (arrivals_.intended(now) < window_end_ && open_ > 0) return false;
+                change_arrivals(arrivals_of(after_ ? &*after_ : nullptr, after_ ? UINT64_MAX : 0, now),
+                                window_end_);
+                window_end_ = never;
+                measuring_ = false;
+                enter(Phase::held);
+                return true;
+            }
             if (open_ > 0 && now < phase_end_) return false;
             finish();
             return true;
@@ -197,7 +208,9 @@ void TransactionClient::end_window(Instant now) noexcept {
         m.accounting.unsent = arrivals_.unsent();
         phase_end_ = now + options_.drain;
     } else if (schedules_transactions()) {
-        change_arrivals(arrivals_of(after_ ? &*after_ : nullptr, after_ ? UINT64_MAX : 0, now), now);
+        window_end_ = std::min(now, phase_end_);
+        enter(Phase::draining);
+        return;
     }
     measuring_ = false;
     enter(options_.comes_and_goes ? Phase::draining : Phase::held);
@@ -290,8 +303,8 @@ std::uint32_t TransactionClient::begin_arrivals(Instant now, std::uint32_t most)
         return begun;
     }
     if (!schedules_transactions()) return 0;
-    arrivals_.give_up(now);
-    while (begun < most && idle_count_ > 0 && arrivals_.due(now)) {
+    arrivals_.finish(std::min(now - options_.max_lag, window_end_));  // gives up what is too late
+    while (begun < most && idle_count_ > 0 && arrivals_.due(now) && arrivals_.intended(now) < window_end_) {
         const Slot slot = idle_[idle_begin_];
         if (++idle_begin_ == idle_.size()) idle_begin_ = 0;
         --idle_count_;

@@ -114,8 +114,9 @@ class TransactionClient final : public Generator {
     std::optional<LoadProfile> before_, after_;  // the rate before and after the window
     Arrivals arrivals_;
     Instant opening_end_{}, phase_end_{}, window_begin_{};
-    std::uint64_t to_open_ = 0;  // of those that are kept
-    std::uint64_t opening_ = 0;  // SYN sent, and neither established nor failed
+    Instant window_end_ = never;  // the schedule of transactions ends here
+    std::uint64_t to_open_ = 0;   // of those that are kept
+    std::uint64_t opening_ = 0;   // SYN sent, and neither established nor failed
     std::size_t next_to_end_ = 0;
     bool ramping_ = false;    // all are open, and the ramp's time runs
     bool measuring_ = false;  // in the window

@@ -124,6 +124,27 @@ TEST(Plan, TransactionsThatEndTheirConnectionMakeItComeAndGo) {
     EXPECT_DOUBLE_EQ(*kept.client.rate, 1000.0) << "of transactions";
 }
 
+TEST(Plan, PortServesOnceTowardsEachServerUnlessEachClientHasItsOwn) {
+    Traffic traffic{.recipe = Recipe::fin, .rate = 10'000, .duration = 1h};
+    traffic.servers = {parse_servers("10.1.0.0/29:80")};
+    const CorePlan plan = plan_core(traffic, 1, 0);
+    EXPECT_NO_THROW(check_addresses(traffic, plan, 2)) << "608 k pairs of 2 x 6 x 64,512";
+    EXPECT_THAT([&] { check_addresses(traffic, plan, 1); },
+                ThrowsMessage<BadPlan>(HasSubstr("1 client address with 387072 ports gives 387 k")));
+    traffic.choice = AddressChoice::hashed;
+    EXPECT_THROW(check_addresses(traffic, plan, 2), BadPlan);
+}
+
+TEST(Plan, AttacksAreSharedByTheCores) {
+    Traffic traffic{.recipe = Recipe::none};
+    traffic.attacks = {parse_attack("syn-flood:100k"), parse_attack("rst:10")};
+    const CorePlan plan = plan_core(traffic, 4, 1);
+    ASSERT_EQ(plan.client.attacks.size(), 2U);
+    EXPECT_DOUBLE_EQ(plan.client.attacks[0].rate, 25'000);
+    EXPECT_DOUBLE_EQ(plan.client.attacks[1].rate, 2.5);
+    EXPECT_THROW((void)plan_core(traffic, 16, 0), BadPlan);
+}
+
 TEST(Plan, WhatOfARateCannotBeIsSaidWithTheMend) {
     struct Case {
         Traffic traffic;

@@ -121,7 +121,7 @@ TEST(Scenario, WrongOnesNameFileLineAndKeyAndTheMend) {
         {"\nrate = '12x'\n", {"a.toml:2: rate: ", "\"12x\"", "k, M, G"}},
         {"rate = 0\n", {"a.toml:1: rate: ", "at least 1"}},
         {"duration = 5\n", {"a.toml:1: duration: ", "5s"}},
-        {"recipe = 'get'\n", {"a.toml:1: recipe: ", "hold, rst, fin, crr, rr, http or stream"}},
+        {"recipe = 'get'\n", {"a.toml:1: recipe: ", "hold, rst, fin, crr, rr, http, stream or none"}},
         {"ipv6 = 'perhaps'\n", {"a.toml:1: ipv6: ", "true or false"}},
         {"ipv6 = 1\n", {"a.toml:1: ipv6: ", "true or false"}},
         {"rate = [1, 2]\n", {"a.toml:1: rate: ", "one value"}},
