@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <stdexcept>
 #include <string_view>
 #include <vector>
@@ -22,10 +23,49 @@ void add_port_options(CLI::App& app, PortSettings& settings) {
            "DPDK port: net_tap0,iface=run0 or another virtual device with its arguments, or a PCI address")
         ->type_name("DEVICE")
         ->required();
-    add_address(app, "--address", settings.address,
-                "Our address with the prefix length of its network: 192.0.2.1/24 or 2001:db8::1/64")
+    // What is wrong with a value is told with its option's name.
+    const auto read = [](const char* option, const std::vector<std::string>& texts, auto&& one) {
+        try {
+            for (const std::string& text : texts) one(text);
+        } catch (const BadQuantity& wrong) {
+            throw CLI::ValidationError(option, wrong.what());
+        }
+    };
+    app.add_option_function<std::vector<std::string>>(
+           "--address",
+           [&settings, read](const std::vector<std::string>& texts) {
+               settings.address.reset();
+               settings.more_addresses.clear();
+               read("--address", texts, [&settings](const std::string& text) {
+                   const InterfaceAddress address = parse_interface_address(text);
+                   if (settings.address)
+                       settings.more_addresses.push_back(address);
+                   else
+                       settings.address = address;
+               });
+           },
+           "Our address with the prefix length of its network: 192.0.2.1/24 or 2001:db8::1/64. May be given "
+           "several "
+           "times, of IPv4 once")
+        ->type_name("ADDRESS/LEN")
         ->required();
-    add_host(app, "--gateway", settings.gateway, "Router to all other networks");
+    app.add_option_function<std::vector<std::string>>(
+           "--gateway",
+           [&settings, read](const std::vector<std::string>& texts) {
+               settings.gateway.reset();
+               settings.other_gateway.reset();
+               read("--gateway", texts, [&settings](const std::string& text) {
+                   const IpAddress gateway = parse_address(text);
+                   if (!settings.gateway)
+                       settings.gateway = gateway;
+                   else if (settings.gateway->is_v4() == gateway.is_v4() || settings.other_gateway)
+                       throw BadQuantity("\"" + text + "\" is one router too many; give one of each family");
+                   else
+                       settings.other_gateway = gateway;
+               });
+           },
+           "Router to all other networks, one of each family")
+        ->type_name("ADDRESS");
     app.add_option_function<std::string>(
            "--gateway-mac",
            [&settings](const std::string& text) {
@@ -37,14 +77,45 @@ void add_port_options(CLI::App& app, PortSettings& settings) {
            },
            "Its link address; without it the router is asked, by ARP or neighbour discovery")
         ->type_name("MAC");
-    add_count(app, "--vlan", settings.vlan, 0, 4094, "802.1Q VLAN of all frames; 0: untagged");
     add_count(app, "--mtu", settings.mtu, 576, 9216, "Octets of an IP packet");
+    app.add_option_function<std::string>(
+           "--vlan",
+           [&settings](const std::string& text) {
+               try {
+                   read_vlan(text, settings);
+               } catch (const BadQuantity& wrong) {
+                   throw CLI::ValidationError("--vlan", wrong.what());
+               }
+           },
+           "802.1Q VLAN of all frames, sent and received; 100.5 is VLAN 5 within service VLAN 100 (802.1ad, "
+           "QinQ). The port inserts, strips and filters the tag where it can")
+        ->type_name("ID[.ID]");
     add_count(app, "--cores", settings.cores, 1, Bell::most_cores,
               "Cores that share the port and its addresses, each with a queue of it. Where the port has no "
               "RSS, or too "
               "few queues (net_vhost and net_virtio_user take queues=N), the cores hand frames over to one "
               "another");
     add_huge_option(app, settings.huge);
+}
+
+void read_vlan(const std::string& text, PortSettings& settings) {
+    const auto read = [&](std::string_view digits) {
+        std::uint16_t id = 0;
+        const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), id);
+        if (error != std::errc{} || end != digits.data() + digits.size() || id == 0 || id > 4094)
+            throw BadQuantity(
+                fmt::format("\"{}\" is no VLAN; write a number from 1 to 4094, or two as 100.5", text));
+        return id;
+    };
+    const std::string_view all = text;
+    const std::size_t dot = all.find('.');
+    if (dot == std::string_view::npos) {
+        settings.vlan = read(all);
+        settings.outer_vlan = 0;
+        return;
+    }
+    settings.outer_vlan = read(all.substr(0, dot));
+    settings.vlan = read(all.substr(dot + 1));
 }
 
 bool is_pci_address(const std::string& device) noexcept {
@@ -61,7 +132,8 @@ port::PortConfig port_config(const PortSettings& settings) {
     return {.device = settings.device,
             .queues = static_cast<std::uint16_t>(settings.cores),
             .fewer_queues = true,
-            .mtu = static_cast<std::uint16_t>(settings.mtu)};
+            .mtu = static_cast<std::uint16_t>(settings.mtu),
+            .vlan = settings.outer_vlan == 0 ? settings.vlan : std::uint16_t{0}};
 }
 
 std::size_t announce_memory(const PortSettings& settings, const load::MemoryPlan& memory,
@@ -96,7 +168,8 @@ ip::Config planned_ip_config(const PortSettings& settings) {
         throw std::invalid_argument("--gateway-mac: whose it is, is not said; give --gateway too");
     ip::Config config;
     ip::InterfaceConfig interface;
-    interface.vlan = static_cast<std::uint16_t>(settings.vlan);
+    interface.vlan = settings.vlan;
+    interface.outer_vlan = settings.outer_vlan;
     if (settings.gateway_mac)
         config.neighbours.push_back(
             {.address = *settings.gateway, .mac = *settings.gateway_mac, .interface = 0});
@@ -156,6 +229,18 @@ ip::Config planned_ip_config(const PortSettings& settings) {
                                       .address_count = range.count,
                                       .prefix_length = own.prefix_length});
     }
+    for (const InterfaceAddress& more : settings.more_addresses) {
+        if (!more.address.is_v4()) {
+            interface.ipv6.push_back({.address = more.address.v6(), .prefix_length = more.prefix_length});
+            continue;
+        }
+        if (interface.speaks_ipv4())
+            throw std::invalid_argument(
+                fmt::format("--address: {} and {} are both of IPv4; give one of it, and any number of IPv6",
+                            to_string(interface.address), to_string(more.address)));
+        interface.address = more.address.v4();
+        interface.prefix_length = more.prefix_length;
+    }
     config.interfaces.push_back(interface);
     return config;
 }
@@ -181,18 +266,21 @@ ip::Config ip_config(const PortSettings& settings, const port::Port& port) {
     interface.offloads = port.offloads();
     // The limit is the host's; its cores share it.
     config.icmp_errors_per_second = std::max(1U, config.icmp_errors_per_second / settings.cores);
-    if (settings.gateway) {
-        const IpAddress& gateway = *settings.gateway;
-        const bool connected =
-            gateway.is_v4() == own.address.is_v4() &&
-            (gateway.is_v4() ? ip::same_prefix(gateway.v4(), own.address.v4(), own.prefix_length)
-                             : gateway.v6().is_link_local() ||
-                                   ip::same_prefix(gateway.v6(), own.address.v6(), own.prefix_length));
-        if (!connected)
+    const auto on_network_of = [](const IpAddress& gateway, const InterfaceAddress& own) {
+        if (gateway.is_v4() != own.address.is_v4()) return false;
+        return gateway.is_v4() ? ip::same_prefix(gateway.v4(), own.address.v4(), own.prefix_length)
+                               : gateway.v6().is_link_local() ||
+                                     ip::same_prefix(gateway.v6(), own.address.v6(), own.prefix_length);
+    };
+    for (const auto& gateway : {settings.gateway, settings.other_gateway}) {
+        if (!gateway) continue;
+        if (!on_network_of(*gateway, own) &&
+            std::ranges::none_of(settings.more_addresses,
+                                 [&](const InterfaceAddress& more) { return on_network_of(*gateway, more); }))
             throw std::invalid_argument(fmt::format("--gateway: {} is not on the network of --address {}/{}",
-                                                    to_string(gateway), to_string(own.address),
+                                                    to_string(*gateway), to_string(own.address),
                                                     own.prefix_length));
-        config.routes.push_back({.network = {}, .prefix_length = 0, .gateway = gateway, .interface = 0});
+        config.routes.push_back({.network = {}, .prefix_length = 0, .gateway = *gateway, .interface = 0});
     }
     return config;
 }

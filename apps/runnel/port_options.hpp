@@ -25,18 +25,23 @@ namespace runnel::app {
 struct PortSettings {
     std::string device;
     std::optional<InterfaceAddress> address;
+    std::vector<InterfaceAddress> more_addresses;  ///< of IPv4 one network in all
     std::optional<IpAddress> gateway;
+    std::optional<IpAddress> other_gateway;  ///< of the other family
     std::uint32_t addresses = 1;
     std::vector<load::AddressRange> clients;  ///< besides, all of these are ours
     std::optional<MacAddress> gateway_mac;    ///< else asked for by ARP or ND
-    std::uint32_t vlan = 0;                   ///< 802.1Q; 0: untagged
     std::uint32_t mtu = 1500;
+    std::uint16_t vlan = 0, outer_vlan = 0;  ///< 0: untagged
     std::uint32_t cores = 1;
     runtime::Choice huge = runtime::Choice::automatic;
 };
 
-/// --port, --address, --gateway, --gateway-mac, --vlan, --mtu, --cores, --huge.
+/// --port, --address, --gateway, --gateway-mac, --mtu, --vlan, --cores, --huge.
 void add_port_options(CLI::App& app, PortSettings& settings);
+
+/// Reads "5", or "100.5": VLAN 5 within service VLAN 100. Throws `BadQuantity`.
+void read_vlan(const std::string& text, PortSettings& settings);
 
 /// Whether the device is named by a PCI address, which EAL must be told of before it starts.
 [[nodiscard]] bool is_pci_address(const std::string& device) noexcept;
@@ -51,7 +56,8 @@ void add_port_options(CLI::App& app, PortSettings& settings);
 std::size_t announce_memory(const PortSettings& settings, const load::MemoryPlan& memory,
                             const load::Traffic& traffic, std::FILE* text);
 
-/// Our addresses, before there is a port: what memory they take can be told from it.
+/// Our addresses, before there is a port: what memory they take can be told from it. Throws
+/// `std::invalid_argument` where they do not go together.
 [[nodiscard]] ip::Config planned_ip_config(const PortSettings& settings);
 /// What the port does of our work, in words: "checksums sent, segmentation"; "nothing" where it does none.
 [[nodiscard]] std::string offload_words(const ip::Offloads& offloads);

@@ -57,6 +57,12 @@ std::string_view to_string(Service service) {
     return "?";
 }
 
+// "192.0.2.1:80", "[2001:db8::1]:80".
+std::string socket_text(const IpAddress& address, std::uint16_t port) {
+    return address.is_v4() ? fmt::format("{}:{}", to_string(address), port)
+                           : fmt::format("[{}]:{}", to_string(address), port);
+}
+
 Listen parse_listen(const std::string& text) {
     Listen listen;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), listen.port);
@@ -280,18 +286,24 @@ ExitStatus run(ServeSettings& settings) {
         return static_cast<ServeCore&>(*runtime.instance(core));
     };
 
+    std::vector<InterfaceAddress> addresses{*settings.port.address};
+    addresses.insert(addresses.end(), settings.port.more_addresses.begin(),
+                     settings.port.more_addresses.end());
     for (const Listen& listen : settings.listen)
-        fmt::print("serving {} on {}:{}, port {} (driver {})\n", to_string(listen.service),
-                   to_string(settings.port.address->address), listen.port, port.name(), port.driver());
+        for (const InterfaceAddress& own : addresses)
+            fmt::print("serving {} on {}, port {} (driver {})\n", to_string(listen.service),
+                       socket_text(own.address, listen.port), port.name(), port.driver());
     fmt::print("MTU {}; the port does: {}\n", port.mtu(), offload_words(port.offloads()));
     if (cores > machine.cpus.size())
         fmt::print("{} cores: their loops share {} CPU{}\n", cores, machine.cpus.size(),
                    machine.cpus.size() == 1 ? "" : "s");
-    if (kernel)
-        fmt::print(
-            "what nobody takes here goes to the kernel by {} (driver {}): ip address add {}/{} dev {}\n",
-            settings.exception.interface, kernel->driver(), to_string(settings.port.address->address),
-            settings.port.address->prefix_length, settings.exception.interface);
+    if (kernel) {
+        fmt::print("what nobody takes here goes to the kernel by {} (driver {}), which is to be told:\n",
+                   settings.exception.interface, kernel->driver());
+        for (const InterfaceAddress& own : addresses)
+            fmt::print("  ip address add {}/{} dev {}\n", to_string(own.address), own.prefix_length,
+                       settings.exception.interface);
+    }
     SteeringLog steering(stdout, shared);
     steering.print();
     std::fflush(stdout);

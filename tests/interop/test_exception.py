@@ -1,6 +1,7 @@
 """The exception path: the kernel of one namespace and `runnel serve` share an address, and the kernel of another asks both."""
 
 import http.client
+import shutil
 import socket
 import threading
 
@@ -139,11 +140,13 @@ class RoutingTest(BesideTest):
 
     def start_frr(self, namespace, daemon, interface, configuration, network):
         """Starts zebra and a routing daemon that run until the namespace ends."""
-        namespace.run("ip", "link", "add", "stub0", "type", "dummy")
+        namespace.run("ip", "link", "add", "stub0", "type", "veth", "peer", "name", "stub1")
         namespace.run("ip", "addr", "add", network.replace(".0/", ".1/"), "dev", "stub0")
-        namespace.run("ip", "link", "set", "stub0", "up")
+        for name in ("stub0", "stub1"):
+            namespace.run("ip", "link", "set", name, "up")
         folder = namespace.folder
-        common = ["--skip_runas", "-A", "127.0.0.1", "-P", "0", "--vty_socket", folder, "-z", folder / "zserv.api", "--log", "stdout"]
+        shutil.chown(folder, "frr", "frr")  # as which the daemons run
+        common = ["--vty_port", "0", "--vty_socket", folder, "-z", folder / "zserv.api", "--log", "stdout"]
         (folder / "zebra.conf").write_text(f"interface {interface}\n", encoding="ascii")
         namespace.start("/usr/lib/frr/zebra", *common, "-i", folder / "zebra.pid", "-f", folder / "zebra.conf")
         wait_until((folder / "zserv.api").exists, 10, "the start of zebra")

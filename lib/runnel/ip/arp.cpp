@@ -142,8 +142,7 @@ bool Arp::send(const wire::ArpPacket& packet, const Interface& interface,
     }
     wire::write(packet, std::span<std::byte, wire::arp_packet_size>{reinterpret_cast<std::byte*>(room),
                                                                     wire::arp_packet_size});
-    if (!link_.send(mbuf, interface.index, make_link_header(interface, destination, wire::EtherType::arp)))
-        return false;
+    if (!link_.send(mbuf, make_link_header(interface, destination, wire::EtherType::arp))) return false;
     link_.counters().add(Counter::arp_out);
     return true;
 }

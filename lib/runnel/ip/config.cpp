@@ -147,6 +147,9 @@ void validate_interface(const InterfaceConfig& interface, std::size_t index) {
         refuse("{} = {}: give 576 to 9216", name("mtu"), interface.mtu);
     if (interface.vlan > 4094)
         refuse("{} = {}: give 1 to 4094, or 0 for untagged", name("vlan"), interface.vlan);
+    if (interface.outer_vlan > 4094 || (interface.outer_vlan != 0 && interface.vlan == 0))
+        refuse("{} = {}: give 1 to 4094 around a vlan, or 0 for none", name("outer_vlan"),
+               interface.outer_vlan);
     if (interface.speaks_ipv4() || !interface.speaks_ipv6()) validate_ipv4(interface, index);
     if (interface.speaks_ipv6()) validate_ipv6(interface, index);
 }
@@ -166,6 +169,12 @@ void validate_disjoint(const Config& config) {
                             "interfaces[{}].ipv6[{}].address = {}: overlaps the addresses of "
                             "interfaces[{}].ipv6[{}]; give each its own",
                             i, k, to_string(a.ipv6[k].address), j, l);
+            if (i != j && a.port.value_or(i) == b.port.value_or(j) && a.vlan == b.vlan &&
+                a.outer_vlan == b.outer_vlan)
+                refuse(
+                    "interfaces[{}].port = {}: interfaces[{}] is there too, with the same VLANs; give them "
+                    "others",
+                    i, a.port.value_or(i), j);
             if (i == j || !a.speaks_ipv4() || !b.speaks_ipv4()) continue;
             if (std::uint64_t{a.address.value} < std::uint64_t{b.address.value} + b.address_count &&
                 std::uint64_t{b.address.value} < std::uint64_t{a.address.value} + a.address_count)

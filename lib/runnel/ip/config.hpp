@@ -24,6 +24,7 @@ struct Offloads {
     /// RTE_MBUF_F_TX_TCP_SEG is honoured (TSO): the port cuts a segment of up to 64 KB. Needs
     /// `tx_tcp_checksum`; virtio does it without `tx_ip_checksum`, and the header of the whole has its own.
     bool tx_tcp_segmentation = false;
+    bool tx_vlan = false;             ///< RTE_MBUF_F_TX_VLAN is honoured: the port inserts a tag of 802.1Q
     std::uint8_t tx_chain = 1;        ///< mbufs that a frame may be made of; 1: no chains
     std::uint8_t tx_large_chain = 1;  ///< the same of a segment that the port cuts
 };
@@ -43,6 +44,12 @@ struct InterfaceConfig {
     std::uint8_t prefix_length = 24;  ///< of the connected network, 0 to 32
     std::uint16_t mtu = 1500;  ///< octets of an IP packet, 576 to 9216; with IPv6 at least 1280 (RFC 8200)
     std::uint16_t vlan = 0;    ///< 802.1Q VLAN id that is sent and expected; 0: untagged
+    /// 802.1ad service VLAN id around that (QinQ): its tag stands before the other; 0: there is none.
+    std::uint16_t outer_vlan = 0;
+    /// The port that it is on, as the mbuf's `port` says of received frames and of those to be sent; by
+    /// default its own index. Interfaces on one port differ in their VLANs. Of a single interface every frame
+    /// is its own.
+    std::optional<std::uint8_t> port{};
     Offloads offloads{};
     /// IPv6 is spoken where there is one. Each interface that speaks it has a link-local address besides.
     std::vector<Ipv6AddressConfig> ipv6{};

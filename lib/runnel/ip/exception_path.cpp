@@ -135,16 +135,26 @@ bool ExceptionPath::send(rte_mbuf* frame, std::uint8_t interface) noexcept {
     if (frame->nb_segs > way.offloads.tx_chain && rte_pktmbuf_linearize(frame) != 0)
         return refuse(DropReason::no_mbuf);
     frame->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
-    if (way.vlan != 0) {
-        const std::byte* const old = rte_pktmbuf_mtod(frame, const std::byte*);
-        auto* const start = reinterpret_cast<std::byte*>(rte_pktmbuf_prepend(frame, wire::vlan_tag_size));
+    if (way.port_inserts_tag) {
+        frame->ol_flags |= RTE_MBUF_F_TX_VLAN;
+        frame->vlan_tci = way.vlan;
+    } else if (way.vlan != 0) {
+        // The type that stands behind the addresses becomes that behind the tags.
+        const std::size_t tags = way.link_header_size - wire::ethernet_header_size;
+        auto* const start =
+            reinterpret_cast<std::byte*>(rte_pktmbuf_prepend(frame, static_cast<std::uint16_t>(tags)));
         if (start == nullptr) return refuse(DropReason::no_mbuf);
-        std::memmove(start, old, addresses_size);
-        // The type that stands there becomes that behind the tag.
-        wire::store_be16(start + addresses_size, static_cast<std::uint16_t>(wire::EtherType::vlan));
-        wire::store_be16(start + addresses_size + 2, way.vlan);
+        std::memmove(start, start + tags, addresses_size);
+        std::byte* tag = start + addresses_size;
+        const auto write = [&tag](wire::EtherType type, std::uint16_t id) {
+            wire::store_be16(tag, static_cast<std::uint16_t>(type));
+            wire::store_be16(tag + 2, id);
+            tag += wire::vlan_tag_size;
+        };
+        if (way.outer_vlan != 0) write(wire::EtherType::service_vlan, way.outer_vlan);
+        write(wire::EtherType::vlan, way.vlan);
     }
-    frame->port = interface;
+    frame->port = way.port;
     if (!link_.queue(frame)) return false;
     link_.counters().add(Counter::frames_from_kernel);
     return true;

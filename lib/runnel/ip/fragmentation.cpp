@@ -58,8 +58,7 @@ void write_ipv6(std::byte* header, std::size_t offset, std::size_t size, bool mo
 
 }  // namespace
 
-bool send_fragments(rte_mbuf* packet, std::uint8_t interface, const LinkHeader& header,
-                    LinkOutput& link) noexcept {
+bool send_fragments(rte_mbuf* packet, const LinkHeader& header, LinkOutput& link) noexcept {
     const auto* const first = rte_pktmbuf_mtod(packet, const std::byte*);
     const bool v4 = std::to_integer<unsigned>(first[0]) >> 4 == 4;
     const std::size_t header_size = v4 ? wire::ipv4_header_size : ipv6_fragment_headers_size;
@@ -97,7 +96,7 @@ bool send_fragments(rte_mbuf* packet, std::uint8_t interface, const LinkHeader& 
         fragment->data_len = static_cast<std::uint16_t>(header_size + octets);
         fragment->pkt_len = fragment->data_len;
         (v4 ? write_ipv4 : write_ipv6)(to, offset, octets, i + 1 < count);
-        link.send(fragment, interface, header);
+        link.send(fragment, header);
     }
     link.stash().put(packet);
     link.counters().add(Counter::ip_fragmented_out);

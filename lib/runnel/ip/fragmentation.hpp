@@ -29,15 +29,13 @@ inline constexpr std::size_t ipv6_fragment_headers_size =
 
 /// Cuts an uncut packet and queues its fragments behind one another: all, or none where there is no room or
 /// no mbuf for each, which is counted. Takes the mbuf in every case.
-bool send_fragments(rte_mbuf* packet, std::uint8_t interface, const LinkHeader& header,
-                    LinkOutput& link) noexcept;
+bool send_fragments(rte_mbuf* packet, const LinkHeader& header, LinkOutput& link) noexcept;
 
 /// As `LinkOutput::send`, of packets that may be uncut.
-inline bool send_packet(rte_mbuf* packet, std::uint8_t interface, const LinkHeader& header,
-                        LinkOutput& link) noexcept {
+inline bool send_packet(rte_mbuf* packet, const LinkHeader& header, LinkOutput& link) noexcept {
     if (is_uncut(packet)) [[unlikely]]
-        return send_fragments(packet, interface, header, link);
-    return link.send(packet, interface, header);
+        return send_fragments(packet, header, link);
+    return link.send(packet, header);
 }
 
 }  // namespace runnel::ip

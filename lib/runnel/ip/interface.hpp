@@ -39,9 +39,14 @@ struct Interface {
           broadcast_address(settings.prefix_length < 31 ? first | ~mask : ~std::uint32_t{0}),
           mtu(settings.mtu),
           vlan(settings.vlan),
+          outer_vlan(settings.outer_vlan),
           index(at),
-          link_header_size(static_cast<std::uint8_t>(wire::ethernet_header_size +
-                                                     (settings.vlan != 0 ? wire::vlan_tag_size : 0))),
+          port(settings.port.value_or(at)),
+          port_inserts_tag(settings.vlan != 0 && settings.outer_vlan == 0 && settings.offloads.tx_vlan),
+          link_header_size(static_cast<std::uint8_t>(
+              wire::ethernet_header_size +
+              (port_inserts_tag ? 0 : (settings.vlan != 0) + (settings.outer_vlan != 0)) *
+                  wire::vlan_tag_size)),
           offloads(settings.offloads),
           believed((settings.offloads.rx_ip_checksum ? RTE_MBUF_F_RX_IP_CKSUM_MASK : 0) |
                    (settings.offloads.rx_l4_checksum ? RTE_MBUF_F_RX_L4_CKSUM_MASK : 0)),
@@ -68,7 +73,10 @@ struct Interface {
     std::uint32_t broadcast_address;
     std::uint16_t mtu;
     std::uint16_t vlan;
+    std::uint16_t outer_vlan;
     std::uint8_t index;
+    std::uint8_t port;
+    bool port_inserts_tag;
     std::uint8_t link_header_size;
     Offloads offloads;
     std::uint64_t believed;  // the bits of `ol_flags` in which the port's verdicts on checksums stand
@@ -87,6 +95,23 @@ class Interfaces {
     [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
     [[nodiscard]] const Interface& operator[](std::size_t index) const noexcept { return all_[index]; }
     [[nodiscard]] const Interface& first() const noexcept { return all_.front(); }
+    /// The interface that frames of a port with such tags (0: none) belong to, or null. Of a single interface
+    /// the port does not matter.
+    [[nodiscard]] const Interface* find(std::uint16_t port, std::uint16_t vlan,
+                                        std::uint16_t outer_vlan) const noexcept {
+        for (const Interface& interface : all_)
+            if (interface.vlan == vlan && interface.outer_vlan == outer_vlan &&
+                (interface.port == port || all_.size() == 1))
+                return &interface;
+        return nullptr;
+    }
+    /// There is an interface on the port.
+    [[nodiscard]] bool any_on(std::uint16_t port) const noexcept {
+        if (all_.size() == 1) return true;
+        for (const Interface& interface : all_)
+            if (interface.port == port) return true;
+        return false;
+    }
     /// There is one interface, and its frames carry no VLAN tag.
     [[nodiscard]] bool one_untagged() const noexcept { return one_untagged_; }
     [[nodiscard]] auto begin() const noexcept { return all_.begin(); }

@@ -211,16 +211,26 @@ Upper InternetLayer::Parts::input(rte_mbuf* frame, Ingress& in, Instant now) noe
     if (is_plain_tcp(frame, in)) [[likely]]
         return plain_tcp(in);
     if (ipv6_addresses.any() && is_plain_ipv6_tcp(frame, in)) return plain_tcp(in);
-    const std::size_t index = interfaces.size() == 1 ? 0 : frame->port;
-    if (index >= interfaces.size()) [[unlikely]]
+    if (!interfaces.any_on(frame->port)) [[unlikely]]
         return drop(frame, DropReason::ethernet_not_for_us);
-    const Interface& interface = interfaces[index];
     if (frame->nb_segs > 1 && !gather_headers(frame)) [[unlikely]]
         return drop(frame, DropReason::frame_scattered);
     if (frame->data_len < wire::ethernet_header_size) [[unlikely]]
         return drop(frame, DropReason::ethernet_truncated);
 
     const auto* const octets = rte_pktmbuf_mtod(frame, const std::byte*);
+    LinkTags tags{.type = wire::load_be16(octets + 12), .size = wire::ethernet_header_size};
+    constexpr std::uint64_t stripped = RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_QINQ_STRIPPED;
+    if ((frame->ol_flags & stripped) != 0 || wire::is_vlan_tag(wire::EtherType{tags.type})) [[unlikely]] {
+        const auto read = read_link_tags(frame);
+        if (!read) return drop(frame, DropReason::ethernet_truncated);
+        tags = *read;
+    }
+    // A tag of id 0 says a priority and no VLAN: it is as good as none.
+    const Interface* const found = interfaces.find(frame->port, tags.vlan, tags.outer);
+    if (found == nullptr) [[unlikely]]
+        return drop(frame, DropReason::vlan_not_for_us);
+    const Interface& interface = *found;
     const std::uint64_t destination = wire::load_be64(octets) >> 16;
     bool link_group = false, unheard = false;
     if (destination != interface.mac_as_number) [[unlikely]] {
@@ -232,22 +242,8 @@ Upper InternetLayer::Parts::input(rte_mbuf* frame, Ingress& in, Instant now) noe
     }
     exception.begin(octets);
 
-    std::size_t offset = wire::ethernet_header_size;
-    std::uint16_t type = wire::load_be16(octets + 12);
-    const bool stripped = (frame->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0;
-    if (interface.vlan != 0 || stripped || type == static_cast<std::uint16_t>(wire::EtherType::vlan))
-        [[unlikely]] {
-        std::uint16_t vlan = stripped ? wire::vlan_id(frame->vlan_tci) : std::uint16_t{0};
-        if (!stripped && type == static_cast<std::uint16_t>(wire::EtherType::vlan)) {
-            const auto tag = wire::parse_vlan_tag(first_segment(frame).subspan(offset));
-            if (!tag) return drop(frame, DropReason::ethernet_truncated);
-            vlan = tag->id;
-            type = static_cast<std::uint16_t>(tag->type);
-            offset += wire::vlan_tag_size;
-        }
-        // A tag of id 0 says a priority and no VLAN: it is as good as none.
-        if (vlan != interface.vlan) return drop(frame, DropReason::vlan_not_for_us);
-    }
+    const std::size_t offset = tags.size;
+    const std::uint16_t type = tags.type;
     if (unheard) [[unlikely]] {
         exception.take_frame(frame, interface, offset);
         return Upper::none;

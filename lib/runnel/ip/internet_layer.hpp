@@ -88,7 +88,7 @@ struct Ingress {
 
 /// How a packet is to leave. The transport header stands at the start of the mbuf's data, its checksum field
 /// is zero (of TCP and UDP; what else is sent brings its own checksum). The first segment is the packet's
-/// alone, not shared or indirect, and has 38 octets of head room or more (IPv6: 58); the rest of a chain may
+/// alone, not shared or indirect, and has 42 octets of head room or more (IPv6: 62); the rest of a chain may
 /// be either.
 struct Output {
     Ipv4Address source{}, destination{};  ///< of IPv4
@@ -122,7 +122,7 @@ class InternetLayer {
 
     /// Completes the packet (transport checksum in software or by offload, IP header, link header) and queues
     /// it for sending, or keeps it while the neighbour is being resolved. Takes the mbuf in every case; what
-    /// cannot be sent is a counted drop and returns false. The `port` of the queued frame is the index of its
+    /// cannot be sent is a counted drop and returns false. The `port` of the queued frame is that of its
     /// interface.
     bool output(rte_mbuf* packet, const Output& how, Instant now) noexcept;
 

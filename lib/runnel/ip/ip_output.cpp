@@ -138,7 +138,7 @@ bool IpOutput::send_by_route(rte_mbuf* packet, const Output& how, Instant now) n
     }
     Path& path = (*paths_)[slot_of(how.destination)];
     remember(path, how, interface, mac);
-    return send_packet(packet, interface.index, path.header, link_);
+    return send_packet(packet, path.header, link_);
 }
 
 void IpOutput::remember(Path& path, const Output& how, const Interface& interface,
@@ -169,7 +169,7 @@ bool IpOutput::send_tcp(rte_mbuf* packet, const Output& how, const Path& path,
     const std::uint32_t total = length + static_cast<std::uint32_t>(wire::ipv4_header_size);
     if (total > interface.mtu || rte_pktmbuf_headroom(packet) < sizeof path.tcp_header ||
         packet->nb_segs > interface.offloads.tx_chain) [[unlikely]]
-        return complete(packet, how, interface) && link_.send(packet, path.interface, path.header);
+        return complete(packet, how, interface) && link_.send(packet, path.header);
     const std::uint32_t source_sum = (how.source.value >> 16) + (how.source.value & 0xffff);
     std::byte* const segment = rte_pktmbuf_mtod(packet, std::byte*);
     const std::uint32_t pseudo = path.destination_sum + source_sum + length;
@@ -196,7 +196,7 @@ bool IpOutput::send_tcp(rte_mbuf* packet, const Output& how, const Path& path,
     packet->data_off = static_cast<std::uint16_t>(packet->data_off - size);
     packet->data_len = static_cast<std::uint16_t>(packet->data_len + size);
     packet->pkt_len = length + size;
-    packet->port = path.interface;
+    packet->port = path.header.port;
     return link_.queue(packet);
 }
 

@@ -38,8 +38,7 @@ class IpOutput {
                 how.ttl == 0 && how.dont_fragment && how.segment_size == 0 && interface.owns(how.source))
                 [[likely]]
                 return send_tcp(packet, how, path, interface);
-            return complete(packet, how, interface) &&
-                   send_packet(packet, path.interface, path.header, link_);
+            return complete(packet, how, interface) && send_packet(packet, path.header, link_);
         }
         return send_by_route(packet, how, now);
     }

@@ -125,7 +125,7 @@ bool Ipv6Output::send_by_route(rte_mbuf* packet, const Output& how, Instant now)
         return neighbours_.hold(packet, interface, next_hop, how.ipv6->local, now);
     Path& path = (*paths_)[slot_of(destination)];
     remember(path, how, interface, mac);
-    return send_packet(packet, interface.index, path.header, link_);
+    return send_packet(packet, path.header, link_);
 }
 
 void Ipv6Output::remember(Path& path, const Output& how, const Interface& interface,
@@ -152,7 +152,7 @@ bool Ipv6Output::send_tcp(rte_mbuf* packet, const Output& how, const Path& path,
     if (length + wire::ipv6_header_size > interface.mtu ||
         rte_pktmbuf_headroom(packet) < sizeof path.tcp_header ||
         packet->nb_segs > interface.offloads.tx_chain) [[unlikely]]
-        return complete(packet, how, interface, now) && link_.send(packet, path.interface, path.header);
+        return complete(packet, how, interface, now) && link_.send(packet, path.header);
     const std::span<const std::byte> source = std::as_bytes(std::span{how.ipv6->local.octets});
     std::byte* const segment = rte_pktmbuf_mtod(packet, std::byte*);
     const std::uint32_t pseudo = wire::checksum_add(source, path.destination_sum + length);
@@ -177,7 +177,7 @@ bool Ipv6Output::send_tcp(rte_mbuf* packet, const Output& how, const Path& path,
     packet->data_off = static_cast<std::uint16_t>(packet->data_off - size);
     packet->data_len = static_cast<std::uint16_t>(packet->data_len + size);
     packet->pkt_len = length + size;
-    packet->port = path.interface;
+    packet->port = path.header.port;
     return link_.queue(packet);
 }
 

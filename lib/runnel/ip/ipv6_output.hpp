@@ -42,8 +42,7 @@ class Ipv6Output {
             if (path.plain && how.protocol == tcp && how.ttl == 0 && how.segment_size == 0 &&
                 addresses_.owns(path.interface, how.ipv6->local)) [[likely]]
                 return send_tcp(packet, how, path, interface, now);
-            return complete(packet, how, interface, now) &&
-                   send_packet(packet, path.interface, path.header, link_);
+            return complete(packet, how, interface, now) && send_packet(packet, path.header, link_);
         }
         return send_by_route(packet, how, now);
     }

@@ -214,8 +214,7 @@ rte_mbuf* NeighbourDiscovery::make(const wire::NeighbourMessage& message, const 
 
 bool NeighbourDiscovery::send(rte_mbuf* packet, const Interface& interface,
                               const MacAddress& destination) noexcept {
-    if (!link_.send(packet, interface.index, make_link_header(interface, destination, wire::EtherType::ipv6)))
-        return false;
+    if (!link_.send(packet, make_link_header(interface, destination, wire::EtherType::ipv6))) return false;
     link_.counters().add(Counter::nd_out);
     return true;
 }

@@ -43,11 +43,11 @@ bool gather_headers(rte_mbuf* frame) noexcept {
     const auto holds = [frame](std::size_t size) { return frame->data_len >= size; };
     if (!holds(end)) return true;
     wire::EtherType type = type_at(12);
-    if (type == wire::EtherType::vlan) {
+    for (int tags = 0; tags < 2 && wire::is_vlan_tag(type); ++tags) {
         end += wire::vlan_tag_size;
         if (!gather(frame, end)) return false;
         if (!holds(end)) return true;
-        type = type_at(16);
+        type = type_at(end - 2);
     }
     if (type == wire::EtherType::arp) return gather(frame, frame->pkt_len);
     if (type == wire::EtherType::ipv6) return gather(frame, end + largest_ipv6_headers);
@@ -95,6 +95,32 @@ bool pull_up(rte_mbuf* frame, std::size_t size) noexcept {
         rte_pktmbuf_free_seg(part);
     }
     return true;
+}
+
+std::optional<LinkTags> read_link_tags(const rte_mbuf* frame) noexcept {
+    const auto* const octets = rte_pktmbuf_mtod(frame, const std::byte*);
+    LinkTags tags{.type = wire::load_be16(octets + 12), .size = wire::ethernet_header_size};
+    int read = 0;
+    const auto note = [&](std::uint16_t tci) {
+        tags.outer = tags.vlan;
+        tags.vlan = wire::vlan_id(tci);
+        ++read;
+    };
+    if ((frame->ol_flags & RTE_MBUF_F_RX_QINQ_STRIPPED) != 0) note(frame->vlan_tci_outer);
+    if ((frame->ol_flags & (RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_QINQ_STRIPPED)) != 0)
+        note(frame->vlan_tci);
+    // A service tag stands around another or it is none of those that are spoken here.
+    while (read < 2 && (wire::EtherType{tags.type} == wire::EtherType::vlan ||
+                        (read == 0 && wire::EtherType{tags.type} == wire::EtherType::service_vlan))) {
+        const bool service = wire::EtherType{tags.type} == wire::EtherType::service_vlan;
+        if (frame->data_len < tags.size + wire::vlan_tag_size) return std::nullopt;
+        const std::uint16_t next = wire::load_be16(octets + tags.size + 2);
+        if (service && wire::EtherType{next} != wire::EtherType::vlan) break;
+        note(wire::load_be16(octets + tags.size));
+        tags.type = next;
+        tags.size += wire::vlan_tag_size;
+    }
+    return tags;
 }
 
 void trim(rte_mbuf* frame, std::size_t length) noexcept {

@@ -117,7 +117,7 @@ void Resolution::learn(Neighbour& neighbour, const MacAddress& mac, bool proven,
         table_.change(neighbour, NeighbourState::delayed, now + times_.first_probe);
     const Interface& interface = interfaces_[neighbour.interface];
     const LinkHeader header = make_link_header(interface, mac, type_);
-    while (rte_mbuf* packet = pop_waiting(neighbour)) send_packet(packet, interface.index, header, link_);
+    while (rte_mbuf* packet = pop_waiting(neighbour)) send_packet(packet, header, link_);
 }
 
 rte_mbuf* Resolution::pop_waiting(Neighbour& neighbour) noexcept {

@@ -21,8 +21,8 @@ namespace runnel::port {
 
 namespace {
 
-/// Octets of a frame around the IP packet: Ethernet, one 802.1Q tag, FCS.
-constexpr std::uint32_t frame_overhead = RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN + RTE_ETHER_CRC_LEN;
+/// Octets of a frame around the IP packet: Ethernet, two VLAN tags, FCS.
+constexpr std::uint32_t frame_overhead = RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN + RTE_ETHER_CRC_LEN;
 constexpr std::uint16_t least_mtu = 68;  // RFC 791 section 3.2
 
 std::string_view first_word(std::string_view devargs) {
@@ -184,6 +184,11 @@ void Port::configure(const PortConfig& config, rte_mempool* mbufs, CapturedLog& 
         offloads_.tx_tcp_checksum = offer(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_TCP_CKSUM, tx);
         offloads_.tx_udp_checksum = offer(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_UDP_CKSUM, tx);
     }
+    if (config.vlan != 0) {
+        offer(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_VLAN_STRIP, conf.rxmode.offloads);
+        filters_vlan_ = offer(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_VLAN_FILTER, conf.rxmode.offloads);
+        offloads_.tx_vlan = offer(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_VLAN_INSERT, conf.txmode.offloads);
+    }
     // A driver that names no limit takes as many as its queue has room for: more than any packet needs.
     const auto most_of = [](std::uint16_t limit) {
         return static_cast<std::uint8_t>(limit == 0 ? UINT8_MAX : std::min<std::uint16_t>(limit, UINT8_MAX));
@@ -263,6 +268,12 @@ void Port::start(const PortConfig& config, CapturedLog& log) {
 
     // Neighbour Discovery is sent to groups. A device that knows no filter for them lets all pass.
     rte_eth_allmulticast_enable(id_);
+
+    if (filters_vlan_) {
+        if (const int error = rte_eth_dev_vlan_filter(id_, config.vlan, 1); error != 0)
+            fail(config, fmt::format("the device does not let VLAN {} in", config.vlan), error, log.text(),
+                 "see the driver\'s guide");
+    }
 
     // Not every driver knows these two; a link that is what was asked for already needs neither.
     if (!config.any_mtu) rte_eth_dev_set_mtu(id_, config.mtu);

@@ -31,6 +31,9 @@ struct PortConfig {
     /// The driver's word for the largest frame does not count: memif and af_packet name Ethernet's classic
     /// 1518 octets, however large the buffers that they were given.
     bool any_mtu = false;
+    /// 802.1Q VLAN of all frames: the port strips, filters and inserts its tag where it can
+    /// (`Offloads::tx_vlan`); 0: it leaves tags alone.
+    std::uint16_t vlan = 0;
     bool promiscuous = false;
     bool checksum_offloads = true;  ///< false: leave every checksum to software
     bool chains = true;             ///< false: each frame in one mbuf, as some drivers' fastest paths want it
@@ -122,6 +125,7 @@ class Port {
     MacAddress mac_{};
     ip::Offloads offloads_{};
     bool any_tx_offload_ = false;
+    bool filters_vlan_ = false;
     std::string name_, driver_;
     std::optional<Rss> rss_;
     std::vector<std::unique_ptr<Queue>> queues_;

@@ -17,9 +17,9 @@ namespace {
 
 constexpr std::size_t ports_size = 4;
 constexpr std::size_t longest_headers =
-    wire::ethernet_header_size + wire::vlan_tag_size + wire::ipv4_max_header_size + ports_size;
+    wire::ethernet_header_size + 2 * wire::vlan_tag_size + wire::ipv4_max_header_size + ports_size;
 static_assert(longest_headers >=
-              wire::ethernet_header_size + wire::vlan_tag_size + wire::ipv6_header_size + ports_size);
+              wire::ethernet_header_size + 2 * wire::vlan_tag_size + wire::ipv6_header_size + ports_size);
 constexpr std::size_t shortest_headers = wire::ethernet_header_size + wire::ipv4_header_size + ports_size;
 
 }  // namespace
@@ -34,8 +34,8 @@ std::optional<std::uint32_t> connection_hash(const wire::Toeplitz& toeplitz, con
 
     std::size_t at = wire::ethernet_header_size;
     std::uint16_t type = wire::load_be16(octets + 12);
-    if (type == static_cast<std::uint16_t>(wire::EtherType::vlan)) [[unlikely]] {
-        type = wire::load_be16(octets + 16);
+    for (int tags = 0; tags < 2 && wire::is_vlan_tag(wire::EtherType{type}); ++tags) {
+        type = wire::load_be16(octets + at + 2);
         at += wire::vlan_tag_size;
     }
     const std::byte* const header = octets + at;
@@ -48,7 +48,9 @@ std::optional<std::uint32_t> connection_hash(const wire::Toeplitz& toeplitz, con
         return toeplitz.hash(wire::load_ipv6(header + 8), wire::load_ipv6(header + 24),
                              wire::load_be16(ports), wire::load_be16(ports + 2));
     }
-    if (type != static_cast<std::uint16_t>(wire::EtherType::ipv4)) return {};
+    if (type != static_cast<std::uint16_t>(wire::EtherType::ipv4) ||
+        at + wire::ipv4_header_size + ports_size > size)
+        return {};
     const std::size_t header_size = (std::to_integer<std::size_t>(header[0]) & 0xf) * 4;
     if (header_size < wire::ipv4_header_size || at + header_size + ports_size > size) [[unlikely]]
         return {};
@@ -68,8 +70,10 @@ std::optional<std::uint32_t> fragment_hash(const wire::Toeplitz& toeplitz, const
     const auto* octets = rte_pktmbuf_mtod(&frame, const std::byte*);
     if (frame.data_len < size) [[unlikely]]
         octets = static_cast<const std::byte*>(rte_pktmbuf_read(&frame, 0, size, copy.data()));
-    const bool tagged = wire::load_be16(octets + 12) == static_cast<std::uint16_t>(wire::EtherType::vlan);
-    const std::size_t at = wire::ethernet_header_size + (tagged ? wire::vlan_tag_size : 0);
+    std::size_t at = wire::ethernet_header_size;
+    for (int tags = 0; tags < 2 && wire::is_vlan_tag(wire::EtherType{wire::load_be16(octets + at - 2)});
+         ++tags)
+        at += wire::vlan_tag_size;
     const std::uint16_t type = wire::load_be16(octets + at - 2);
     const std::byte* const header = octets + at;
     if (type == static_cast<std::uint16_t>(wire::EtherType::ipv6)) {

@@ -507,7 +507,7 @@ std::string describe(std::span<const std::byte> frame) {
     std::string line;
     EtherType type = ethernet->type();
     Octets payload = ethernet->payload();
-    while (type == EtherType::vlan) {
+    while (is_vlan_tag(type)) {
         const auto tag = parse_vlan_tag(payload);
         if (!tag) return line + "[truncated VLAN tag]";
         append(line, "vlan {}, p {}{}, ", tag->id, tag->priority, tag->drop_eligible ? ", DEI" : "");

@@ -19,6 +19,7 @@ enum class EtherType : std::uint16_t {
     arp = 0x0806,
     vlan = 0x8100,  ///< IEEE 802.1Q customer tag
     ipv6 = 0x86dd,
+    service_vlan = 0x88a8,  ///< IEEE 802.1ad service tag: the outer one of two (QinQ)
 };
 
 /// The six octets at `from`; the caller vouches for them.

@@ -1,4 +1,4 @@
-// The VLAN tag that stands between the Ethernet addresses and the EtherType: IEEE 802.1Q clause 9.6.
+// The VLAN tags that stand between the Ethernet addresses and the EtherType: IEEE 802.1Q clause 9.6.
 #pragma once
 
 #include <cstddef>
@@ -23,12 +23,17 @@ struct VlanTag {
     friend constexpr bool operator==(const VlanTag&, const VlanTag&) noexcept = default;
 };
 
+/// Whether an EtherType says that a tag follows.
+[[nodiscard]] constexpr bool is_vlan_tag(EtherType type) noexcept {
+    return type == EtherType::vlan || type == EtherType::service_vlan;
+}
+
 /// The VLAN id of a tag control information field.
 [[nodiscard]] constexpr std::uint16_t vlan_id(std::uint16_t tci) noexcept {
     return tci & 0x0fff;
 }
 
-/// Reads the tag whose first octet follows the EtherType 0x8100; nothing where it is cut short.
+/// Reads the tag whose first octet follows the EtherType 0x8100 or 0x88a8; nothing where it is cut short.
 [[nodiscard]] constexpr std::optional<VlanTag> parse_vlan_tag(std::span<const std::byte> bytes) noexcept {
     if (bytes.size() < vlan_tag_size) return std::nullopt;
     const std::uint16_t tci = load_be16(bytes, 0);

@@ -88,7 +88,7 @@ TEST(Ieee8021q, UntaggedInterfaceTakesPriorityTagsOnly) {
     EXPECT_EQ(net.give(tagged(packet, 0)), Upper::tcp);
     EXPECT_EQ(net.reason_for(tagged(packet, 1)), DropReason::vlan_not_for_us);
     EXPECT_EQ(net.reason_for(tagged(tagged(packet, 1), 0, wire::EtherType::vlan)),
-              DropReason::ethernet_unknown_type);
+              DropReason::vlan_not_for_us);
 }
 
 TEST(Rfc1122, WrongVersionIsSilentlyDiscarded) {
