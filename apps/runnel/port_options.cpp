@@ -266,11 +266,11 @@ ip::Config ip_config(const PortSettings& settings, const port::Port& port) {
     interface.offloads = port.offloads();
     // The limit is the host's; its cores share it.
     config.icmp_errors_per_second = std::max(1U, config.icmp_errors_per_second / settings.cores);
-    const auto on_network_of = [](const IpAddress& gateway, const InterfaceAddress& own) {
-        if (gateway.is_v4() != own.address.is_v4()) return false;
-        return gateway.is_v4() ? ip::same_prefix(gateway.v4(), own.address.v4(), own.prefix_length)
+    const auto on_network_of = [](const IpAddress& gateway, const InterfaceAddress& ours) {
+        if (gateway.is_v4() != ours.address.is_v4()) return false;
+        return gateway.is_v4() ? ip::same_prefix(gateway.v4(), ours.address.v4(), ours.prefix_length)
                                : gateway.v6().is_link_local() ||
-                                     ip::same_prefix(gateway.v6(), own.address.v6(), own.prefix_length);
+                                     ip::same_prefix(gateway.v6(), ours.address.v6(), ours.prefix_length);
     };
     for (const auto& gateway : {settings.gateway, settings.other_gateway}) {
         if (!gateway) continue;
