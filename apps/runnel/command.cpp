@@ -76,6 +76,7 @@ int run_command(int argc, const char* const* argv) {
     add("serve", "An HTTP/1.1-shaped and an echo server on a port with an address", add_serve);
     add("run", "A run that a scenario file describes", add_run);
     add("doctor", "Is this machine ready, and what would make it so?", add_doctor);
+    add("import", "A configuration of dperf as a scenario", add_import);
     add("report", "A result document as a page: one HTML file, for any browser", add_report);
     add("compare", "Two or more sets of results: do they differ, and how surely?", add_compare);
 
