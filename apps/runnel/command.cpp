@@ -79,6 +79,8 @@ int run_command(int argc, const char* const* argv) {
     add("import", "A configuration of dperf as a scenario", add_import);
     add("report", "A result document as a page: one HTML file, for any browser", add_report);
     add("compare", "Two or more sets of results: do they differ, and how surely?", add_compare);
+    add("manual", "The manual page of all this, for man", add_manual);
+    add("completion", "Completion of options for bash", add_completion);
 
     const auto fail = [](const std::string& name, const std::string& message) {
         fmt::print(stderr, "{}: {}\n", name, message);

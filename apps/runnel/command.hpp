@@ -24,6 +24,8 @@ using Action = std::function<ExitStatus()>;
 [[nodiscard]] Action add_run(CLI::App& command);
 [[nodiscard]] Action add_doctor(CLI::App& command);
 [[nodiscard]] Action add_import(CLI::App& command);
+[[nodiscard]] Action add_manual(CLI::App& command);
+[[nodiscard]] Action add_completion(CLI::App& command);
 
 /// Reads the line and runs what it says; the exit status of the process. Text for a person that went wrong
 /// goes to standard error.
