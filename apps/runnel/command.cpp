@@ -75,6 +75,7 @@ int run_command(int argc, const char* const* argv) {
     add("load", "The client side of a measurement, towards any server", add_load);
     add("serve", "An HTTP/1.1-shaped and an echo server on a port with an address", add_serve);
     add("run", "A run that a scenario file describes", add_run);
+    add("search", "The rate that a device carries, by MLRsearch", add_search);
     add("doctor", "Is this machine ready, and what would make it so?", add_doctor);
     add("import", "A configuration of dperf as a scenario", add_import);
     add("report", "A result document as a page: one HTML file, for any browser", add_report);

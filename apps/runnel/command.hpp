@@ -22,6 +22,7 @@ using Action = std::function<ExitStatus()>;
 [[nodiscard]] Action add_report(CLI::App& command);
 [[nodiscard]] Action add_compare(CLI::App& command);
 [[nodiscard]] Action add_run(CLI::App& command);
+[[nodiscard]] Action add_search(CLI::App& command);
 [[nodiscard]] Action add_doctor(CLI::App& command);
 [[nodiscard]] Action add_import(CLI::App& command);
 [[nodiscard]] Action add_manual(CLI::App& command);

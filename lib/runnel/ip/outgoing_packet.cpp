@@ -88,7 +88,7 @@ bool fit_uncut(rte_mbuf* packet, std::size_t largest, std::size_t headers_size, 
 }
 
 void finish_transport_of_uncut(rte_mbuf* packet, const Output& how, std::uint32_t pseudo) noexcept {
-    if (how.protocol == udp) write_udp_checksum(packet, pseudo + packet->pkt_len);
+    if (how.protocol == protocol_udp) write_udp_checksum(packet, pseudo + packet->pkt_len);
 }
 
 void finish_transport(rte_mbuf* packet, const Output& how, const Interface& interface, std::uint32_t pseudo,
