@@ -215,7 +215,8 @@ Action add_search(CLI::App& command) {
             settings->goals.push_back(parse_search_goal(text));
             settings->texts.push_back(text);
         })
-        ->default_str("loss=0%");
+        ->default_str("loss=0%")
+        ->allow_extra_args(false);  // a list without an end would take the --
     add_count(command, "--min", settings->least, 1, 1'000'000'000, "Least rate to try, a second");
     add_count(command, "--max", settings->most, 1, 1'000'000'000, "Greatest rate to try, a second");
     add_count(command, "--hint", settings->hint, 0, 1'000'000'000, "Where the rate may be; 0: unknown");

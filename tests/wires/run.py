@@ -32,16 +32,15 @@ class Runnel:
     def __init__(self, program, folder):
         self.program, self.folder = program, folder
 
-    def run(self, *options):
+    def command(self, *words):
         # Sockets go to a folder of ours, so that what is left behind shows.
         environment = dict(os.environ, TMPDIR=str(self.folder))
         return subprocess.run(
-            [self.program, "handshake", "--ramp", "50ms", "--duration", "200ms", *options],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
+            [self.program, *words], env=environment, capture_output=True, text=True, timeout=SECONDS
         )
+
+    def run(self, *options):
+        return self.command("handshake", "--ramp", "50ms", "--duration", "200ms", *options)
 
     def measure(self, *options):
         """The result document of a run that must be valid and closed."""
@@ -163,6 +162,28 @@ def socket_that_cannot_be_made_is_one_sentence(runnel):
     )
     check(done.returncode == 1, done.returncode)
     check("TMPDIR" in done.stderr and done.stderr.count("\n") == 1, done.stderr)
+
+
+@case
+def search_finds_no_limit_below_what_the_ring_carries(runnel):
+    done = runnel.command(
+        *("search", "--min", "50", "--max", "100", "--goal", "loss=50%,latency=10s,trial=200ms,sum=200ms,width=20%"),
+        *("--json", "-", "--", "handshake", "--recipe", "crr", "--ramp", "50ms", "--drain", "10s"),
+    )
+    check(done.returncode == 0, f"status {done.returncode}:\n{done.stderr}")
+    document = json.loads(done.stdout)
+    goal = document["goals"][0]
+    check((goal["lower"], goal["upper"]) == (100, None), goal)
+    check([at["load"] for at in goal["latency_at"]] == [10, 50, 90], goal)
+    check(all(trial["latency_us"] > 0 for trial in document["trials"]), document["trials"])
+    check(list(runnel.folder.iterdir()) == [], "a file was left behind")
+
+
+@case
+def search_says_why_a_trial_could_not_run(runnel):
+    done = runnel.command("search", "--", "load", "--port", "net_nothing0", "--address", "10.0.0.1/24", "--target", "10.0.0.2:80")
+    check(done.returncode == 1, f"status {done.returncode}")
+    check("a trial at" in done.stderr and "net_nothing0" in done.stderr, done.stderr)
 
 
 def main():

@@ -94,7 +94,8 @@ Outcome outcome_of(const results::Document& document, const Trial& trial, const 
     double planned = document.number("transactions/planned").value_or(0);
     double carried = document.number("transactions/answered").value_or(0);
     double rate = document.number("rate/tps").value_or(0);
-    if (planned <= 0) {
+    // Where each connection has its count of them, the rate is that of connections.
+    if (planned <= 0 || document.number("config/transactions").value_or(0) > 0) {
         planned = document.number("connections/attempted").value_or(0);
         carried = document.number("connections/completed").value_or(0);
         rate = document.number("rate/cps").value_or(0);

@@ -32,6 +32,19 @@ Answer answer(std::vector<const char*> words) {
     return result;
 }
 
+TEST(Command, SearchSaysWhatItLacks) {
+    EXPECT_THAT(answer({"search"}).error, HasSubstr("behind --, such as runnel search -- handshake"));
+    EXPECT_THAT(answer({"search", "--", "serve"}).error, HasSubstr("\"serve\" makes no load"));
+    EXPECT_THAT(answer({"search", "--", "handshake", "--rate", "5"}).error,
+                HasSubstr("--rate is of the search"));
+    EXPECT_THAT(answer({"search", "--goal", "loss=1%,speed=3", "--", "handshake"}).error,
+                AllOf(HasSubstr("--goal"), HasSubstr("\"speed=3\" is no part of a goal")));
+    EXPECT_THAT(answer({"search", "--goal", "latency=5", "--", "handshake"}).error, HasSubstr("unit"));
+    const Answer a = answer({"search", "--min", "10", "--max", "5", "--", "handshake"});
+    EXPECT_EQ(a.status, 1);
+    EXPECT_FALSE(a.error.empty());
+}
+
 TEST(Command, UnknownOptionNamesItselfAndTheOneMeant) {
     const Answer a = answer({"handshake", "--recipie", "crr"});
     EXPECT_EQ(a.status, 1);
