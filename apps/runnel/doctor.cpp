@@ -17,6 +17,7 @@
 #include "doctor/checks.hpp"
 #include "doctor/probe.hpp"
 #include "doctor/stalls.hpp"
+#include "engine/target.hpp"
 #include "options.hpp"
 #include "port_options.hpp"
 
@@ -135,8 +136,11 @@ void try_port(const doctor::Intent& intent, std::vector<Finding>& findings) {
         config.tcp.connections = 64;
         config.tcp.half_open = 64;
         config.tcp.time_wait = 1024;
-        const SocketAddress server =
+        SocketAddress server =
             intent.target ? *intent.target : SocketAddress{.address = *intent.port.gateway, .port = 0};
+        // Whom load would refuse to ask gets no SYN: the way to it is looked at, no further.
+        if (server.port != 0 && !load::is_test_address(server.address))
+            server = {.address = doctor::next_hop(intent, server.address), .port = 0};
         const runtime::Clock clock;
         const doctor::ProbeAnswer answer = doctor::probe(
             port.queue(0), config, mbufs.get(), server, [&clock] { return clock.now(); }, patience);

@@ -12,6 +12,7 @@
 
 #include "attack_log.hpp"
 #include "command.hpp"
+#include "engine/attacker.hpp"
 #include "engine/http.hpp"
 #include "engine/measurement.hpp"
 #include "engine/plan.hpp"
@@ -69,6 +70,39 @@ void check_addresses(LoadSettings& settings) {
         }
 }
 
+// Attackers answer to the same: nobody who is not allowed gets what a target answers them.
+void check_attacks(const LoadSettings& settings) {
+    const load::Traffic& traffic = settings.traffic;
+    const InterfaceAddress& own = *settings.port.address;
+    if (traffic.attacks.empty()) return;
+    for (const load::AttackTraffic& attack : traffic.attacks) {
+        for (const load::AddressRange& range : attack.sources) {
+            if (range.first.is_v4() != own.address.is_v4())
+                throw std::invalid_argument(fmt::format(
+                    "--attack-sources: {} is not of the family of --address {}; give addresses of one family",
+                    to_string(range), to_string(own.address)));
+            load::check_range("--attack-sources", range, traffic.allowed_targets);
+        }
+        if (attack.kind == load::AttackKind::half_open &&
+            traffic.tcp.ephemeral_first <= load::Attacker::half_open_ports.last)
+            throw std::invalid_argument(
+                fmt::format("--client-ports: those up to {} are of --attack half-open; begin above",
+                            load::Attacker::half_open_ports.last));
+    }
+    const load::Network network{own.address, own.prefix_length};
+    std::uint64_t targets = 0;
+    bool beside_us = false;
+    for (const load::Servers& servers : traffic.servers) {
+        targets += servers.addresses.count;
+        beside_us |= network.contains(servers.addresses.first) ||
+                     network.contains(nth_after(servers.addresses.first, servers.addresses.count - 1));
+    }
+    if (targets > 1 && beside_us)
+        throw std::invalid_argument(
+            "--attack: several targets on our own network have a link address each; give one, or such as lie "
+            "behind --gateway");
+}
+
 std::uint32_t client_count(const LoadSettings& settings) {
     std::uint64_t count = 0;
     for (const load::AddressRange& range : settings.traffic.clients) count += range.count;
@@ -81,6 +115,7 @@ ExitStatus run(LoadSettings& settings) {
     if (settings.traffic.recipe == load::Recipe::rr) settings.traffic.sizes.set_missing(transfer_octets);
     load::Traffic& traffic = settings.traffic;
     check_addresses(settings);
+    check_attacks(settings);
     const SocketAddress target{traffic.servers[0].addresses.first, traffic.servers[0].ports.first};
     const unsigned cores = settings.port.cores;
     std::vector<load::CorePlan> plans;

@@ -225,6 +225,12 @@ ip::Config planned_ip_config(const PortSettings& settings) {
                                       .address_count = settings.addresses,
                                       .prefix_length = own.prefix_length});
         for (const load::AddressRange& range : settings.clients)
+            for (const IpAddress& end : {range.first, nth_after(range.first, range.count - 1)})
+                if (!ip::same_prefix(end.v6(), own.address.v6(), own.prefix_length))
+                    throw std::invalid_argument(fmt::format(
+                        "--clients: {} is not in the network of --address {}/{}; give that a shorter prefix",
+                        to_string(end), to_string(own.address), own.prefix_length));
+        for (const load::AddressRange& range : settings.clients)
             interface.ipv6.push_back({.address = range.first.v6(),
                                       .address_count = range.count,
                                       .prefix_length = own.prefix_length});

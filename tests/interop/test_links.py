@@ -34,7 +34,7 @@ class LinkTest(InteropTest):
         done = namespace.run(
             Settings.runnel, "load", "--port", f"net_af_packet0,iface={INTERFACE}", "--address", KERNEL + "/24",
             "--target", RUNNEL + ":80", "--vlan", client_vlan, "--recipe", "crr", "--rate", "20", "--ramp", "0s",
-            "--duration", "1s", "--json", file, check=False,
+            "--duration", "1s", "--max-lag", "20s", "--json", file, check=False,
         )  # fmt: skip
         self.assertIn(done.returncode, status, done.stdout)
         return (json.loads(file.read_text()) if file.exists() else None), capture.stop()

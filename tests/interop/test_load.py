@@ -153,7 +153,7 @@ class LoadTest(InteropTest):
         self.nginx()
         document, output = self.load(
             *("--recipe", "http", "--request", "/chunked", "--request", "/none", "--request", "HEAD /chunked"),
-            *("--transactions", "6", "--rate", "100", "--ramp", "0s", "--duration", "1s", "--think", "1ms"),
+            *("--transactions", "6", "--rate", "100", "--ramp", "0s", "--duration", "1s", "--think", "1ms", "--max-lag", "20s"),
         )
         self.assertEqual(100, document["connections"]["completed"], output)
         self.assertEqual({"200": 400, "404": 200}, document["http"]["statuses"])

@@ -44,9 +44,11 @@ def written(file, name):
 
 def second_on_ring(runnel, file):
     with tempfile.TemporaryDirectory(prefix="runnel_scenarios_") as folder:
+        # A machine that is slow has no part in whether a sample runs.
+        rate = ["--set", "rate=1k"] if (written(file, "rate") or "max") not in ("max",) else []
         result, page = pathlib.Path(folder, "result.json"), pathlib.Path(folder, "result.html")
         for remaining in reversed(range(TRIES)):
-            done = runnel.run(file, "--role", "both", *SECOND, "--set", f"json={result}", "--set", f"html={page}")
+            done = runnel.run(file, "--role", "both", *SECOND, *rate, "--set", f"json={result}", "--set", f"html={page}")
             check(done.returncode in (0, 2, 3), f"status {done.returncode}:\n{done.stdout}{done.stderr}")
             document = json.loads(result.read_text(encoding="utf-8"))
             connections = document["connections"]

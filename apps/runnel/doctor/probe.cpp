@@ -8,6 +8,7 @@
 
 #include "runnel/wire/ethernet.hpp"
 #include "runnel/wire/ipv6.hpp"
+#include "runnel/wire/vlan.hpp"
 
 namespace runnel::app::doctor {
 namespace {
@@ -36,10 +37,16 @@ bool carries_tcp(const rte_mbuf& frame) {
     const auto* octets = rte_pktmbuf_mtod(&frame, const std::byte*);
     const std::size_t size = rte_pktmbuf_data_len(&frame);
     const auto at = [&](std::size_t i) { return i < size ? std::to_integer<unsigned>(octets[i]) : 0U; };
-    const unsigned type = at(12) << 8 | at(13);
+    std::size_t packet = wire::ethernet_header_size;
+    const auto type = [&] {
+        return wire::EtherType{static_cast<std::uint16_t>(at(packet - 2) << 8 | at(packet - 1))};
+    };
+    for (int tags = 0;
+         tags < 2 && (type() == wire::EtherType::vlan || type() == wire::EtherType::service_vlan); ++tags)
+        packet += wire::vlan_tag_size;
     constexpr unsigned tcp = 6;
-    return (type == static_cast<unsigned>(wire::EtherType::ipv4) && at(14 + 9) == tcp) ||
-           (type == static_cast<unsigned>(wire::EtherType::ipv6) && at(14 + 6) == tcp);
+    return (type() == wire::EtherType::ipv4 && at(packet + 9) == tcp) ||
+           (type() == wire::EtherType::ipv6 && at(packet + 6) == tcp);
 }
 
 }  // namespace

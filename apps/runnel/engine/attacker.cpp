@@ -30,7 +30,10 @@ Located locate(std::span<const std::byte> frame) noexcept {
     Located found{wire::ethernet_header_size, {}};
     if (frame.size() < found.offset + wire::vlan_tag_size) return {};
     found.type = wire::EtherType{wire::load_be16(frame, 12)};
-    if (found.type == wire::EtherType::vlan) {
+    for (int tags = 0;
+         tags < 2 && (found.type == wire::EtherType::vlan || found.type == wire::EtherType::service_vlan);
+         ++tags) {
+        if (frame.size() < found.offset + wire::vlan_tag_size) return {};
         found.type = wire::EtherType{wire::load_be16(frame, found.offset + 2)};
         found.offset += wire::vlan_tag_size;
     }
@@ -128,6 +131,9 @@ void Attacker::learn(const rte_mbuf& frame) noexcept {
                              : IpAddress{wire::load_ipv6(octets.data() + ip.offset + 24)};
     if (to != target_) return;
     link_size_ = ip.offset;
+    link_flags_ = frame.ol_flags & RTE_MBUF_F_TX_VLAN;
+    link_tag_ = frame.vlan_tci;
+    link_port_ = frame.port;
     std::ranges::copy(octets.first(link_size_), link_.begin());
 }
 
@@ -209,6 +215,9 @@ rte_mbuf* Attacker::make(One& one) noexcept {
         return nullptr;
     }
     std::memcpy(octets, link_.data(), link_size_);
+    frame->ol_flags |= link_flags_;
+    frame->vlan_tci = link_tag_;
+    frame->port = link_port_;
     std::byte* const ip = octets + link_size_;
     std::byte* const segment = ip + ip_header;
     std::memset(segment, 'x', transport);

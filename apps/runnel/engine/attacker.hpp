@@ -105,8 +105,10 @@ class Attacker final : public port::Wire, public runtime::Task {
     std::vector<One> attacks_;
     std::vector<AttackCounts> counts_;
     IpAddress target_;
-    std::array<std::byte, 18> link_{};  // Ethernet header, and a VLAN tag
+    std::array<std::byte, 22> link_{};  // Ethernet header, and up to two VLAN tags
     std::size_t link_size_ = 0;
+    std::uint64_t link_flags_ = 0;  // a tag that the port inserts
+    std::uint16_t link_tag_ = 0, link_port_ = 0;
     Instant next_question_{};
     bool running_ = false, over_ = false;
     bool half_open_ = false;

@@ -113,6 +113,10 @@ bool Client::step_phase(Instant now) noexcept {
             return true;
         }
         case Phase::draining:
+            if (told_to_stop() && now < ramp_down_end_) {
+                phase_end_ = now + options_.drain;
+                ramp_down_end_ = now;
+            }
             if ((open_ > 0 && now < phase_end_) || now < ramp_down_end_) return false;
             finish();
             return true;
@@ -134,8 +138,9 @@ void Client::end_window(Instant now) noexcept {
     m.window.established = m.all.established - at_window_begin_.established;
     m.window.completed = m.all.completed - at_window_begin_.completed;
     m.window.octets_received = m.all.octets_received - at_window_begin_.octets_received;
-    ramp_down_end_ = down_ ? now + options_.ramp_down : now;
-    if (down_) arrivals_ = arrivals_of(&*down_, UINT64_MAX, now);
+    const bool falls = down_ && !told_to_stop();
+    ramp_down_end_ = falls ? now + options_.ramp_down : now;
+    if (falls) arrivals_ = arrivals_of(&*down_, UINT64_MAX, now);
     phase_end_ = ramp_down_end_ + options_.drain;
 }
 

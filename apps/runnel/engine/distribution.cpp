@@ -250,10 +250,12 @@ Draws::Draws(const Distribution& distribution, std::uint64_t seed) {
         values_.push_back(static_cast<std::uint64_t>(std::llround(distribution.quantile(0.5))));
         return;
     }
+    // The tail of a distribution has no end; a time of eleven days, or a petabyte, is as good as any beyond.
+    constexpr double most = 1e15;
     values_.reserve(count);
     for (std::size_t i = 0; i < count; ++i)
         values_.push_back(static_cast<std::uint64_t>(
-            std::llround(distribution.quantile((static_cast<double>(i) + 0.5) / count))));
+            std::llround(std::min(most, distribution.quantile((static_cast<double>(i) + 0.5) / count)))));
     // Not std::shuffle, whose order each library makes its own.
     std::mt19937_64 random(mixed(seed));
     for (std::size_t i = count - 1; i > 0; --i) std::swap(values_[i], values_[random() % (i + 1)]);

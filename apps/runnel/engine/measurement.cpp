@@ -340,7 +340,19 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
     Watch watch(runtime);
     const runtime::Clock& clock = runtime.clock();
 
-    while (!watch.all_past(Phase::measured)) std::this_thread::sleep_for(glance);
+    bool stopped = false;
+    const auto heed = [&] {
+        if (stopped || !interrupted || !interrupted()) return;
+        for (const Watch::Running& running : watch.clients()) running.side->client->stop_early();
+        stopped = true;
+    };
+    const auto wait_past = [&](Phase phase) {
+        while (!watch.all_past(phase)) {
+            std::this_thread::sleep_for(glance);
+            heed();
+        }
+    };
+    wait_past(Phase::measured);
     const Instant begin = clock.now();
     const auto loops_before = watch.loops();
     const Picture first = watch.look();
@@ -355,14 +367,10 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
         last_time = time;
         if (progress) progress(result.intervals.back());
     };
-    bool stopped = false;
     while (!watch.all_past(Phase::draining)) {
         std::this_thread::sleep_for(glance);
         if (clock.now() - last_time >= 1s && !watch.all_past(Phase::draining)) end_interval();
-        if (!stopped && interrupted && interrupted()) {
-            for (const Watch::Running& running : watch.clients()) running.side->client->stop_early();
-            stopped = true;
-        }
+        heed();
     }
     if (clock.now() - last_time >= 100ms) end_interval();
     const auto loops_after = watch.loops();
@@ -371,7 +379,7 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
     Picture counted;
     const bool kept = result.keeps_connections();
     if (kept) {
-        while (!watch.all_past(Phase::held)) std::this_thread::sleep_for(glance);
+        wait_past(Phase::held);
         result.memory.held = resident_octets();
         if (result.recipe == Recipe::hold) {
             std::this_thread::sleep_for(4 * glance);  // the last frames reach the server
@@ -381,7 +389,7 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
         }
         for (const Watch::Running& running : watch.clients()) running.side->client->release();
     }
-    while (!watch.all_past(Phase::finished)) std::this_thread::sleep_for(glance);
+    wait_past(Phase::finished);
     std::this_thread::sleep_for(4 * glance);
     Picture at_end;
     watch.count(at_end);

@@ -27,6 +27,10 @@ std::uint64_t divided_up(std::uint64_t a, std::uint64_t b) noexcept {
     return (a + b - 1) / b;
 }
 
+// Arrivals a second of a core, evenly or as a Poisson process: several times what any core sends.
+constexpr double most_stay = 24 * 3600e9;  // nanoseconds
+constexpr double most_scheduled = 100e6, most_drawn = 10e6;
+
 // Connections that are carried on, where nobody says how many.
 constexpr std::uint64_t default_transactions = 2000;
 constexpr std::uint64_t default_streams = 1;
@@ -76,6 +80,14 @@ void check_rate(const Traffic& traffic, unsigned cores) {
         throw BadPlan(fmt::format(
             "--rate {} is less than one a second for each of the {} client cores; take fewer --cores",
             *traffic.rate, cores));
+    // Beyond this a core cannot even count what it does not send.
+    const double most = (traffic.arrivals == ArrivalProcess::poisson ? most_drawn : most_scheduled) * cores;
+    const double highest =
+        traffic.profile ? traffic.profile->highest(traffic.duration) : static_cast<double>(*traffic.rate);
+    if (highest > most)
+        throw BadPlan(
+            fmt::format("--rate {} is beyond what {} client core{} could send by far; give {:.0f} M at most",
+                        rate_word(traffic), cores, cores == 1 ? "" : "s", most / 1e6));
     if (!traffic.profile) return;
     const LoadProfile& profile = *traffic.profile;
     const std::string text = to_string(profile);
@@ -128,12 +140,18 @@ void check_attacks(const Traffic& traffic, unsigned cores) {
             throw BadPlan(
                 "--recipe none opens no connection; leave --rate, --connections and --concurrency out");
     }
-    for (const AttackTraffic& attack : traffic.attacks)
+    for (const AttackTraffic& attack : traffic.attacks) {
         if (attack.rate < cores)
             throw BadPlan(
                 fmt::format("--attack {}:{} is less than one a second for each of the {} client cores; "
                             "take fewer --cores",
                             to_string(attack.kind), attack.rate, cores));
+        if (static_cast<double>(attack.rate) > most_scheduled * cores)
+            throw BadPlan(fmt::format(
+                "--attack {}:{} is beyond what {} client core{} could send by far; give {:.0f} M at most",
+                to_string(attack.kind), attack.rate, cores, cores == 1 ? "" : "s",
+                most_scheduled * cores / 1e6));
+    }
 }
 
 void check_transactions(const Traffic& traffic) {
@@ -146,6 +164,11 @@ void check_transactions(const Traffic& traffic) {
             fmt::format("--think {}: that is the time between transactions of rr and http, and this is "
                         "{}; leave it out",
                         times_to_string(traffic.sizes.think), to_string(traffic.recipe)));
+    if (traffic.recipe == Recipe::http && !traffic.http.keep_alive && traffic.transactions > 1)
+        throw BadPlan(
+            fmt::format("--transactions {}: with --no-keep-alive a connection carries one request; "
+                        "write 1, or leave one of them out",
+                        traffic.transactions));
     if (traffic.recipe == Recipe::rr && traffic.sizes.drawn() &&
         traffic.sizes.request.least() < SizedRequest::octets)
         throw BadPlan(
@@ -238,7 +261,8 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
     // How long a connection stays while its transactions think, nearly always.
     const Duration stay{
         comes_and_goes(traffic)
-            ? static_cast<Duration::rep>(traffic.transactions * traffic.sizes.think.quantile(0.99))
+            ? static_cast<Duration::rep>(std::min(
+                  static_cast<double>(traffic.transactions) * traffic.sizes.think.quantile(0.99), most_stay))
             : 0};
     if (client.rate && comes_and_goes(traffic) && traffic.window == 0)
         client.window = static_cast<std::uint32_t>(

@@ -3,6 +3,7 @@
 
 #include <span>
 #include <stdexcept>
+#include <string_view>
 
 #include "runnel/base/ip_address.hpp"
 
@@ -38,5 +39,7 @@ namespace runnel::load {
 /// Throws `std::invalid_argument` where any address of these is neither such a one nor in a network that was
 /// allowed.
 void check_target(const Servers& servers, std::span<const Network> allowed);
+/// The same of the addresses that an option gives; its name stands in the message.
+void check_range(std::string_view option, const AddressRange& range, std::span<const Network> allowed);
 
 }  // namespace runnel::load

@@ -104,6 +104,7 @@ bool TransactionClient::poll(Instant now, std::uint32_t most) noexcept {
             worked |= begin_arrivals(now, most) > 0;
             break;
         case Phase::draining:
+            if (schedules_transactions()) worked |= open_connections(now, most) > 0;
             worked |= end_thinking(now) > 0;
             if (schedules_transactions()) worked |= begin_arrivals(now, most) > 0;
             break;
@@ -155,7 +156,8 @@ bool TransactionClient::step_phase(Instant now) noexcept {
         case Phase::draining:
             if (schedules_transactions()) {
                 // What was to begin in the window and waits for a connection still goes, or is given up.
-                if (arrivals_.intended(now) < window_end_ && open_ > 0) return false;
+                if (arrivals_.intended(now) < window_end_ && open_ + to_open_ > 0 && !told_to_stop())
+                    return false;
                 change_arrivals(arrivals_of(after_ ? &*after_ : nullptr, after_ ? UINT64_MAX : 0, now),
                                 window_end_);
                 window_end_ = never;

@@ -107,9 +107,9 @@ struct Config {
         600s;  ///< how long a lowered path MTU holds (RFC 1191 section 6.3: 10 min, never below 5)
     std::optional<ExceptionConfig> exception;  ///< nothing: no exception path
     /// Packets in fragments that are being put together at once, 1 to 65536, and the mbufs that their
-    /// fragments may take: at most an eighth of the pool. One source has a quarter of both, or what one
-    /// packet takes. Where one is over its share its own oldest packet is given up, where all are full the
-    /// oldest of any.
+    /// fragments may take: at most an eighth of the pool, of each stack that takes from it. One source has a
+    /// quarter of both, or what one packet takes. Where one is over its share its own oldest packet is given
+    /// up, where all are full the oldest of any.
     std::uint32_t reassembly_packets = 512;
     std::uint32_t reassembly_mbufs = 2048;
     std::uint16_t reassembly_fragments = 128;  ///< of one packet, 2 to 8192; 119 carry 64 KB at an MTU of 576

@@ -28,7 +28,6 @@ constexpr std::size_t transport_headers = 128;
 // RFC 791 section 3.2. The header has passed all checks.
 Upper InternetLayer::Parts::input_ipv4_fragment(rte_mbuf* frame, const Interface& interface,
                                                 std::size_t offset, Ingress& in, Instant now) noexcept {
-    link.counters().add(Counter::ip_fragments_in);
     const auto* const header = rte_pktmbuf_mtod_offset(frame, const std::byte*, offset);
     const std::size_t header_size = (std::to_integer<std::size_t>(header[0]) & 0xf) * 4;
     const std::uint16_t place = wire::load_be16(header + 6);
@@ -38,6 +37,7 @@ Upper InternetLayer::Parts::input_ipv4_fragment(rte_mbuf* frame, const Interface
                               .id = wire::load_be16(header + 4),
                               .protocol = std::to_integer<std::uint8_t>(header[9])};
     if (peers != nullptr && peers->pass_on(frame, key.source, key.destination, 0, 0)) return Upper::none;
+    link.counters().add(Counter::ip_fragments_in);
     Reassembly::Fragment fragment{.frame = frame,
                                   .layout = {.ip = static_cast<std::uint16_t>(offset),
                                              .transport = static_cast<std::uint16_t>(header_size),
@@ -49,10 +49,8 @@ Upper InternetLayer::Parts::input_ipv4_fragment(rte_mbuf* frame, const Interface
     if (size == 0 || (fragment.more && size % 8 != 0) || header_size + fragment.offset + size > UINT16_MAX)
         return drop(frame, DropReason::ip_fragment_malformed);
     if (frame->pkt_len != offset + total) trim(frame, offset + total);
-    if (fragment.offset == 0) {
-        fragment.frame = make_writable(frame, link);
-        if (fragment.frame == nullptr) return Upper::none;
-    }
+    fragment.frame = make_writable(frame, link);
+    if (fragment.frame == nullptr) return Upper::none;
     expire_fragments(now);
     const auto whole = reassembly.add(key, fragment, now);
     if (!whole) return Upper::none;
@@ -98,7 +96,6 @@ void InternetLayer::Parts::expire_fragments(Instant now) noexcept {
 // RFC 8200 section 4.5. `in` is filled, and the frame's data begins where the chain of headers ends.
 Upper InternetLayer::Parts::input_ipv6_fragment(const wire::Ipv6Chain& chain, std::size_t offset, Ingress& in,
                                                 Instant now) noexcept {
-    link.counters().add(Counter::ip_fragments_in);
     rte_mbuf* frame = in.mbuf;
     const auto skip = static_cast<std::ptrdiff_t>(offset + chain.offset);
     const std::byte* const packet = in.ipv6 - 8;
@@ -114,6 +111,7 @@ Upper InternetLayer::Parts::input_ipv6_fragment(const wire::Ipv6Chain& chain, st
 
     skip_octets(frame, -skip);
     if (peers != nullptr && peers->pass_on(frame, key.source, key.destination, 0, 0)) return Upper::none;
+    link.counters().add(Counter::ip_fragments_in);
     const bool unaligned = place.more && size % 8 != 0;
     if (unaligned || extensions + place.offset + size > UINT16_MAX) {
         skip_octets(frame, skip);
@@ -133,10 +131,8 @@ Upper InternetLayer::Parts::input_ipv6_fragment(const wire::Ipv6Chain& chain, st
                                   .more = place.more,
                                   .tos = in.tos,
                                   .interface = in.interface};
-    if (place.offset == 0) {
-        fragment.frame = make_writable(frame, link);
-        if (fragment.frame == nullptr) return Upper::none;
-    }
+    fragment.frame = make_writable(frame, link);
+    if (fragment.frame == nullptr) return Upper::none;
     expire_fragments(now);
     const auto whole = reassembly.add(key, fragment, now);
     if (!whole) return Upper::none;

@@ -129,8 +129,10 @@ RawSendResult RawProtocols::send(const RawSendOptions& options, rte_mbuf* payloa
     // true.
     payload->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
     rte_mbuf* packet = payload;
-    const bool own_head = RTE_MBUF_DIRECT(payload) && rte_mbuf_refcnt_read(payload) == 1 &&
-                          rte_pktmbuf_headroom(payload) >= header + max_link_header_size;
+    const bool own_head =
+        RTE_MBUF_DIRECT(payload) && rte_mbuf_refcnt_read(payload) == 1 &&
+        rte_pktmbuf_headroom(payload) >=
+            header + max_link_header_size + (ipv6 ? wire::ipv6_fragment_header_size : std::size_t{0});
     if (!own_head) {
         packet = link_.stash().take_data();
         if (packet == nullptr) return refuse(payload, RawSendResult::no_memory, DropReason::no_mbuf);

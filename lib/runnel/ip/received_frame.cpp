@@ -139,7 +139,10 @@ void trim(rte_mbuf* frame, std::size_t length) noexcept {
 }
 
 rte_mbuf* make_writable(rte_mbuf* frame, LinkOutput& link) noexcept {
-    if (RTE_MBUF_DIRECT(frame) && rte_mbuf_refcnt_read(frame) == 1) [[likely]]
+    bool ours = true;
+    for (const rte_mbuf* part = frame; part != nullptr; part = part->next)
+        ours &= RTE_MBUF_DIRECT(part) && rte_mbuf_refcnt_read(part) == 1;
+    if (ours) [[likely]]
         return frame;
     rte_mbuf* const copy = rte_pktmbuf_copy(frame, link.stash().pool(), 0, frame->pkt_len);
     if (copy == nullptr)

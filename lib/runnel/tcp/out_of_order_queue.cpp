@@ -29,8 +29,9 @@ SeqNum first_of(rte_mbuf* mbuf) noexcept {
 SeqNum end_of_run(rte_mbuf* run) noexcept {
     return link_of(run).run_end;
 }
+// A segment that was put together of fragments is many mbufs.
 std::uint32_t charge_of(const rte_mbuf* mbuf) noexcept {
-    return std::max(mbuf->pkt_len, OutOfOrderQueue::least_charge);
+    return std::max(mbuf->pkt_len, OutOfOrderQueue::least_charge * mbuf->nb_segs);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ class OutOfOrderQueue {
   public:
     /// Runs held at most: bounds the work of one insertion.
     static constexpr std::uint32_t max_runs = 512;
-    /// Octets that a segment is charged at least: mbufs of tiny segments are not tiny.
+    /// Octets that an mbuf of a segment is charged at least: those of tiny segments are not tiny.
     static constexpr std::uint32_t least_charge = 256;
 
     enum class Outcome : std::uint8_t {
@@ -38,7 +38,8 @@ class OutOfOrderQueue {
 
     [[nodiscard]] bool empty() const noexcept { return head_ == nullptr; }
     [[nodiscard]] std::uint32_t octets() const noexcept { return octets_; }
-    /// What the segments held count against the budget: their octets, and at least `least_charge` each.
+    /// What the segments held count against the budget: their octets, and at least `least_charge`
+    /// for each of their mbufs.
     [[nodiscard]] std::uint32_t charged() const noexcept { return charged_; }
     void clear(MbufStash& stash) noexcept;
 

@@ -158,8 +158,10 @@ SendResult Sockets::send_to(const SendOptions& options, rte_mbuf* payload, Insta
     // What an mbuf brings from its reception is no word to the port that sends it; where its octets lie stays
     // true.
     payload->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
-    const bool own_head = RTE_MBUF_DIRECT(payload) && rte_mbuf_refcnt_read(payload) == 1 &&
-                          rte_pktmbuf_headroom(payload) >= headers_size(ipv6) + ip::max_link_header_size;
+    const bool own_head =
+        RTE_MBUF_DIRECT(payload) && rte_mbuf_refcnt_read(payload) == 1 &&
+        rte_pktmbuf_headroom(payload) >= headers_size(ipv6) + ip::max_link_header_size +
+                                             (ipv6 ? wire::ipv6_fragment_header_size : std::size_t{0});
     rte_mbuf* packet = payload;
     if (!own_head) {
         packet = stash_.take_data();

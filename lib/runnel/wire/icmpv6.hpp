@@ -117,6 +117,10 @@ struct QuotedIpv6Packet {
            next == static_cast<std::uint8_t>(Ipv6Extension::destination_options)) {
         if (at + 2 > packet.size()) return false;
         const bool fragment = next == static_cast<std::uint8_t>(Ipv6Extension::fragment);
+        // What a later fragment of ICMPv6 carries cannot be told: it may be one.
+        if (fragment && std::to_integer<std::uint8_t>(packet[at]) == icmpv6_protocol &&
+            at + 4 <= packet.size() && (load_be16(packet, at + 2) & 0xfff8) != 0)
+            return true;
         next = std::to_integer<std::uint8_t>(packet[at]);
         at += fragment ? ipv6_fragment_header_size : (std::to_integer<std::size_t>(packet[at + 1]) + 1) * 8;
     }

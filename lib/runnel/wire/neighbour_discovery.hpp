@@ -14,9 +14,9 @@
 
 namespace runnel::wire {
 
-/// Octets of a solicitation or advertisement of a neighbour without options, and with one link address.
-/// Of every message: what comes with less has crossed a router, and is not to be believed.
+/// The hop limit of every message: what comes with less has crossed a router, and is not to be believed.
 inline constexpr std::uint8_t nd_hop_limit = 255;
+/// Octets of a solicitation or advertisement of a neighbour without options, and with one link address.
 inline constexpr std::size_t neighbour_message_size = 24;
 inline constexpr std::size_t link_address_option_size = 8;
 inline constexpr std::size_t router_solicitation_size = 8;

@@ -11,7 +11,7 @@
 #include "seed.hpp"
 
 namespace runnel {
-namespace {
+namespace bell_test {
 
 TEST(Bell, AnswerGivesEachWhoHasRungOnce) {
     std::mt19937_64 random{test::seed()};
@@ -70,5 +70,5 @@ TEST(Bell, NoRingIsLostBetweenThreads) {
     EXPECT_EQ(got, 2 * rings);
 }
 
-}  // namespace
+}  // namespace bell_test
 }  // namespace runnel

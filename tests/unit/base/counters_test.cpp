@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 namespace runnel {
-namespace {
+namespace counters_test {
 
 bool is_snake_case(std::string_view name) {
     return std::ranges::all_of(
@@ -47,5 +47,5 @@ TEST(Counters, CountEachOnItsOwn) {
                   i == static_cast<std::size_t>(DropReason::frame_too_long) ? 2U : 0U);
 }
 
-}  // namespace
+}  // namespace counters_test
 }  // namespace runnel

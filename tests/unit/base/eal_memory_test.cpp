@@ -13,7 +13,7 @@
 #include "address_space.hpp"
 
 namespace runnel {
-namespace {
+namespace eal_memory_test {
 
 using testing::AllOf;
 using testing::Each;
@@ -108,5 +108,5 @@ TEST(EalArray, RefusesASizeThatOverflows) {
 
 static_assert(EalArray<std::uint64_t>::bytes(100) == 800);
 
-}  // namespace
+}  // namespace eal_memory_test
 }  // namespace runnel

@@ -13,7 +13,7 @@
 #include "seed.hpp"
 
 namespace runnel {
-namespace {
+namespace flow_table_test {
 
 /// Finds a value that is its own key.
 std::uint32_t find(const FlowTable& table, std::uint32_t hash, std::uint32_t value) {
@@ -206,5 +206,5 @@ TEST(FlowTable, AsksLittleEvenWhereRssHasFixedTheLowBitsOfTheHash) {
     EXPECT_LT(asked, entries / 8);
 }
 
-}  // namespace
+}  // namespace flow_table_test
 }  // namespace runnel

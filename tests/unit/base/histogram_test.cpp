@@ -13,7 +13,7 @@
 #include "seed.hpp"
 
 namespace runnel {
-namespace {
+namespace histogram_test {
 
 static_assert(sizeof(Histogram) < 31'000);
 
@@ -133,5 +133,5 @@ TEST(Histogram, SumsBeyondSixtyFourBits) {
     EXPECT_EQ(histogram->mean(), std::ldexp(1.0, 60));
 }
 
-}  // namespace
+}  // namespace histogram_test
 }  // namespace runnel

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 namespace runnel {
-namespace {
+namespace ip_address_test {
 
 static_assert(sizeof(IpAddress) == 16 && sizeof(Ipv4Address) == 4 && sizeof(MacAddress) == 6);
 static_assert(Ipv4Address{10, 0, 0, 1}.value == 0x0a000001);
@@ -75,5 +75,5 @@ TEST(MacAddress, RefusesTextThatIsNotWhollyAnAddress) {
         EXPECT_FALSE(parse_mac_address(text).has_value()) << text;
 }
 
-}  // namespace
+}  // namespace ip_address_test
 }  // namespace runnel

@@ -12,7 +12,7 @@
 #include "seed.hpp"
 
 namespace runnel {
-namespace {
+namespace keyed_hash_test {
 
 // The vector of the reference implementation for the message 00 01 .. 0f under the key 00 01 .. 0f.
 constexpr HashKey published_key{0x0706050403020100U, 0x0f0e0d0c0b0a0908U};
@@ -77,5 +77,5 @@ TEST(HashKey, IsAnotherEachTime) {
     EXPECT_NE(a.k0, a.k1);
 }
 
-}  // namespace
+}  // namespace keyed_hash_test
 }  // namespace runnel

@@ -18,7 +18,7 @@
 #include "seed.hpp"
 
 namespace runnel {
-namespace {
+namespace mbuf_stash_test {
 
 struct FreePool {
     void operator()(rte_mempool* pool) const { rte_mempool_free(pool); }
@@ -216,5 +216,5 @@ TEST_F(MbufStashTest, TransmitQueueGivesFramesInOrderAndFreesTheRest) {
     EXPECT_EQ(rte_mempool_avail_count(pool_.get()), 1023U);
 }
 
-}  // namespace
+}  // namespace mbuf_stash_test
 }  // namespace runnel

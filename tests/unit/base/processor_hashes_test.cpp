@@ -12,7 +12,7 @@
 #include "seed.hpp"
 
 namespace runnel {
-namespace {
+namespace processor_hashes_test {
 
 using Tuple = std::array<std::uint32_t, 3>;
 
@@ -130,5 +130,5 @@ TEST(BlockPrf, IsSipHashElsewhere) {
     EXPECT_EQ(prf(a, b), siphash_2_4(key, a, b));
 }
 
-}  // namespace
+}  // namespace processor_hashes_test
 }  // namespace runnel

@@ -9,7 +9,7 @@
 #include "seed.hpp"
 
 namespace runnel {
-namespace {
+namespace seq_num_test {
 
 constexpr SeqNum last{0xffffffffU};
 constexpr SeqNum first{0};
@@ -43,5 +43,5 @@ TEST(Rfc9293, SequenceNumbersCompareByTheHalfThatFollows) {
     }
 }
 
-}  // namespace
+}  // namespace seq_num_test
 }  // namespace runnel

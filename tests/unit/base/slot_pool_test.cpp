@@ -12,7 +12,7 @@
 #include "seed.hpp"
 
 namespace runnel {
-namespace {
+namespace slot_pool_test {
 
 struct Block {
     std::uint32_t generation;
@@ -125,5 +125,5 @@ TEST(SlotPool, AgreesWithAModelUnderRandomOperations) {
     }
 }
 
-}  // namespace
+}  // namespace slot_pool_test
 }  // namespace runnel

@@ -13,7 +13,7 @@
 #include "seed.hpp"
 
 namespace runnel {
-namespace {
+namespace timer_wheel_test {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
@@ -286,5 +286,5 @@ TEST(TimerWheel, ReachesEachTimerByAdvancingOnlyToTheNextDeadline) {
     }
 }
 
-}  // namespace
+}  // namespace timer_wheel_test
 }  // namespace runnel

@@ -2,6 +2,9 @@
 // RFC 7112, RFC 8200 section 4.5.
 #include "runnel/ip/reassembly.hpp"
 
+#include <algorithm>
+#include <array>
+
 #include <gtest/gtest.h>
 
 #include "runnel/ip/link_output.hpp"
@@ -59,14 +62,16 @@ INSTANTIATE_TEST_SUITE_P(Families, Reassembling, testing::Bool(),
 
 TEST_P(Reassembling, FragmentsInAnyOrderArePutTogether) {
     const Octets message = family.datagram(1000);
-    std::vector<Octets> frames = family.cut(message, 256);
+    const std::vector<Octets> frames = family.cut(message, 256);
     ASSERT_EQ(frames.size(), 4U);
-    std::sort(frames.begin(), frames.end());
+    std::array<std::size_t, 4> order{0, 1, 2, 3};
     std::size_t orders = 0;
     do {
-        ASSERT_NO_FATAL_FAILURE(expect_whole(frames, message));
+        std::vector<Octets> turned;
+        for (const std::size_t i : order) turned.push_back(frames[i]);
+        ASSERT_NO_FATAL_FAILURE(expect_whole(turned, message));
         ++orders;
-    } while (std::next_permutation(frames.begin(), frames.end()));
+    } while (std::ranges::next_permutation(order).found);
     EXPECT_EQ(orders, 24U);
     EXPECT_EQ(net.count(Counter::ip_reassembled), 24U);
     EXPECT_EQ(net.count(Counter::ip_fragments_in), 96U);

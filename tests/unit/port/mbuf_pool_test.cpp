@@ -10,7 +10,7 @@
 #include <rte_mempool.h>
 
 namespace runnel::port {
-namespace {
+namespace mbuf_pool_test {
 
 using testing::AllOf;
 using testing::HasSubstr;
@@ -66,5 +66,5 @@ TEST(MbufPool, NamesTheOptionThatIsOutOfRange) {
                 ThrowsMessage<std::invalid_argument>(HasSubstr("data_room is 64")));
 }
 
-}  // namespace
+}  // namespace mbuf_pool_test
 }  // namespace runnel::port

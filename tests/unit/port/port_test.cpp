@@ -9,7 +9,7 @@
 #include "numbered_frames.hpp"
 
 namespace runnel::port {
-namespace {
+namespace port_test {
 
 using test::FramePool;
 using test::free_all;
@@ -114,5 +114,5 @@ TEST_F(PortOnVirtualDevice, NamesASettingThatTheDeviceCannotMeetAndLeavesNoPortB
     EXPECT_EQ(pool.away(), 0u);
 }
 
-}  // namespace
+}  // namespace port_test
 }  // namespace runnel::port

@@ -12,7 +12,7 @@
 #include "seed.hpp"
 
 namespace runnel::port {
-namespace {
+namespace ring_wire_test {
 
 using test::FramePool;
 using test::free_all;
@@ -176,5 +176,5 @@ TEST(RingWire, RefusesASizeOutOfRange) {
     EXPECT_THROW((RingWire{{.frames = (1U << 20) + 1}}), std::invalid_argument);
 }
 
-}  // namespace
+}  // namespace ring_wire_test
 }  // namespace runnel::port

@@ -21,7 +21,7 @@
 #include "seed.hpp"
 
 namespace runnel::port {
-namespace {
+namespace steered_wire_test {
 
 using test::FramePool;
 using testing::HasSubstr;
@@ -494,5 +494,5 @@ TEST(SteeringOptions, NameTheOneOutOfRange) {
                 ThrowsMessage<std::invalid_argument>(HasSubstr("frames is 100")));
 }
 
-}  // namespace
+}  // namespace steered_wire_test
 }  // namespace runnel::port

@@ -9,7 +9,7 @@
 #include "numbered_frames.hpp"
 
 namespace runnel::port {
-namespace {
+namespace trace_test {
 
 using test::FramePool;
 using test::free_all;
@@ -68,5 +68,5 @@ TEST_F(TracedRing, ShowsAFrameThatWaitsForAFullWireOnce) {
     EXPECT_EQ(numbers, (std::vector<std::uint32_t>{0, 1, 2, 3, 4, 5}));
 }
 
-}  // namespace
+}  // namespace trace_test
 }  // namespace runnel::port

@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 namespace runnel::runtime {
-namespace {
+namespace clock_test {
 
 TEST(Clock, ScalesCyclesToNanosecondsForAnyFrequency) {
     for (const std::uint64_t hz : {1'000'000ULL, 2'400'000'000ULL, 2'599'998'000ULL, 5'000'000'000ULL}) {
@@ -66,5 +66,5 @@ TEST(Clock, RefusesAnImpossibleFrequency) {
     EXPECT_THROW((Clock{(1ULL << 40) + 1, 0}), std::invalid_argument);
 }
 
-}  // namespace
+}  // namespace clock_test
 }  // namespace runnel::runtime

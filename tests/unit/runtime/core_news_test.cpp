@@ -20,7 +20,7 @@
 #include "seed.hpp"
 
 namespace runnel::runtime {
-namespace {
+namespace core_news_test {
 
 constexpr unsigned cores = 4;
 constexpr Ipv4Address us{10, 0, 0, 1};
@@ -144,5 +144,5 @@ TEST_F(CoresWithFragments, FragmentsThatFindTheMailboxFullAreCountedAndFreed) {
     EXPECT_EQ(news[0]->counters().get(DropReason::core_news_full), 36U);
 }
 
-}  // namespace
+}  // namespace core_news_test
 }  // namespace runnel::runtime

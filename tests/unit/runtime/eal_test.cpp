@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 namespace runnel::runtime {
-namespace {
+namespace eal_test {
 
 using testing::AllOf;
 using testing::Contains;
@@ -192,5 +192,5 @@ TEST(HostFacts, KnowTheCpusAndTheMemoryOfThisMachine) {
     EXPECT_NE(host.process, 0u);
 }
 
-}  // namespace
+}  // namespace eal_test
 }  // namespace runnel::runtime

@@ -16,7 +16,7 @@
 #include "seed.hpp"
 
 namespace runnel::runtime {
-namespace {
+namespace exception_task_test {
 
 constexpr MacAddress our_mac{{2, 0, 0, 0, 0, 1}};
 
@@ -158,5 +158,5 @@ TEST_F(ExceptionTaskTest, FramesOfTheKernelWaitThereWhileOurPortTakesNone) {
     EXPECT_EQ(sent(stack), ExceptionTask::burst);
 }
 
-}  // namespace
+}  // namespace exception_task_test
 }  // namespace runnel::runtime

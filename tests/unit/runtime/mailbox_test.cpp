@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 namespace runnel::runtime {
-namespace {
+namespace mailbox_test {
 
 TEST(Mailbox, GivesMessagesOnceAndInOrder) {
     Mailbox<int, 8> mailbox;
@@ -59,5 +59,5 @@ TEST(Mailbox, DestroysWhatACallCapturedAfterItHasRun) {
     EXPECT_EQ(captured.use_count(), 1);
 }
 
-}  // namespace
+}  // namespace mailbox_test
 }  // namespace runnel::runtime

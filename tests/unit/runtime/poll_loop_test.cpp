@@ -13,7 +13,7 @@
 #include "seed.hpp"
 
 namespace runnel::runtime {
-namespace {
+namespace poll_loop_test {
 
 using testing::HasSubstr;
 using testing::ThrowsMessage;
@@ -348,5 +348,5 @@ TEST(PollLoopOptions, NameTheOneOutOfRange) {
                 ThrowsMessage<std::invalid_argument>(HasSubstr("drain is negative")));
 }
 
-}  // namespace
+}  // namespace poll_loop_test
 }  // namespace runnel::runtime

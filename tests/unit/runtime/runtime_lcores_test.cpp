@@ -16,7 +16,7 @@
 #include "runnel/runtime/runtime.hpp"
 
 namespace runnel::runtime {
-namespace {
+namespace runtime_lcores_test {
 
 using testing::HasSubstr;
 using testing::ThrowsMessage;
@@ -230,7 +230,7 @@ TEST(EalOnThisMachine, TellsWhatItRunsWith) {
     EXPECT_THAT(dpdk_version(), HasSubstr("DPDK"));
 }
 
-}  // namespace
+}  // namespace runtime_lcores_test
 }  // namespace runnel::runtime
 
 int main(int argc, char** argv) {

@@ -20,7 +20,7 @@
 #include "runnel/runtime/runtime.hpp"
 
 namespace runnel::runtime {
-namespace {
+namespace shared_port_test {
 
 using testing::HasSubstr;
 using testing::ThrowsMessage;
@@ -190,7 +190,7 @@ TEST(SharedPortOnDevice, SaysWhoSteersAndWhy) {
     }
 }
 
-}  // namespace
+}  // namespace shared_port_test
 }  // namespace runnel::runtime
 
 int main(int argc, char** argv) {

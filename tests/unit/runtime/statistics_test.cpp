@@ -13,7 +13,7 @@
 #include "seed.hpp"
 
 namespace runnel::runtime {
-namespace {
+namespace statistics_test {
 
 TEST(Snapshot, SumsEveryCounterAndDropReasonOfAllCores) {
     std::mt19937_64 random{test::seed()};
@@ -117,5 +117,5 @@ TEST(LoopStatistics, KeepsTheLongestGapUntilItIsTaken) {
     EXPECT_EQ(statistics.take_longest_gap(), 8u);
 }
 
-}  // namespace
+}  // namespace statistics_test
 }  // namespace runnel::runtime

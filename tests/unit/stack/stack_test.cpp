@@ -21,7 +21,7 @@
 #include "seed.hpp"
 
 namespace runnel {
-namespace {
+namespace stack_test {
 
 using testing::HasSubstr;
 
@@ -293,5 +293,5 @@ TEST_F(StackTest, DeadlinesLeadToTheEndOfAConnectionThatNobodyAnswers) {
     EXPECT_LT(steps, 100) << "a deadline leads to work, or to a later deadline";
 }
 
-}  // namespace
+}  // namespace stack_test
 }  // namespace runnel

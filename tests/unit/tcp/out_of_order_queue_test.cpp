@@ -24,8 +24,9 @@ class OutOfOrderQueueTest : public testing::Test {
   protected:
     /// A segment with the octets of the stream from `position` on; octet 0 stands at `start`.
     Outcome insert(std::uint32_t position, std::uint32_t length, std::uint32_t limit = 1U << 20) {
-        const auto parts = static_cast<unsigned>(1 + random_() % most_parts_);
-        rte_mbuf* payload = mbufs_.packet(octets_at(position, length), parts, random_);
+        rte_mbuf* payload = mbufs_.packet(octets_at(position, length),
+                                          static_cast<unsigned>(1 + random_() % most_parts_), random_);
+        parts_ = payload->nb_segs;
         const Outcome outcome = queue_.insert(payload, start + position, limit, stash_);
         if (outcome != Outcome::held) rte_pktmbuf_free(payload);  // it stays the caller's
         return outcome;
@@ -44,6 +45,7 @@ class OutOfOrderQueueTest : public testing::Test {
 
     std::mt19937_64 random_{test::seed()};
     unsigned most_parts_ = 3;  // of the chains that come
+    std::uint32_t parts_ = 0;  // of the last one
     const test::Mbufs mbufs_;
     MbufStash stash_{mbufs_.pool(), {}};
     OutOfOrderQueue queue_{};
@@ -80,7 +82,8 @@ void OutOfOrderQueueTest::follow_a_model() {
                     ASSERT_EQ(queue_.octets(), octets);
                     break;
                 case Outcome::full:
-                    ASSERT_TRUE(queue_.charged() + std::max(length, OutOfOrderQueue::least_charge) > limit ||
+                    ASSERT_TRUE(queue_.charged() + std::max(length, OutOfOrderQueue::least_charge * parts_) >
+                                    limit ||
                                 inserted >= OutOfOrderQueue::max_runs);
                     ASSERT_EQ(queue_.octets(), octets);
                     break;
@@ -158,9 +161,28 @@ TEST_F(OutOfOrderQueueTest, WhatLiesWhollyBeforeTheNextOctetIsLetGo) {
 }
 
 TEST_F(OutOfOrderQueueTest, TinySegmentsAreChargedForTheirMbufs) {
+    most_parts_ = 1;
     for (std::uint32_t i = 0; i < 4; ++i)
         ASSERT_EQ(insert(10 + i, 1, 4 * OutOfOrderQueue::least_charge), Outcome::held);
     EXPECT_EQ(insert(14, 1, 4 * OutOfOrderQueue::least_charge), Outcome::full);
+    queue_.clear(stash_);
+    EXPECT_EQ(missing(), 0U);
+}
+
+TEST_F(OutOfOrderQueueTest, SegmentOfManyFragmentsIsChargedForAllItsMbufs) {
+    const auto of_parts = [this](std::uint32_t position, unsigned parts) {
+        rte_mbuf* const payload = mbufs_.packet(octets_at(position, 100), parts, random_);
+        EXPECT_EQ(payload->nb_segs, parts);
+        const Outcome outcome =
+            queue_.insert(payload, start + position, 100 * OutOfOrderQueue::least_charge, stash_);
+        if (outcome != Outcome::held) rte_pktmbuf_free(payload);
+        return outcome;
+    };
+    for (std::uint32_t i = 0; i < 4; ++i) ASSERT_EQ(of_parts(10 + 100 * i, 25), Outcome::held);
+    EXPECT_EQ(queue_.charged(), 100 * OutOfOrderQueue::least_charge);
+    EXPECT_EQ(of_parts(500, 1), Outcome::full);
+    EXPECT_EQ(pop(10), octets_at(10, 100));
+    EXPECT_EQ(queue_.charged(), 75 * OutOfOrderQueue::least_charge);
     queue_.clear(stash_);
     EXPECT_EQ(missing(), 0U);
 }
@@ -179,6 +201,7 @@ TEST_F(OutOfOrderQueueTest, GapsAreLimitedAndSegmentsThatCloseThemAreNot) {
 }
 
 TEST_F(OutOfOrderQueueTest, OctetsHeldAreLimited) {
+    most_parts_ = 1;
     EXPECT_EQ(insert(10, 1001, 1000), Outcome::full);
     EXPECT_EQ(insert(10, 600, 1000), Outcome::held);
     EXPECT_EQ(insert(1000, 401, 1000), Outcome::full);

@@ -11,7 +11,7 @@
 #include "seed.hpp"
 
 namespace runnel::udp {
-namespace {
+namespace sockets_test {
 
 using namespace test;  // NOLINT: the words in which the tests are written
 
@@ -522,5 +522,5 @@ TEST(Ipv6Udp, ClosedPortIsToldAndErrorsReachTheSocket) {
     EXPECT_EQ(listener.errors[0].remote_address, IpAddress{peer6});
 }
 
-}  // namespace
+}  // namespace sockets_test
 }  // namespace runnel::udp
