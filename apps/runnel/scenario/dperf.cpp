@@ -265,12 +265,7 @@ void Reader::read_client() {
     // Connections that end are opened at a rate, as those of crr; others are kept.
     const bool end = keepalive != nullptr && keepalive->values.size() > 1;
     const bool opens = cps != nullptr && (!keeps_ || end);
-    if (keepalive != nullptr) {
-        say("think",
-            fmt::format("\"{}\" # {}", human_duration(time(*keepalive, value(*keepalive, 0, "interval"))),
-                        keepalive->text));
-        if (end) say("transactions", fmt::format("{}", count(*keepalive, keepalive->values[1])));
-    }
+    if (end) say("transactions", fmt::format("{}", count(*keepalive, keepalive->values[1])));
     if (opens) say("rate", fmt::format("{} # {}", count(*cps, value(*cps, 0, "number")), cps->text));
     if (cc != nullptr && !opens)
         say(end ? "concurrency" : "connections",
@@ -285,6 +280,15 @@ void Reader::read_client() {
         constexpr const char* why = "connections that are kept are opened as fast as they are answered";
         if (cps != nullptr) lack(*cps, why);
         if (start != nullptr) lack(*start, why);
+    }
+    // Think times and sizes are of requests.
+    if (keepalive != nullptr) {
+        lines_ += "\n[client.requests]\n";
+        say("think",
+            fmt::format("\"{}\" # {}", human_duration(time(*keepalive, value(*keepalive, 0, "interval"))),
+                        keepalive->text));
+    } else if (keeps_) {
+        lines_ += "\n[client.requests]\n";
     }
     read_sizes(keeps_);
 }
