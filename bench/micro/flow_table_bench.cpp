@@ -46,8 +46,8 @@ constexpr std::uint32_t hash_of(const Key& key) noexcept {
     return static_cast<std::uint32_t>((key.addresses ^ key.ports) * 0x9e3779b97f4a7c15U >> 32);
 }
 
-struct Ours {
-    explicit Ours(std::uint32_t n) : table("benchmark", n) {}
+struct OurTable {
+    explicit OurTable(std::uint32_t n) : table("benchmark", n) {}
     bool insert(const Key& key, std::uint32_t value) { return table.insert(hash_of(key), value); }
     void erase(const Key& key, std::uint32_t value) { table.erase(hash_of(key), value); }
     std::uint32_t find(const Key& key, const Block* blocks) const {
@@ -73,8 +73,8 @@ struct Ours {
     FlowTable table;
 };
 
-struct Dpdk {
-    explicit Dpdk(std::uint32_t n) {
+struct RteHash {
+    explicit RteHash(std::uint32_t n) {
         rte_hash_parameters parameters{};
         parameters.name = "benchmark";
         parameters.entries =
@@ -233,20 +233,20 @@ void fill(benchmark::State& state) {
     state.SetItemsProcessed(state.iterations() * n);
 }
 
-BENCHMARK(find_hit<Ours>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
-BENCHMARK(find_hit<Dpdk>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
+BENCHMARK(find_hit<OurTable>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
+BENCHMARK(find_hit<RteHash>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
 BENCHMARK(find_hit<Standard>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
-BENCHMARK(find_miss<Ours>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
-BENCHMARK(find_miss<Dpdk>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
+BENCHMARK(find_miss<OurTable>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
+BENCHMARK(find_miss<RteHash>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
 BENCHMARK(find_miss<Standard>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
-BENCHMARK(find_batch<Ours>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000)->Arg(10'000'000);
-BENCHMARK(find_batch<Dpdk>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000)->Arg(10'000'000);
+BENCHMARK(find_batch<OurTable>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000)->Arg(10'000'000);
+BENCHMARK(find_batch<RteHash>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000)->Arg(10'000'000);
 BENCHMARK(find_batch<Standard>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
-BENCHMARK(erase_insert<Ours>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
-BENCHMARK(erase_insert<Dpdk>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
+BENCHMARK(erase_insert<OurTable>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
+BENCHMARK(erase_insert<RteHash>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
 BENCHMARK(erase_insert<Standard>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
-BENCHMARK(fill<Ours>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
-BENCHMARK(fill<Dpdk>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
+BENCHMARK(fill<OurTable>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
+BENCHMARK(fill<RteHash>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
 BENCHMARK(fill<Standard>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
 
 }  // namespace

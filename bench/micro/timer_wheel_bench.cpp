@@ -23,11 +23,11 @@ struct Dice {
     }
 };
 
-struct Ours {
+struct OurWheel {
     struct alignas(64) Block {
         TimerLink timer;
     };
-    explicit Ours(std::uint32_t n) : blocks(n), wheel(blocks.data(), Instant{}) {}
+    explicit OurWheel(std::uint32_t n) : blocks(n), wheel(blocks.data(), Instant{}) {}
     void arm(std::uint32_t slot, Duration in) { wheel.arm(slot, wheel.tick_after(now, in)); }
     void cancel(std::uint32_t slot) { wheel.cancel(slot); }
     /// Lets this time pass and fires what has become due.
@@ -42,14 +42,14 @@ struct Ours {
     std::uint64_t fired = 0;
 };
 
-struct Dpdk {
+struct RteTimer {
     struct alignas(64) Block {
         rte_timer timer;
     };
-    explicit Dpdk(std::uint32_t n) : blocks(n) {
+    explicit RteTimer(std::uint32_t n) : blocks(n) {
         for (Block& block : blocks) rte_timer_init(&block.timer);
     }
-    ~Dpdk() {
+    ~RteTimer() {
         for (Block& block : blocks) rte_timer_stop_sync(&block.timer);
     }
     static std::uint64_t cycles(Duration d) {
@@ -60,7 +60,7 @@ struct Dpdk {
     }
     void cancel(std::uint32_t slot) { rte_timer_stop(&blocks[slot].timer); }
     void pass(Duration) { rte_timer_manage(); }  // the benchmark has waited, in the clock's own time
-    static void count(rte_timer*, void* self) { ++static_cast<Dpdk*>(self)->fired; }
+    static void count(rte_timer*, void* self) { ++static_cast<RteTimer*>(self)->fired; }
 
     std::vector<Block> blocks;
     std::uint64_t fired = 0;
@@ -103,7 +103,7 @@ void arm_fire(benchmark::State& state) {
     for (auto _ : state) {
         for (std::uint32_t slot = 0; slot < n; ++slot) timers.arm(slot, Duration{dice.below(200'000'000)});
         state.PauseTiming();
-        if constexpr (std::is_same_v<Timers, Dpdk>) rte_delay_us_block(200'000);
+        if constexpr (std::is_same_v<Timers, RteTimer>) rte_delay_us_block(200'000);
         state.ResumeTiming();
         timers.pass(201ms);
     }
@@ -124,14 +124,14 @@ void idle_poll(benchmark::State& state) {
     state.SetItemsProcessed(state.iterations());
 }
 
-BENCHMARK(rearm<Ours>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
-BENCHMARK(rearm<Dpdk>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
-BENCHMARK(cancel_arm<Ours>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
-BENCHMARK(cancel_arm<Dpdk>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
-BENCHMARK(arm_fire<Ours>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000)->Iterations(5);
-BENCHMARK(arm_fire<Dpdk>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000)->Iterations(5);
-BENCHMARK(idle_poll<Ours>)->Arg(100'000);
-BENCHMARK(idle_poll<Dpdk>)->Arg(100'000);
+BENCHMARK(rearm<OurWheel>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
+BENCHMARK(rearm<RteTimer>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
+BENCHMARK(cancel_arm<OurWheel>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
+BENCHMARK(cancel_arm<RteTimer>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
+BENCHMARK(arm_fire<OurWheel>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000)->Iterations(5);
+BENCHMARK(arm_fire<RteTimer>)->Arg(1'000)->Arg(100'000)->Arg(1'000'000)->Iterations(5);
+BENCHMARK(idle_poll<OurWheel>)->Arg(100'000);
+BENCHMARK(idle_poll<RteTimer>)->Arg(100'000);
 
 }  // namespace
 }  // namespace runnel
