@@ -85,6 +85,7 @@ void Link::send(Octets frame, Instant now) {
     const std::size_t step = (config_.cut - header - (ipv6 ? fragment_header : 0)) / 8 * 8;
     const auto head_end = frame.begin() + static_cast<std::ptrdiff_t>(ethernet + header);
     const std::span<const std::uint8_t> data{head_end, frame.end()};
+    spared_ = false;
     for (std::size_t at = 0; at < data.size(); at += step) {
         const auto piece = data.subspan(at, std::min(step, data.size() - at));
         const bool more = at + step < data.size();
@@ -108,10 +109,14 @@ void Link::send(Octets frame, Instant now) {
         }
         fragment.insert(fragment.end(), piece.begin(), piece.end());
         carry(std::move(fragment), now);
+        // Two bits of one packet can turn over so that its checksum holds.
+        spared_ |= damaged_;
     }
+    spared_ = false;
 }
 
 void Link::carry(Octets frame, Instant now) {
+    damaged_ = false;
     ++counts_.sent;
     if (lost_by_chance(now)) {
         ++counts_.lost;
@@ -146,7 +151,8 @@ void Link::carry(Octets frame, Instant now) {
         ++counts_.duplicated;
         put(frame);
     }
-    if ((is_ipv4(frame) || is_ipv6(frame)) && happens(config_.corruption)) damage(frame);
+    damaged_ = (is_ipv4(frame) || is_ipv6(frame)) && happens(config_.corruption) && !spared_;
+    if (damaged_) damage(frame);
     put(std::move(frame));
 }
 

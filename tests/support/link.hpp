@@ -108,6 +108,8 @@ class Link {
     bool bad_ = false;                        // amid a burst of loss
     std::uint64_t next_number_ = 0;
     std::uint32_t next_id_ = 0;  // of packets that are cut
+    bool damaged_ = false;       // the last frame
+    bool spared_ = false;        // the packet that is being cut: a fragment of it is damaged already
     LinkCounts counts_;
 };
 
