@@ -75,7 +75,7 @@ class Installed:
 def command_runs_from_there(installed):
     check(re.fullmatch(r"runnel \d+\.\d+\.\d+\n", run(installed.command, "--version")), "no version")
     out = run(installed.command, "handshake", "--connections", "100", "--duration", "1s")
-    check("verdict" in out and "valid" in out, out)
+    check("\nvalid: " in out, out)
 
 
 def samples_are_there_and_say_what_they_run(installed):
