@@ -1,4 +1,5 @@
 // `runnel import`: a configuration of another load generator as a scenario.
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -24,6 +25,8 @@ ExitStatus run(const Settings& settings) {
             fmt::format("\"{}\" is no format that can be read; write dperf", settings.format));
     std::vector<scenario::Imported> tables;
     for (const std::string& file : settings.files) {
+        if (std::filesystem::is_directory(file))
+            throw std::invalid_argument(file + ": this is a folder; name a configuration of dperf");
         std::ifstream in(file, std::ios::binary);
         const std::string text{std::istreambuf_iterator<char>(in), {}};
         if (!in)

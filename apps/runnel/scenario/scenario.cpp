@@ -104,12 +104,14 @@ Scenario parse(std::string_view text, const std::string& source) {
 Scenario read(const std::filesystem::path& file) {
     if (file == "-")
         return parse(std::string{std::istreambuf_iterator<char>(std::cin), {}}, "standard input");
-    std::ifstream in(file, std::ios::binary);
-    std::string text{std::istreambuf_iterator<char>(in), {}};
-    if (!in || std::filesystem::is_directory(file))
+    if (std::filesystem::is_directory(file))
         throw BadScenario(
-            fmt::format("{}: the file cannot be read ({}); name a scenario", file.string(),
-                        std::filesystem::is_directory(file) ? "it is a folder" : std::strerror(errno)));
+            fmt::format("{}: the file cannot be read (it is a folder); name a scenario", file.string()));
+    std::ifstream in(file, std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(in), {}};
+    if (!in)
+        throw BadScenario(fmt::format("{}: the file cannot be read ({}); name a scenario", file.string(),
+                                      std::strerror(errno)));
     return parse(text, file.string());
 }
 
