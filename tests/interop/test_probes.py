@@ -112,7 +112,8 @@ class ScanTest(InteropTest):
         ).stdout
         document = xml.etree.ElementTree.fromstring(output[output.index("<?xml") :])
         sequence, ids = next(document.iter("tcpsequence")), next(document.iter("ipidsequence"))
-        self.assertGreater(int(sequence.get("index")), 250, output)
+        # Eight times the binary logarithm of how six numbers scatter: of random ones 260 or so, at times 240; of a counter below 100.
+        self.assertGreater(int(sequence.get("index")), 200, output)
         # RFC 6864 section 4.1: what may not be fragmented needs no id.
         self.assertIn(ids.get("class"), ("All zeros", "Randomized"), output)
 
