@@ -150,7 +150,8 @@ TEST_F(StackTest, MemoryNeededIsWhatIsMappedAndGivenBack) {
     config.tcp.connections = 20'000;
     config.tcp.half_open = 3'000;
     config.tcp.time_wait = 50'000;
-    config.ip.reassembly_packets = 16;  // from the heap, of which a sanitizer keeps for a while what was freed
+    config.ip.reassembly_packets =
+        16;  // from the heap, of which a sanitizer keeps for a while what was freed
     for (const std::uint32_t cold_blocks : {0U, 100U}) {
         config.tcp.cold_blocks = cold_blocks;
         const std::size_t before = test::address_space(), of_eal = eal_memory_in_use();
