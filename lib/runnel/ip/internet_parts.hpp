@@ -79,6 +79,17 @@ struct InternetLayer::Parts {
     PeerCores* peers;
 };
 
+constexpr Ipv4Address all_hosts{224, 0, 0, 1};  // RFC 1112 section 4: every host is a member
+
+// Whether another host may have sent from that address.
+[[nodiscard]] constexpr bool may_send_ipv6(const Ipv6Address& address) noexcept {
+    constexpr unsigned global_unicast = 0x20;  // 2000::/3
+    if ((address.octets[0] & 0xe0) == global_unicast) [[likely]]
+        return true;
+    return !address.is_multicast() && !address.is_unspecified() && !address.is_loopback() &&
+           !address.is_v4_mapped();
+}
+
 // Moves the start of a frame's first segment on by so many octets, which it has, or back.
 inline void skip_octets(rte_mbuf* frame, std::ptrdiff_t octets) noexcept {
     frame->data_off = static_cast<std::uint16_t>(frame->data_off + octets);
