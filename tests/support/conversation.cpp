@@ -359,6 +359,7 @@ void Conversation::take(const Octets& octets) {
         other_frames.push_back(frame);
     } else if (frame.problems.empty()) {
         Segment shown = frame.segment;
+        last_destination = frame.ethernet_to;
         if (Flow* f = flow_of(frame.segment)) {
             if (shown.has(flag::syn) && *shown.sequence != f->stack_isn) {
                 f->stack_isn = *shown.sequence;

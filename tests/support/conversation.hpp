@@ -202,6 +202,8 @@ class Conversation : private tcp::Handler {
     [[noreturn]] void fail(const std::string& message, const Where& where);
     /// ICMP and ARP frames sent are kept here.
     std::vector<Frame> other_frames;
+    /// The link address to which the last segment was sent.
+    MacAddress last_destination{};
 
   private:
     friend class Flow;

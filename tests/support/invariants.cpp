@@ -191,7 +191,13 @@ std::string Invariants::sent(const Frame& frame) {
         wrong += "TCP to a group; ";
     const Segment& s = frame.segment;
     if (s.text->size() + s.options.size() + 40 > mtu_) wrong += "larger than the MTU; ";
-    check_segment(s, conversations_[{*s.source, *s.destination}], wrong);
+    Conversation& c = conversations_[{*s.source, *s.destination}];
+    if (speaks_ipv6()) {
+        if (frame.flow_label == 0) wrong += "no flow label; ";
+        if (c.flow_label.value_or(frame.flow_label) != frame.flow_label) wrong += "another flow label; ";
+        c.flow_label = frame.flow_label;
+    }
+    check_segment(s, c, wrong);
     return wrong;
 }
 

@@ -22,6 +22,7 @@ namespace runnel::test {
 ///  - SACK blocks only where negotiated, above the ACK but for a first one that reports a duplicate, and only
 ///  of
 ///    data that has come (RFC 2018 sections 3 and 4, RFC 2883);
+///  - over IPv6 one flow label for all segments of a flow, and not 0 (RFC 6437 section 3);
 ///  - no segment larger than the peer's MSS less the options (MUST-16), nothing beyond the window that the
 ///  peer has
 ///    offered but for a probe of one octet (MUST-34).
@@ -47,6 +48,7 @@ class Invariants {
         bool synchronized = false;         // options of both sides are known
         Direction ours, peers;
         std::uint32_t peer_mss = 536;
+        std::optional<std::uint32_t> flow_label;
         std::optional<std::uint32_t> last_ack, right_edge;  // as the stack has sent them
         std::optional<std::uint32_t> send_limit;         // the farthest right edge that the peer has offered
         std::map<std::uint32_t, Segment> syns;           // of the peer, by sequence number

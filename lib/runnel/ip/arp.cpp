@@ -16,6 +16,7 @@ constexpr Duration defend_interval = 10s;
 Arp::Arp(const Config& config, HashKey key, const Interfaces& interfaces, LinkOutput& link)
     : Resolution(config,
                  {.reachable = config.neighbour_lifetime,
+                  .randomised = false,
                   .stale = config.neighbour_lifetime,
                   .first_probe = Duration::zero(),
                   .retransmission = config.neighbour_request_interval,

@@ -162,6 +162,11 @@ void InternetLayer::doubt(const IpAddress& destination, Instant now) noexcept {
         parts_->ipv6_output.doubt(destination.v6(), now);
 }
 
+void InternetLayer::set_progress(const ForwardProgress* progress) noexcept {
+    parts_->arp.set_progress(progress);
+    parts_->neighbours.set_progress(progress);
+}
+
 void InternetLayer::announce(Instant now) noexcept {
     parts_->arp.announce(now);
     parts_->neighbours.announce(now);

@@ -17,6 +17,7 @@
 #include "runnel/base/time.hpp"
 #include "runnel/base/transmit_queue.hpp"
 #include "runnel/ip/config.hpp"
+#include "runnel/ip/forward_progress.hpp"
 #include "runnel/ip/peer_cores.hpp"
 
 namespace runnel::ip {
@@ -86,6 +87,13 @@ struct Ingress {
     }
 };
 
+/// The label of a flow, of a keyed hash of what tells it from others: 20 bits, and never 0, which says that
+/// there is none (RFC 6437 section 3).
+[[nodiscard]] constexpr std::uint32_t flow_label_of(std::uint32_t hash) noexcept {
+    constexpr std::uint32_t bits = 0xfffff;
+    return (hash & bits) != 0 ? hash & bits : 1;
+}
+
 /// How a packet is to leave. The transport header stands at the start of the mbuf's data, its checksum field
 /// is zero (of TCP and UDP; what else is sent brings its own checksum). The first segment is the packet's
 /// alone, not shared or indirect, and has 42 octets of head room or more (IPv6: 62); the rest of a chain may
@@ -93,7 +101,7 @@ struct Ingress {
 struct Output {
     Ipv4Address source{}, destination{};  ///< of IPv4
     const Ipv6Pair* ipv6 = nullptr;       ///< of IPv6, in their place: from `local` to `remote`. Not owned
-    std::uint32_t flow_label = 0;         ///< of IPv6 (RFC 6437)
+    std::uint32_t flow_label = 0;         ///< of IPv6 (RFC 6437); 0: one is made of addresses and ports
     std::uint8_t protocol = 0;
     std::uint8_t tos = 0;
     std::uint8_t ttl = 0;  ///< 0: the default of the configuration
@@ -167,6 +175,10 @@ class InternetLayer {
     /// A transport has heard nothing from `destination` for several retransmissions (RFC 9293 section 3.8.3,
     /// R1): the neighbour on the way there is asked again before it is used.
     void doubt(const IpAddress& destination, Instant now) noexcept;
+
+    /// Who is asked whether what we send gets through, before a neighbour in doubt is probed. Not owned;
+    /// null: nobody.
+    void set_progress(const ForwardProgress* progress) noexcept;
 
     /// Announces our addresses (gratuitous ARP, RFC 5227 section 3; unsolicited advertisements, RFC 4861
     /// section 7.2.6).

@@ -126,12 +126,14 @@ bool IpOutput::send_by_route(rte_mbuf* packet, const Output& how, Instant now) n
     if (!complete(packet, how, interface)) return false;
 
     const Ipv4Address next_hop = route->next_hop(how.destination);
+    const auto flow = flow_of(packet, how, wire::ipv4_header_size);
     MacAddress mac;
     if (how.destination.is_multicast()) {
         mac = wire::multicast_mac(how.destination);
     } else if (next_hop.is_limited_broadcast() || interface.is_broadcast(next_hop)) {
         mac = MacAddress::broadcast();
-    } else if (const MacAddress* known = arp_.link_address(interface, next_hop, how.source, now)) {
+    } else if (const MacAddress* known =
+                   arp_.link_address(interface, next_hop, how.source, now, flow ? &*flow : nullptr)) {
         mac = *known;
     } else {
         return arp_.hold(packet, interface, next_hop, how.source, now);

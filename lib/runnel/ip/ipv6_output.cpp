@@ -1,5 +1,6 @@
 #include "runnel/ip/ipv6_output.hpp"
 
+#include <bit>
 #include <cstddef>
 #include <cstring>
 #include <span>
@@ -28,6 +29,7 @@ Ipv6Output::Ipv6Output(const Config& config, HashKey key, const Interfaces& inte
       default_hop_limit_(config.ttl),
       key_(key),
       ids_(key),
+      labels_({siphash_2_4(key, 0x666c'6f77, 0), siphash_2_4(key, 0x666c'6f77, 1)}),
       paths_(std::make_unique<std::array<Path, path_count>>()) {
     // Between equals the connected network wins, then the order of the configuration.
     for (const Ipv6Addresses::Range& range : addresses.ranges())
@@ -94,15 +96,32 @@ bool Ipv6Output::complete_uncut(rte_mbuf* packet, const Output& how, std::uint16
 
 void Ipv6Output::write_header(rte_mbuf* packet, const Output& how, std::uint8_t next_header,
                               std::size_t length) const noexcept {
+    const std::uint32_t label =
+        how.flow_label != 0 ? how.flow_label : flow_label(packet, how, next_header != how.protocol);
     auto* const header = reinterpret_cast<std::byte*>(rte_pktmbuf_prepend(packet, wire::ipv6_header_size));
     wire::write(wire::Ipv6Header{.traffic_class = how.tos,
-                                 .flow_label = how.flow_label,
+                                 .flow_label = label,
                                  .payload_length = static_cast<std::uint16_t>(length),
                                  .next_header = next_header,
                                  .hop_limit = how.ttl != 0 ? how.ttl : default_hop_limit_,
                                  .source = how.ipv6->local,
                                  .destination = how.ipv6->remote},
                 std::span<std::byte, wire::ipv6_header_size>{header, wire::ipv6_header_size});
+}
+
+// The flow of a packet for which no transport keeps a label: its addresses, protocol and ports (RFC 6437
+// section 3).
+std::uint32_t Ipv6Output::flow_label(const rte_mbuf* packet, const Output& how, bool cut) const noexcept {
+    const std::size_t at = cut ? wire::ipv6_fragment_header_size : 0;
+    std::uint32_t ports = how.protocol;
+    if (how.protocol == protocol_udp && packet->data_len >= at + 4)
+        ports = wire::load_be32(rte_pktmbuf_mtod_offset(packet, const std::byte*, at));
+    const auto addresses = labels_.addresses(how.ipv6);
+    const std::uint64_t both = addresses[0] ^ std::rotl(addresses[1], 32);
+    std::array<std::byte, TupleHash::size> flow;
+    std::memcpy(flow.data(), &both, sizeof both);
+    std::memcpy(flow.data() + sizeof both, &ports, sizeof ports);
+    return flow_label_of(labels_(flow.data()));
 }
 
 bool Ipv6Output::send_by_route(rte_mbuf* packet, const Output& how, Instant now) noexcept {
@@ -116,10 +135,12 @@ bool Ipv6Output::send_by_route(rte_mbuf* packet, const Output& how, Instant now)
     if (!complete(packet, how, interface, now)) return false;
 
     const Ipv6Address& next_hop = route->next_hop(destination);
+    const auto flow = flow_of(packet, how, wire::ipv6_header_size);
     MacAddress mac;
     if (destination.is_multicast())
         mac = wire::multicast_mac(destination);
-    else if (const MacAddress* known = neighbours_.link_address(interface, next_hop, how.ipv6->local, now))
+    else if (const MacAddress* known =
+                 neighbours_.link_address(interface, next_hop, how.ipv6->local, now, flow ? &*flow : nullptr))
         mac = *known;
     else
         return neighbours_.hold(packet, interface, next_hop, how.ipv6->local, now);

@@ -12,6 +12,7 @@
 #include "runnel/base/ip_address.hpp"
 #include "runnel/base/keyed_hash.hpp"
 #include "runnel/base/time.hpp"
+#include "runnel/base/tuple_hash.hpp"
 #include "runnel/ip/config.hpp"
 #include "runnel/ip/fragmentation.hpp"
 #include "runnel/ip/interface.hpp"
@@ -103,6 +104,8 @@ class Ipv6Output {
     bool complete_uncut(rte_mbuf* packet, const Output& how, std::uint16_t mtu) noexcept;
     void write_header(rte_mbuf* packet, const Output& how, std::uint8_t next_header,
                       std::size_t length) const noexcept;
+    [[nodiscard]] std::uint32_t flow_label(const rte_mbuf* packet, const Output& how,
+                                           bool cut) const noexcept;
     bool send_tcp(rte_mbuf* packet, const Output& how, const Path& path, const Interface& interface,
                   Instant now) noexcept;
     void remember(Path& path, const Output& how, const Interface& interface,
@@ -117,6 +120,7 @@ class Ipv6Output {
     std::uint8_t default_hop_limit_;
     HashKey key_;
     PacketIds ids_;
+    TupleHash labels_;
     Ipv6RouteTable routes_;
     std::unique_ptr<std::array<Path, path_count>> paths_;
 };

@@ -17,18 +17,13 @@ constexpr Duration retrans_timer = 1s;
 // How long a neighbour is remembered that nobody uses. The RFC leaves it open.
 constexpr Duration stale_time = 60s;
 
-// Half to three halves of the base, so that hosts do not ask in step (RFC 4861 section 6.3.2).
-Duration reachable_time(const Config& config, HashKey key) noexcept {
-    const std::int64_t share = static_cast<std::int64_t>(siphash_1_3(key, 0x7265'6163'68, 0) % 1001);
-    return config.reachable_time / 2 + config.reachable_time * share / 1000;
-}
-
 }  // namespace
 
 NeighbourDiscovery::NeighbourDiscovery(const Config& config, HashKey key, const Interfaces& interfaces,
                                        const Ipv6Addresses& addresses, LinkOutput& link)
     : Resolution(config,
-                 {.reachable = reachable_time(config, key),
+                 {.reachable = config.reachable_time,
+                  .randomised = true,
                   .stale = stale_time,
                   .first_probe = delay_first_probe_time,
                   .retransmission = config.neighbour_request_interval,

@@ -1,5 +1,6 @@
 #include "runnel/ip/neighbour_table.hpp"
 
+#include <algorithm>
 #include <bit>
 
 namespace runnel::ip {
@@ -93,6 +94,7 @@ void NeighbourTable::enqueue(Entry& entry) noexcept {
     if (at == no_queue) return;
     Queue& queue = queues_[at];
     const std::uint32_t index = index_of(entry);
+    if (queue.tail != none) entry.due = std::max(entry.due, entries_[queue.tail].due);
     entry.previous = queue.tail;
     entry.next = none;
     (queue.tail == none ? queue.head : entries_[queue.tail].next) = index;

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include <rte_mbuf.h>
@@ -13,6 +14,7 @@
 #include "runnel/base/ip_address.hpp"
 #include "runnel/base/keyed_hash.hpp"
 #include "runnel/base/time.hpp"
+#include "runnel/ip/forward_progress.hpp"
 
 namespace runnel::ip {
 
@@ -35,7 +37,11 @@ struct Neighbour {
     std::uint8_t requests = 0;  ///< sent since the last answer
     std::uint8_t waiting = 0;   ///< packets that wait
     bool is_router = false;     ///< it says so of itself (RFC 4861)
+    bool doubted = false;       ///< a transport hears nothing by it: its next use asks at once
     Instant due = never;        ///< when the state ends
+    /// The flow whose packet was sent when the state ceased to be `stale`, and its progress at that time.
+    TransportFlow flow{};
+    std::optional<std::uint64_t> progress{};
 
     /// True where `mac` may be sent to.
     [[nodiscard]] bool is_usable() const noexcept {
@@ -63,7 +69,8 @@ class NeighbourTable {
                       Instant due) noexcept;
     /// Removes a neighbour for whom no packet waits.
     void remove(Neighbour& neighbour) noexcept;
-    /// Changes the state. Within one state `due` never lies before that of an earlier call.
+    /// Changes the state. Within one state nobody is due before who entered it earlier: `due` is put off so
+    /// far.
     void change(Neighbour& neighbour, NeighbourState state, Instant due) noexcept;
 
     [[nodiscard]] bool full() const noexcept { return free_ == none; }

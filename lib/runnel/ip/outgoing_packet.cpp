@@ -123,4 +123,19 @@ void finish_transport(rte_mbuf* packet, const Output& how, const Interface& inte
     }
 }
 
+std::optional<TransportFlow> flow_of(const rte_mbuf* packet, const Output& how,
+                                     std::size_t ip_header_size) noexcept {
+    if (how.protocol != protocol_tcp || packet->data_len < ip_header_size + 4) return std::nullopt;
+    const auto* const ports = rte_pktmbuf_mtod_offset(packet, const std::byte*, ip_header_size);
+    TransportFlow flow{.remote_port = wire::load_be16(ports + 2), .local_port = wire::load_be16(ports)};
+    if (how.ipv6 != nullptr) {
+        flow.remote = how.ipv6->remote;
+        flow.local = how.ipv6->local;
+    } else {
+        flow.remote = how.destination;
+        flow.local = how.source;
+    }
+    return flow;
+}
+
 }  // namespace runnel::ip

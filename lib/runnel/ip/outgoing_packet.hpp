@@ -4,9 +4,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include <rte_mbuf.h>
 
+#include "runnel/ip/forward_progress.hpp"
 #include "runnel/ip/interface.hpp"
 #include "runnel/ip/internet_layer.hpp"
 #include "runnel/ip/link_output.hpp"
@@ -42,5 +44,10 @@ inline constexpr std::size_t tcp_data_offset_at = 12, tcp_checksum_at = 16, udp_
 void finish_transport(rte_mbuf* packet, const Output& how, const Interface& interface, std::uint32_t pseudo,
                       std::uint64_t version) noexcept;
 void finish_transport_of_uncut(rte_mbuf* packet, const Output& how, std::uint32_t pseudo) noexcept;
+
+/// The flow of a TCP segment that is a packet already, whose IP header has `ip_header_size` octets; nothing
+/// of other protocols.
+[[nodiscard]] std::optional<TransportFlow> flow_of(const rte_mbuf* packet, const Output& how,
+                                                   std::size_t ip_header_size) noexcept;
 
 }  // namespace runnel::ip

@@ -12,6 +12,9 @@ namespace {
 // neighbours can tie up.
 constexpr std::uint64_t most_waiting = 4096;
 
+// "At least every few hours" (RFC 4861 section 6.3.4).
+constexpr Duration reachable_time_lifetime = 2h;
+
 }  // namespace
 
 Resolution::Resolution(const Config& config, const ResolutionTimes& times, bool v4, HashKey key,
@@ -19,6 +22,7 @@ Resolution::Resolution(const Config& config, const ResolutionTimes& times, bool 
     : interfaces_(interfaces),
       link_(link),
       times_(times),
+      key_(key),
       type_(v4 ? wire::EtherType::ipv4 : wire::EtherType::ipv6),
       table_(config.neighbour_capacity,
              static_cast<std::uint32_t>(
@@ -36,7 +40,10 @@ Resolution::Resolution(const Config& config, const ResolutionTimes& times, bool 
 
 void Resolution::doubt(const Interface& interface, const IpAddress& next_hop, Instant now) noexcept {
     Neighbour* const neighbour = table_.find(interface.index, next_hop);
-    if (neighbour != nullptr && neighbour->state == NeighbourState::reachable) make_stale(*neighbour, now);
+    if (neighbour == nullptr) return;
+    if (neighbour->state == NeighbourState::reachable || neighbour->state == NeighbourState::delayed)
+        make_stale(*neighbour, now);
+    neighbour->doubted = neighbour->state == NeighbourState::stale;
 }
 
 void Resolution::make_stale(Neighbour& neighbour, Instant now) noexcept {
@@ -46,17 +53,43 @@ void Resolution::make_stale(Neighbour& neighbour, Instant now) noexcept {
 }
 
 const MacAddress* Resolution::link_address(const Interface& interface, const IpAddress& next_hop,
-                                           const IpAddress& asker, Instant now) noexcept {
+                                           const IpAddress& asker, Instant now,
+                                           const TransportFlow* flow) noexcept {
     Neighbour* neighbour = table_.find(interface.index, next_hop);
     if (neighbour == nullptr || !neighbour->is_usable()) return nullptr;
     if (neighbour->state == NeighbourState::stale) {
         neighbour->asker = asker_for(interface, asker);
-        if (times_.first_probe == Duration::zero())
+        watch(*neighbour, flow);
+        if (times_.first_probe == Duration::zero() || neighbour->doubted)
             ask(*neighbour, NeighbourState::probing, now);
         else
             table_.change(*neighbour, NeighbourState::delayed, now + times_.first_probe);
     }
     return &neighbour->mac;
+}
+
+void Resolution::watch(Neighbour& neighbour, const TransportFlow* flow) noexcept {
+    neighbour.progress.reset();
+    if (flow == nullptr || progress_ == nullptr) return;
+    neighbour.flow = *flow;
+    neighbour.progress = progress_->progress_of(*flow);
+}
+
+// Whether what we sent since then has reached the peer, and so the neighbour (RFC 4861 section 7.3.1).
+bool Resolution::has_progressed(const Neighbour& neighbour) const noexcept {
+    if (!neighbour.progress || progress_ == nullptr) return false;
+    const auto progress = progress_->progress_of(neighbour.flow);
+    return progress && *progress != *neighbour.progress;
+}
+
+Duration Resolution::reachable_time(Instant now) noexcept {
+    if (!times_.randomised) return times_.reachable;
+    if (now >= next_draw_) {
+        next_draw_ = now + reachable_time_lifetime;
+        const auto share = static_cast<std::int64_t>(siphash_1_3(key_, 0x7265'6163'68, draws_++) % 1001);
+        reachable_ = times_.reachable / 2 + times_.reachable * share / 1000;
+    }
+    return reachable_;
 }
 
 bool Resolution::hold(rte_mbuf* packet, const Interface& interface, const IpAddress& next_hop,
@@ -107,8 +140,9 @@ void Resolution::learn(Neighbour& neighbour, const MacAddress& mac, bool proven,
     if (known && (changed || !proven)) forget_answers();
     neighbour.mac = mac;
     neighbour.requests = 0;
+    neighbour.doubted = false;
     if (proven)
-        table_.change(neighbour, NeighbourState::reachable, now + times_.reachable);
+        table_.change(neighbour, NeighbourState::reachable, now + reachable_time(now));
     else
         table_.change(neighbour, NeighbourState::stale, now + times_.stale);
     if (neighbour.waiting == 0) return;
@@ -145,10 +179,15 @@ void Resolution::expire(Neighbour& neighbour, Instant now) noexcept {
             }
             break;
         case NeighbourState::delayed:
-            ask(neighbour, NeighbourState::probing, now);
+            if (has_progressed(neighbour))
+                learn(neighbour, neighbour.mac, true, now);
+            else
+                ask(neighbour, NeighbourState::probing, now);
             break;
         case NeighbourState::probing:
-            if (neighbour.requests < times_.requests)
+            if (has_progressed(neighbour))
+                learn(neighbour, neighbour.mac, true, now);
+            else if (neighbour.requests < times_.requests)
                 ask(neighbour, NeighbourState::probing, now);
             else
                 remove(neighbour);

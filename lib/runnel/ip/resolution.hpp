@@ -12,6 +12,7 @@
 #include "runnel/base/keyed_hash.hpp"
 #include "runnel/base/time.hpp"
 #include "runnel/ip/config.hpp"
+#include "runnel/ip/forward_progress.hpp"
 #include "runnel/ip/interface.hpp"
 #include "runnel/ip/link_output.hpp"
 #include "runnel/ip/neighbour_table.hpp"
@@ -22,6 +23,7 @@ namespace runnel::ip {
 /// How long what is known of a neighbour holds.
 struct ResolutionTimes {
     Duration reachable;       ///< after news
+    bool randomised;          ///< by half more or less, drawn anew now and then (RFC 4861 section 6.3.2)
     Duration stale;           ///< after that, unused, until it is forgotten
     Duration first_probe;     ///< from its use then until it is asked: zero is at once
     Duration retransmission;  ///< between requests, at least 1 s
@@ -41,8 +43,13 @@ class Resolution {
     /// The neighbour's link address, or null where it must be asked for: then `hold` takes the packet. The
     /// use of a stale neighbour leads to its being asked. `asker`: the source of what is to be sent, in place
     /// of which any address of ours on that link will do.
+    /// `flow`: whose segment it is, where a transport can tell of its progress, which is as good as an
+    /// answer.
     [[nodiscard]] const MacAddress* link_address(const Interface& interface, const IpAddress& next_hop,
-                                                 const IpAddress& asker, Instant now) noexcept;
+                                                 const IpAddress& asker, Instant now,
+                                                 const TransportFlow* flow = nullptr) noexcept;
+    /// Who is asked of the progress of flows. Not owned; null: nobody.
+    void set_progress(const ForwardProgress* progress) noexcept { progress_ = progress; }
     /// A transport finds that nothing comes back (RFC 1122 section 3.3.1.4): the next use of what was told of
     /// this neighbour asks it again.
     void doubt(const Interface& interface, const IpAddress& next_hop, Instant now) noexcept;
@@ -76,7 +83,6 @@ class Resolution {
 
     void expire_all(Instant now) noexcept;
     [[nodiscard]] Instant next_expiry() noexcept;
-    void set_reachable_time(Duration time) noexcept { times_.reachable = time; }
 
     const Interfaces& interfaces_;
     LinkOutput& link_;
@@ -93,10 +99,18 @@ class Resolution {
     }
     void ask(Neighbour& neighbour, NeighbourState state, Instant now) noexcept;
     void expire(Neighbour& neighbour, Instant now) noexcept;
+    void watch(Neighbour& neighbour, const TransportFlow* flow) noexcept;
+    [[nodiscard]] bool has_progressed(const Neighbour& neighbour) const noexcept;
+    [[nodiscard]] Duration reachable_time(Instant now) noexcept;
     void drop_waiting(Neighbour& neighbour, DropReason reason) noexcept;
     rte_mbuf* pop_waiting(Neighbour& neighbour) noexcept;
 
     ResolutionTimes times_;
+    HashKey key_;
+    std::uint64_t draws_ = 0;
+    Duration reachable_{};  // as drawn
+    Instant next_draw_ = Instant::min();
+    const ForwardProgress* progress_ = nullptr;
     wire::EtherType type_;
     std::uint32_t epoch_ = 1;
     std::uint64_t waiting_mbufs_ = 0;  // those of all packets that wait

@@ -53,7 +53,10 @@ struct Stack::Parts {
           tcp(config.tcp,
               {derive(secret, 2), derive(secret, 3), derive(secret, 4), derive(secret, 5), derive(secret, 6),
                derive(secret, 7), derive(secret, 8)},
-              internet, counters, stash, queue) {}
+              internet, counters, stash, queue) {
+        internet.set_progress(&tcp);
+    }
+    ~Parts() { internet.set_progress(nullptr); }
 
     // About a UDP datagram, or an echo reply that the path does not take; false where nobody here has sent
     // it.

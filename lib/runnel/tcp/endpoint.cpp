@@ -286,23 +286,41 @@ void Endpoint::set_behind(bool behind) noexcept {
 
 // Nothing that ICMP says ends a connection that is established; in SYN-SENT only what names our very SYN and
 // refuses it does (RFC 9293 section 3.9.2.2, RFC 5927 sections 4.1 and 5.2).
+std::optional<Owner> Endpoint::owner_of(const ip::TransportFlow& ends) const noexcept {
+    const Core& core = parts_->core;
+    const bool ipv6 = !ends.local.is_v4();
+    if (ipv6 != !ends.remote.is_v4() || (ipv6 && !core.ip.speaks_ipv6())) return std::nullopt;
+    const ip::Ipv6Pair pair{ends.remote.v6(), ends.local.v6()};
+    const Flow flow = ipv6 ? core.digest(pair, ends.remote_port, ends.local_port)
+                           : Flow{ends.remote.v4(), ends.local.v4(), ends.remote_port, ends.local_port};
+    const std::uint32_t value = core.find({flow, ipv6 ? &pair : nullptr}, flow_hash(core.flow_hasher, flow));
+    if (value == FlowTable::none) return std::nullopt;
+    return Owner::decode(value);
+}
+
+std::optional<std::uint64_t> Endpoint::progress_of(const ip::TransportFlow& flow) const noexcept {
+    const auto owner = owner_of(flow);
+    if (!owner) return std::nullopt;
+    switch (owner->table) {
+        case Table::half_open:
+            return 0;
+        case Table::time_wait:
+            return UINT64_MAX;
+        case Table::connection:
+            break;
+    }
+    const Tcb& tcb = parts_->core.tcbs[owner->slot];
+    return std::uint64_t{tcb.snd_una.value()} << 32 | tcb.rcv_nxt.value();
+}
+
 void Endpoint::receive_error(const ip::IcmpError& error) noexcept {
     Core& core = parts_->core;
-    const bool ipv6 = !error.source.is_v4();
-    if (ipv6 != !error.destination.is_v4() || (ipv6 && !core.ip.speaks_ipv6())) {
+    const auto found = owner_of({error.destination, error.source, error.destination_port, error.source_port});
+    if (!found || found->table != Table::connection) {
         core.counters.drop(DropReason::icmp_error_without_owner);
         return;
     }
-    const ip::Ipv6Pair pair{error.destination.v6(), error.source.v6()};
-    const Flow flow =
-        ipv6 ? core.digest(pair, error.destination_port, error.source_port)
-             : Flow{error.destination.v4(), error.source.v4(), error.destination_port, error.source_port};
-    const std::uint32_t value = core.find({flow, ipv6 ? &pair : nullptr}, flow_hash(core.flow_hasher, flow));
-    const Owner owner = value == FlowTable::none ? Owner{Table::half_open, 0} : Owner::decode(value);
-    if (owner.table != Table::connection) {
-        core.counters.drop(DropReason::icmp_error_without_owner);
-        return;
-    }
+    const Owner owner = *found;
     Tcb& tcb = core.tcbs[owner.slot];
     if (tcb.aborting || !SeqNum{error.sequence}.in_window(tcb.snd_una, tcb.in_flight())) {
         core.counters.drop(DropReason::icmp_error_without_owner);

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -13,6 +14,7 @@
 #include "runnel/base/mbuf_stash.hpp"
 #include "runnel/base/time.hpp"
 #include "runnel/base/transmit_queue.hpp"
+#include "runnel/ip/forward_progress.hpp"
 #include "runnel/ip/internet_layer.hpp"
 #include "runnel/tcp/config.hpp"
 #include "runnel/tcp/connection.hpp"
@@ -20,6 +22,7 @@
 namespace runnel::tcp {
 
 struct Core;
+struct Owner;
 struct Secrets;
 struct Tcb;
 
@@ -32,7 +35,7 @@ struct MemoryUse {
 inline constexpr std::size_t memory_use_count = 8;
 
 /// One core's TCP. All calls from the stack's thread.
-class Endpoint {
+class Endpoint final : public ip::ForwardProgress {
   public:
     /// Segments that one call of `receive` takes.
     static constexpr std::size_t max_burst = 64;
@@ -41,7 +44,7 @@ class Endpoint {
     /// range and `std::runtime_error` where memory does not suffice.
     Endpoint(const Config& config, const Secrets& secrets, ip::InternetLayer& ip, Counters& counters,
              MbufStash& stash, TransmitQueue& queue);
-    ~Endpoint();
+    ~Endpoint() override;
     Endpoint(const Endpoint&) = delete;
     Endpoint& operator=(const Endpoint&) = delete;
 
@@ -58,6 +61,10 @@ class Endpoint {
     /// Whether the bursts that come next are part of more than could be fetched at once (syn_credit.hpp).
     void set_behind(bool behind) noexcept;
     void receive_error(const ip::IcmpError& error) noexcept;
+    /// What of a connection the peer has acknowledged and sent, as one number: both move on only where
+    /// segments of ours arrive (RFC 4861 section 7.3.1). Of one in TIME-WAIT our FIN has.
+    [[nodiscard]] std::optional<std::uint64_t> progress_of(
+        const ip::TransportFlow& flow) const noexcept override;
     void advance() noexcept;
     /// Lets connections send while the transmit queue holds fewer than `frames`. False where nothing more can
     /// be sent now.
@@ -85,6 +92,7 @@ class Endpoint {
     friend class Connection;
     struct Parts;
     Core& core() noexcept;
+    [[nodiscard]] std::optional<Owner> owner_of(const ip::TransportFlow& ends) const noexcept;
     std::unique_ptr<Parts> parts_;
 };
 

@@ -91,7 +91,7 @@ bool Transmission::hand_over(rte_mbuf* mbuf, const Ends& ends, std::uint8_t sett
                    .segment_size = segment_size};
     if (ends.ipv6 != nullptr) {
         how.ipv6 = ends.ipv6;
-        how.flow_label = core_.flow_labels(&ends.flow);
+        how.flow_label = ip::flow_label_of(core_.flow_labels(&ends.flow));
     }
     return core_.ip.output(mbuf, how, core_.now);
 }

@@ -1,5 +1,6 @@
 // IPv6 in and out, and ICMPv6: RFC 8200, RFC 4443, RFC 6724, RFC 8201.
 #include <random>
+#include <set>
 
 #include "ipv6_network.hpp"
 #include "seed.hpp"
@@ -324,6 +325,36 @@ TEST(Rfc6724, SourceFitsItsDestination) {
     EXPECT_EQ(source(documentation(7, 0x5501)), IpAddress{other_net});
     EXPECT_EQ(source(Ipv6Address::of(0x2a00'0000'0000'0000, 7)), IpAddress{us6});
     EXPECT_EQ(source(us6), std::nullopt) << "nothing leads to ourselves";
+}
+
+// RFC 6437 section 3: what no transport keeps a label for has one of its addresses, protocol and ports.
+TEST(Rfc6437, DatagramsOfAFlowCarryOneLabelAndOthersAnother) {
+    Network net(resolved_ipv6_config(), 1024);
+    const auto label_of = [&](const Ipv6Address& to, std::uint16_t port, std::size_t size) {
+        const Ipv6Pair pair{to, us6};
+        EXPECT_TRUE(net.layer.output(net.pool.mbuf(udp_datagram(pattern(size), port, 53)),
+                                     {.ipv6 = &pair, .protocol = udp_protocol, .dont_fragment = false},
+                                     net.now));
+        std::set<std::uint32_t> labels;
+        for (const Octets& frame : net.sent()) labels.insert(packet6_in(frame).header.flow_label);
+        EXPECT_EQ(labels.size(), 1U) << "each fragment has the same";
+        return *labels.begin();
+    };
+    std::set<std::uint32_t> all;
+    for (std::uint16_t port = 1000; port < 1100; ++port) {
+        const std::uint32_t label = label_of(peer6, port, 100);
+        EXPECT_EQ(label_of(peer6, port, 1900), label) << port;
+        EXPECT_NE(label_of(far_away6, port, 100), label) << port;
+        all.insert(label);
+    }
+    EXPECT_GT(all.size(), 95U);
+    EXPECT_FALSE(all.contains(0));
+}
+
+TEST(Rfc6437, LabelIsNeverZero) {
+    EXPECT_EQ(flow_label_of(0x12300000), 1U);
+    EXPECT_EQ(flow_label_of(0xfff00000), 1U);
+    EXPECT_EQ(flow_label_of(0x12345678), 0x45678U);
 }
 
 }  // namespace ipv6_test

@@ -1,58 +1,12 @@
 // Neighbour Discovery: RFC 4861 sections 7.1 to 7.3, RFC 4862 section 5.4.3, RFC 6980.
 #include <map>
 
-#include "ipv6_network.hpp"
+#include "neighbourhood.hpp"
 
 namespace runnel::ip {
 namespace neighbour_discovery_test {
 
 using namespace test;
-using Kind = wire::Icmpv6Type;
-
-constexpr std::uint32_t solicited = wire::advertisement_solicited,
-                        override_flag = wire::advertisement_override;
-const MacAddress group_mac = wire::multicast_mac(us6.solicited_node());
-
-wire::NeighbourMessage solicitation(const Ipv6Address& target, std::optional<MacAddress> mac = peer_mac) {
-    return {.type = Kind::neighbour_solicitation, .target = target, .link_address = mac};
-}
-wire::NeighbourMessage advertisement(const Ipv6Address& target, std::uint32_t flags,
-                                     std::optional<MacAddress> mac = peer_mac) {
-    return {.type = Kind::neighbour_advertisement, .flags = flags, .target = target, .link_address = mac};
-}
-
-struct Neighbourhood : Network {
-    using Network::Network;
-    Neighbourhood() : Network(ipv6_config()) {}
-
-    bool send_to(const Ipv6Address& destination, const Ipv6Address& source = us6) {
-        const Ipv6Pair pair{destination, source};
-        return layer.output(pool.mbuf(tcp_header()), {.ipv6 = &pair, .protocol = tcp_protocol}, now);
-    }
-    /// The link address that a packet to the peer leaves for now; nothing where it waits or is dropped.
-    std::optional<MacAddress> way_to(const Ipv6Address& destination = peer6) {
-        (void)sent();
-        send_to(destination);
-        for (const Octets& frame : sent())
-            if (!discovery_in(frame)) return wire::EthernetView::parse(frame)->destination();
-        return std::nullopt;
-    }
-    /// The solicitations sent since.
-    std::vector<Discovery> solicitations() {
-        std::vector<Discovery> found;
-        for (const Octets& frame : sent())
-            if (const auto one = discovery_in(frame);
-                one && one->message.type == Kind::neighbour_solicitation)
-                found.push_back(*one);
-        return found;
-    }
-    /// Resolves the peer by asking and being answered.
-    void resolve() {
-        send_to(peer6);
-        give(discovery(advertisement(peer6, solicited | override_flag), peer6, us6));
-        (void)sent();
-    }
-};
 
 TEST(Rfc4861, SolicitationForOurAddressIsAnswered) {
     Neighbourhood net;
