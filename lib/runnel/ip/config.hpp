@@ -8,10 +8,9 @@
 
 #include "runnel/base/ip_address.hpp"
 #include "runnel/base/time.hpp"
+#include "runnel/ip/peer_cores.hpp"
 
 namespace runnel::ip {
-
-class PeerCores;
 
 /// What the port under an interface does in hardware. The stack is told, it asks nothing (DESIGN.md, rule
 /// 11).
@@ -115,6 +114,7 @@ struct Config {
     std::uint16_t reassembly_fragments = 128;  ///< of one packet, 2 to 8192; 119 carry 64 KB at an MTU of 576
     Duration reassembly_timeout = 60s;  ///< from its first fragment until a packet is given up (RFC 1122
                                         ///< section 3.3.2: 60 to 120 s; RFC 8200 section 4.5: 60 s)
+    CorePlace place{};           ///< among the cores with the same addresses: no two draw the same IP ids
     PeerCores* peers = nullptr;  ///< other cores with the same addresses; not owned, outlives the stack
 };
 

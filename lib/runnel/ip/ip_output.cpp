@@ -32,7 +32,7 @@ IpOutput::IpOutput(const Config& config, HashKey key, const Interfaces& interfac
       arp_(arp),
       link_(link),
       default_ttl_(config.ttl),
-      ids_(key),
+      ids_(key, config.place),
       paths_(std::make_unique<std::array<Path, path_count>>()) {
     // Between equals the connected network wins, then the order of the configuration.
     for (std::size_t i = 0; i < config.interfaces.size(); ++i)

@@ -28,7 +28,7 @@ Ipv6Output::Ipv6Output(const Config& config, HashKey key, const Interfaces& inte
       link_(link),
       default_hop_limit_(config.ttl),
       key_(key),
-      ids_(key),
+      ids_(key, config.place),
       labels_({siphash_2_4(key, 0x666c'6f77, 0), siphash_2_4(key, 0x666c'6f77, 1)}),
       paths_(std::make_unique<std::array<Path, path_count>>()) {
     // Between equals the connected network wins, then the order of the configuration.

@@ -12,6 +12,12 @@ namespace runnel::ip {
 
 struct IcmpError;
 
+/// Which of the cores with the same addresses one is.
+struct CorePlace {
+    std::uint16_t core = 0;   ///< below `count`
+    std::uint16_t count = 1;  ///< of cores, 1 or more
+};
+
 /// A neighbour's link address, as it said it.
 struct NeighbourNews {
     IpAddress address{};

@@ -3,14 +3,12 @@
 namespace runnel::runtime {
 
 NewsExchange::~NewsExchange() {
-    for (Box& box : boxes_)
-        box.drain([](const News& news) {
-            if (rte_mbuf* const* const frame = std::get_if<rte_mbuf*>(&news)) rte_pktmbuf_free(*frame);
-        });
+    for (Box& box : boxes_) box.frames.drain([](rte_mbuf* frame) { rte_pktmbuf_free(frame); });
 }
 
-bool CoreNews::post(unsigned core, const NewsExchange::News& news) noexcept {
-    if (!exchange_.box(core_, core).post(news)) [[unlikely]] {
+template <class Mailbox, class Message>
+bool CoreNews::post(unsigned core, Mailbox NewsExchange::Box::*kind, const Message& message) noexcept {
+    if (!(exchange_.box(core_, core).*kind).post(message)) [[unlikely]] {
         counters_.drop(DropReason::core_news_full);
         return false;
     }
@@ -28,27 +26,27 @@ unsigned CoreNews::owner_of(const IpAddress& remote, const IpAddress& local, std
 
 void CoreNews::tell(const ip::NeighbourNews& news) noexcept {
     for (unsigned core = 0; core < exchange_.cores_; ++core)
-        if (core != core_) post(core, news);
+        if (core != core_) post(core, &NewsExchange::Box::neighbours, news);
 }
 
 bool CoreNews::pass_on(const ip::IcmpError& error) noexcept {
     const unsigned owner =
         owner_of(error.destination, error.source, error.destination_port, error.source_port);
     if (owner == core_) return false;
-    post(owner, error);
+    post(owner, &NewsExchange::Box::errors, error);
     return true;
 }
 
 void CoreNews::tell(const ip::IcmpError& too_big) noexcept {
     for (unsigned core = 0; core < exchange_.cores_; ++core)
-        if (core != core_) post(core, too_big);
+        if (core != core_) post(core, &NewsExchange::Box::errors, too_big);
 }
 
 bool CoreNews::pass_on(rte_mbuf* frame, const IpAddress& remote, const IpAddress& local,
                        std::uint16_t remote_port, std::uint16_t local_port) noexcept {
     const unsigned owner = owner_of(remote, local, remote_port, local_port);
     if (owner == core_) return false;
-    if (post(owner, frame))
+    if (post(owner, &NewsExchange::Box::frames, frame))
         counters_.add(Counter::frames_handed_over);
     else
         rte_pktmbuf_free(frame);
@@ -60,9 +58,19 @@ bool CoreNews::poll(Instant now) noexcept {
     return deliver();
 }
 
-void CoreNews::hear(Stack& stack, const NewsExchange::News& news) const noexcept {
-    if (const auto* const neighbour = std::get_if<ip::NeighbourNews>(&news)) stack.hear(*neighbour, now_);
-    if (const auto* const error = std::get_if<ip::IcmpError>(&news)) stack.hear(*error, now_);
+void CoreNews::deliver_from(NewsExchange::Box& box) noexcept {
+    box.neighbours.drain([this](const ip::NeighbourNews& news) {
+        if (stack_ != nullptr) stack_->hear(news, now_);
+    });
+    box.errors.drain([this](const ip::IcmpError& error) {
+        if (stack_ != nullptr) stack_->hear(error, now_);
+    });
+    box.frames.drain([this](rte_mbuf* frame) {
+        if (stack_ != nullptr)
+            stack_->take_over(frame, now_);
+        else
+            rte_pktmbuf_free(frame);
+    });
 }
 
 bool CoreNews::deliver() noexcept {
@@ -73,16 +81,7 @@ bool CoreNews::deliver() noexcept {
     while (!Bell::empty(senders)) {
         const unsigned sender = Bell::first(senders, 0);
         Bell::remove(senders, sender);
-        exchange_.box(sender, core_).drain([&](const NewsExchange::News& news) {
-            if (rte_mbuf* const* const frame = std::get_if<rte_mbuf*>(&news)) {
-                if (stack_ != nullptr)
-                    stack_->receive({frame, 1}, now_);
-                else
-                    rte_pktmbuf_free(*frame);
-            } else if (stack_ != nullptr) {
-                hear(*stack_, news);
-            }
-        });
+        deliver_from(exchange_.box(sender, core_));
     }
     return true;
 }

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <memory>
-#include <variant>
 #include <vector>
 
 #include "runnel/base/bell.hpp"
@@ -31,8 +30,12 @@ class NewsExchange {
 
   private:
     friend class CoreNews;
-    using News = std::variant<ip::NeighbourNews, ip::IcmpError, rte_mbuf*>;
-    using Box = Mailbox<News, 64>;
+    // A mailbox for each kind, so that a flood of one does not keep another out.
+    struct Box {
+        Mailbox<ip::NeighbourNews, 64> neighbours;
+        Mailbox<ip::IcmpError, 64> errors;
+        Mailbox<rte_mbuf*, 64> frames;
+    };
 
     [[nodiscard]] Box& box(unsigned from, unsigned to) noexcept { return boxes_[from * cores_ + to]; }
 
@@ -65,8 +68,9 @@ class CoreNews final : public ip::PeerCores, public Task {
     [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
 
   private:
-    void hear(Stack& stack, const NewsExchange::News& news) const noexcept;
-    bool post(unsigned core, const NewsExchange::News& news) noexcept;
+    template <class Mailbox, class Message>
+    bool post(unsigned core, Mailbox NewsExchange::Box::*kind, const Message& message) noexcept;
+    void deliver_from(NewsExchange::Box& box) noexcept;
     [[nodiscard]] unsigned owner_of(const IpAddress& remote, const IpAddress& local,
                                     std::uint16_t remote_port, std::uint16_t local_port) const noexcept;
 

@@ -104,6 +104,7 @@ void SharedPort::configure(unsigned core, StackConfig& config) const {
     if (cores_ == 1) return;
     config.tcp.home_ports = seats_[core]->home_ports;
     config.ip.peers = &seats_[core]->news;
+    config.ip.place = {.core = static_cast<std::uint16_t>(core), .count = static_cast<std::uint16_t>(cores_)};
 }
 
 port::Wire& SharedPort::wire(unsigned core) noexcept {

@@ -16,6 +16,7 @@
 #include "runnel/ip/exception_path.hpp"
 #include "runnel/ip/internet_layer.hpp"
 #include "runnel/ip/peer_cores.hpp"
+#include "runnel/ip/token_bucket.hpp"
 #include "runnel/tcp/core.hpp"
 #include "runnel/tcp/endpoint.hpp"
 
@@ -40,6 +41,10 @@ const StackConfig& checked(const StackConfig& config) {
     return config;
 }
 
+// Anybody may claim to be a router that a datagram was too big for. What is not told now is told when the
+// path's next such message comes.
+constexpr std::uint32_t too_big_news_per_second = 200;
+
 }  // namespace
 
 // In the order in which they stand on one another.
@@ -48,6 +53,7 @@ struct Stack::Parts {
         : queue(config.transmit_queue),
           stash(mbufs, {config.mbuf_stash, config.mbuf_reserve}),
           peers(config.ip.peers),
+          too_big_news(too_big_news_per_second, derive(secret, 9)),
           internet(config.ip, {derive(secret, 1).k0, derive(secret, 1).k1}, counters, stash, queue),
           udp(config.udp, internet, counters, stash),
           tcp(config.tcp,
@@ -64,15 +70,19 @@ struct Stack::Parts {
         if (error.protocol == IPPROTO_UDP && !udp.icmp_error(error)) return false;
         if (error.meaning == ip::IcmpMeaning::too_big) {
             internet.lower_datagram_mtu(error, when);
-            if (peers != nullptr) peers->tell(error);
+            if (peers != nullptr && too_big_news.take(when)) peers->tell(error);
         }
         return true;
     }
+
+    template <bool Counted>
+    void take(std::span<rte_mbuf* const> frames) noexcept;
 
     Counters counters;
     TransmitQueue queue;
     MbufStash stash;
     ip::PeerCores* peers;
+    ip::TokenBucket too_big_news;
     ip::InternetLayer internet;
     udp::Sockets udp;
     tcp::Endpoint tcp;
@@ -98,14 +108,46 @@ Stack::Stack(const StackConfig& config, rte_mempool* mbufs)
 
 Stack::~Stack() = default;
 
+// Sorts frames and hands the transports what is theirs. At most `segments.size()` of them.
+template <bool Counted>
+void Stack::Parts::take(std::span<rte_mbuf* const> frames) noexcept {
+    std::size_t held = 0;
+    for (rte_mbuf* const frame : frames) {
+        if constexpr (Counted) {
+            counters.add(Counter::frames_in);
+            counters.add(Counter::bytes_in, frame->pkt_len);
+        }
+        ip::Ingress& in = segments[held];
+        switch (internet.input(frame, in, now)) {
+            case ip::Upper::tcp:
+                ++held;
+                break;
+            case ip::Upper::udp:
+                udp.input(in, now);
+                break;
+            case ip::Upper::icmp_error:
+                if (in.error.protocol == IPPROTO_TCP) {
+                    if (peers == nullptr || !peers->pass_on(in.error)) tcp.receive_error(in.error);
+                } else if (!take_datagram_error(in.error, now)) {
+                    internet.decline(in, DropReason::icmp_error_without_owner);
+                    break;
+                }
+                stash.put(in.mbuf);
+                break;
+            case ip::Upper::none:
+                break;
+        }
+    }
+    tcp.receive({segments.data(), held});
+}
+
 void Stack::receive(std::span<rte_mbuf* const> burst, Instant now) noexcept {
     Parts& parts = *parts_;
     parts.now = now;
     parts.tcp.set_time(now);
-    std::array<ip::Ingress, tcp::Endpoint::max_burst>& segments = parts.segments;
     while (!burst.empty()) {
         mark(Stage::parse);
-        const std::size_t n = std::min(burst.size(), segments.size());
+        const std::size_t n = std::min(burst.size(), parts.segments.size());
         // Where the data lies stands in the mbuf: both come from the other core's cache, one after the other.
         for (rte_mbuf* const frame : burst.first(n)) rte_prefetch0(frame);
         for (rte_mbuf* const frame : burst.first(n)) {
@@ -113,35 +155,16 @@ void Stack::receive(std::span<rte_mbuf* const> burst, Instant now) noexcept {
             rte_prefetch0(octets);
             rte_prefetch0(octets + 64);
         }
-        std::size_t held = 0;
-        for (rte_mbuf* const frame : burst.first(n)) {
-            parts.counters.add(Counter::frames_in);
-            parts.counters.add(Counter::bytes_in, frame->pkt_len);
-            ip::Ingress& in = segments[held];
-            switch (parts.internet.input(frame, in, now)) {
-                case ip::Upper::tcp:
-                    ++held;
-                    break;
-                case ip::Upper::udp:
-                    parts.udp.input(in, now);
-                    break;
-                case ip::Upper::icmp_error:
-                    if (in.error.protocol == IPPROTO_TCP) {
-                        if (parts.peers == nullptr || !parts.peers->pass_on(in.error))
-                            parts.tcp.receive_error(in.error);
-                    } else if (!parts.take_datagram_error(in.error, now)) {
-                        parts.internet.decline(in, DropReason::icmp_error_without_owner);
-                        break;
-                    }
-                    parts.stash.put(in.mbuf);
-                    break;
-                case ip::Upper::none:
-                    break;
-            }
-        }
-        parts.tcp.receive({segments.data(), held});
+        parts.take<true>(burst.first(n));
         burst = burst.subspan(n);
     }
+}
+
+void Stack::take_over(rte_mbuf* frame, Instant now) noexcept {
+    Parts& parts = *parts_;
+    parts.now = now;
+    parts.tcp.set_time(now);
+    parts.take<false>({&frame, 1});
 }
 
 void Stack::set_behind(bool behind) noexcept {

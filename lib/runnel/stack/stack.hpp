@@ -62,6 +62,9 @@ class Stack {
     /// datagrams other than TCP's.
     void hear(const ip::NeighbourNews& news, Instant now) noexcept;
     void hear(const ip::IcmpError& error, Instant now) noexcept;
+    /// A frame that another core with the same addresses has received and counted, and that this one owns
+    /// (ip::PeerCores). Takes the mbuf.
+    void take_over(rte_mbuf* frame, Instant now) noexcept;
     /// Runs the timers that are due.
     void advance(Instant now) noexcept;
     /// Gives up to `out.size()` frames to send; the caller owns them. Returns how many. To be called after

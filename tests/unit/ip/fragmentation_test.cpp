@@ -242,6 +242,20 @@ TEST(Rfc6864, IdComesAgainAfterAllOthersOnly) {
     EXPECT_FALSE(seen.insert(ids.ipv4(us, peer, 17)).second);
 }
 
+TEST(Rfc6864, CoresWithOneAddressAndKeyDrawDifferentIds) {
+    constexpr std::uint16_t cores = 3;
+    std::set<std::uint16_t> seen;
+    std::set<std::uint32_t> seen_ipv6;
+    for (std::uint16_t core = 0; core < cores; ++core) {
+        PacketIds ids{HashKey{1, 2}, {.core = core, .count = cores}};
+        for (std::uint32_t i = 0; i < 65536 / cores; ++i) {
+            ASSERT_TRUE(seen.insert(ids.ipv4(us, peer, 17)).second) << i << " of core " << core;
+            ASSERT_TRUE(seen_ipv6.insert(ids.ipv6()).second) << i << " of core " << core;
+        }
+        EXPECT_FALSE(seen.insert(ids.ipv4(us, peer, 17)).second) << "the core's own begin anew";
+    }
+}
+
 // RFC 7739 section 5: neither a counter, nor the same for all destinations or after a restart.
 TEST(Rfc7739, IdsOfFragmentsAreNotToBeForetold) {
     PacketIds ids{HashKey{1, 2}}, others{HashKey{1, 3}};

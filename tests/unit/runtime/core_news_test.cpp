@@ -144,5 +144,30 @@ TEST_F(CoresWithFragments, FragmentsThatFindTheMailboxFullAreCountedAndFreed) {
     EXPECT_EQ(news[0]->counters().get(DropReason::core_news_full), 36U);
 }
 
+TEST_F(CoresWithFragments, FragmentsThatFillTheirMailboxKeepNoOtherNewsOut) {
+    Ipv4Address source{11, 0, 0, 1};
+    while (owners->owner(source, us, 0, 0) != 1) ++source.value;
+    for (std::uint16_t id = 0; id < 100; ++id) give(0, syn(source, 2000, id)[1]);
+    news[0]->tell({source, {{2, 0, 0, 0, 0, 9}}, 0, true});
+    EXPECT_EQ(news[0]->counters().get(DropReason::core_news_full), 36U);
+}
+
+TEST_F(CoresWithFragments, FrameThatChangesCoresIsCountedOnce) {
+    std::uint64_t given = 0, frames = 0, handed_over = 0;
+    for (std::uint16_t i = 0; i < 60; ++i) {
+        for (const Octets& frame : syn(Ipv4Address{0x0b000000U + i}, 2000, i)) {
+            give(static_cast<unsigned>(random() % cores), frame);
+            ++given;
+        }
+        turn();
+    }
+    for (unsigned core = 0; core < cores; ++core) {
+        frames += stacks[core]->counters().get(Counter::frames_in);
+        handed_over += news[core]->counters().get(Counter::frames_handed_over);
+    }
+    EXPECT_EQ(frames, given);
+    EXPECT_GT(handed_over, 0U);
+}
+
 }  // namespace core_news_test
 }  // namespace runnel::runtime
