@@ -78,6 +78,7 @@ ip::Config side(const HandshakeSettings& settings, bool server, unsigned pair, s
     const IpAddress router = nth_after(here, router_host);
     const IpAddress first = nth_after(here, first_host);
     ip::Config config;
+    config.report_solicited_nodes = false;  // nobody but the two is there
     ip::InterfaceConfig interface;
     interface.mac = mac_of(server, pair);
     interface.mtu = static_cast<std::uint16_t>(settings.wire.mtu);

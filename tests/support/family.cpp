@@ -44,7 +44,8 @@ IpAddress spoken(Ipv4Address address) {
 
 StackConfig spoken(StackConfig config) {
     if (!speaks_ipv6()) return config;
-    constexpr std::uint8_t more_bits = 96;  // of a prefix
+    constexpr std::uint8_t more_bits = 96;     // of a prefix
+    config.ip.report_solicited_nodes = false;  // a conversation is about what it says
     for (ip::InterfaceConfig& interface : config.ip.interfaces) {
         if (!interface.speaks_ipv4()) continue;
         interface.ipv6.push_back(

@@ -143,6 +143,11 @@ class IpAddress {
     std::array<std::uint8_t, 16> octets_;
 };
 
+/// 224.0.0.0/4 or ff00::/8.
+[[nodiscard]] constexpr bool is_multicast(const IpAddress& address) noexcept {
+    return address.is_v4() ? address.v4().is_multicast() : address.v6().is_multicast();
+}
+
 /// The address that comes `n` after this one in its family.
 [[nodiscard]] constexpr IpAddress nth_after(const IpAddress& address, std::uint32_t n) noexcept {
     if (address.is_v4()) return Ipv4Address{address.v4().value + n};

@@ -114,7 +114,13 @@ struct Config {
     std::uint16_t reassembly_fragments = 128;  ///< of one packet, 2 to 8192; 119 carry 64 KB at an MTU of 576
     Duration reassembly_timeout = 60s;  ///< from its first fragment until a packet is given up (RFC 1122
                                         ///< section 3.3.2: 60 to 120 s; RFC 8200 section 4.5: 60 s)
-    CorePlace place{};           ///< among the cores with the same addresses: no two draw the same IP ids
+    CorePlace place{};  ///< among the cores with the same addresses: no two draw the same IP ids
+    /// Groups that are heard at once, each on each interface by itself, 1 to 65536; those of Neighbour
+    /// Discovery count.
+    std::uint32_t multicast_groups = 256;
+    /// Whether routers are told of the solicited-node groups of our IPv6 addresses (RFC 3810 section 6),
+    /// which switches that snoop want. Of several cores with the same addresses one does.
+    bool report_solicited_nodes = true;
     PeerCores* peers = nullptr;  ///< other cores with the same addresses; not owned, outlives the stack
 };
 

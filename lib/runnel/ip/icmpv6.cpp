@@ -96,15 +96,21 @@ Upper Icmpv6::input(Ingress& in, bool fragmented, Instant now) noexcept {
             link_.stash().put(in.mbuf);
             return Upper::none;
         }
+        case wire::Icmpv6Type::listener_query:
+        case wire::Icmpv6Type::listener_report:
+        case wire::Icmpv6Type::listener_done:
+        case wire::Icmpv6Type::listener_report_v2:
+            if (const auto useless = mld_.input(in, now)) return decline(*useless);
+            if (exception_.open())
+                exception_.take(in);
+            else
+                link_.stash().put(in.mbuf);
+            return Upper::none;
         // A redirect would let anybody who can guess a router's address turn our traffic: a host need not
         // follow (RFC 4861 section 8.3 is a SHOULD).
         case wire::Icmpv6Type::redirect:
         case wire::Icmpv6Type::router_solicitation:
         case wire::Icmpv6Type::router_advertisement:
-        case wire::Icmpv6Type::listener_query:
-        case wire::Icmpv6Type::listener_report:
-        case wire::Icmpv6Type::listener_done:
-        case wire::Icmpv6Type::listener_report_v2:
         case wire::Icmpv6Type::echo_reply:
             return decline(DropReason::icmp_ignored);
     }

@@ -15,6 +15,7 @@
 #include "runnel/ip/ipv6_addresses.hpp"
 #include "runnel/ip/ipv6_output.hpp"
 #include "runnel/ip/link_output.hpp"
+#include "runnel/ip/mld.hpp"
 #include "runnel/ip/neighbour_discovery.hpp"
 #include "runnel/ip/raw_protocols.hpp"
 #include "runnel/ip/token_bucket.hpp"
@@ -26,13 +27,14 @@ class Icmpv6 {
   public:
     /// References are not owned and outlive this.
     Icmpv6(const Config& config, HashKey key, const Interfaces& interfaces, const Ipv6Addresses& addresses,
-           RawProtocols& raw, ExceptionPath& exception, NeighbourDiscovery& neighbours, Ipv6Output& output,
-           LinkOutput& link) noexcept
+           RawProtocols& raw, ExceptionPath& exception, NeighbourDiscovery& neighbours, Mld& mld,
+           Ipv6Output& output, LinkOutput& link) noexcept
         : interfaces_(interfaces),
           addresses_(addresses),
           raw_(raw),
           exception_(exception),
           neighbours_(neighbours),
+          mld_(mld),
           output_(output),
           link_(link),
           errors_(config.icmp_errors_per_second, key) {}
@@ -56,6 +58,7 @@ class Icmpv6 {
     RawProtocols& raw_;
     ExceptionPath& exception_;
     NeighbourDiscovery& neighbours_;
+    Mld& mld_;
     Ipv6Output& output_;
     LinkOutput& link_;
     TokenBucket errors_;

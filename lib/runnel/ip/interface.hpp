@@ -15,6 +15,9 @@
 
 namespace runnel::ip {
 
+/// All hosts on a link: each is a member (RFC 1112 section 4).
+inline constexpr Ipv4Address all_hosts{224, 0, 0, 1};
+
 /// The six octets of an Ethernet address as one number, first octet highest: addresses compare in one
 /// instruction.
 [[nodiscard]] constexpr std::uint64_t mac_number(const MacAddress& mac) noexcept {

@@ -34,7 +34,10 @@ InternetLayer::Parts::Parts(InternetLayer& internet, const Config& config, HashK
       ipv6_addresses(config),
       neighbours(config, key, interfaces, ipv6_addresses, link),
       ipv6_output(config, key, interfaces, ipv6_addresses, neighbours, path_mtus, link),
-      icmpv6(config, key, interfaces, ipv6_addresses, raw, exception, neighbours, ipv6_output, link),
+      igmp(key, interfaces, link),
+      mld(key, interfaces, ipv6_addresses, link),
+      groups(config, interfaces, ipv6_addresses, igmp, mld),
+      icmpv6(config, key, interfaces, ipv6_addresses, raw, exception, neighbours, mld, ipv6_output, link),
       reassembly(config, key, link),
       peers(config.peers) {}
 
@@ -83,6 +86,10 @@ RawProtocols& InternetLayer::raw() noexcept {
     return parts_->raw;
 }
 
+GroupMemberships& InternetLayer::groups() noexcept {
+    return parts_->groups;
+}
+
 ExceptionPath& InternetLayer::exception() noexcept {
     return parts_->exception;
 }
@@ -115,6 +122,53 @@ std::optional<IpAddress> InternetLayer::source_for(const IpAddress& destination)
     const auto source = parts_->ipv6_addresses.source_for(route->interface, destination.v6());
     if (!source) return std::nullopt;
     return *source;
+}
+
+std::uint8_t InternetLayer::interface_count() const noexcept {
+    return static_cast<std::uint8_t>(parts_->interfaces.size());
+}
+
+std::uint16_t InternetLayer::mtu_of(std::uint8_t interface) const noexcept {
+    return interface < parts_->interfaces.size() ? parts_->interfaces[interface].mtu : std::uint16_t { 0 };
+}
+
+std::optional<std::uint8_t> InternetLayer::interface_for(const IpAddress& destination) const noexcept {
+    if (destination.is_v4()) {
+        const auto route = parts_->output.route_to(destination.v4());
+        if (!route) return std::nullopt;
+        if (parts_->interfaces[route->interface].speaks_ipv4()) return route->interface;
+        for (const Interface& interface : parts_->interfaces)
+            if (interface.speaks_ipv4()) return interface.index;
+        return std::nullopt;
+    }
+    const auto route = parts_->ipv6_output.route_to(destination.v6());
+    if (!route) return std::nullopt;
+    return route->interface;
+}
+
+std::optional<IpAddress> InternetLayer::source_on(std::uint8_t interface,
+                                                  const IpAddress& destination) const noexcept {
+    if (interface >= parts_->interfaces.size()) return std::nullopt;
+    if (destination.is_v4()) {
+        if (!parts_->interfaces[interface].speaks_ipv4()) return std::nullopt;
+        return parts_->interfaces[interface].address();
+    }
+    const auto source = parts_->ipv6_addresses.source_for(interface, destination.v6());
+    if (!source) return std::nullopt;
+    return *source;
+}
+
+bool InternetLayer::output_to_group(rte_mbuf* packet, const Output& how, std::uint8_t interface,
+                                    Instant now) noexcept {
+    if (how.ipv6 == nullptr) return parts_->output.send_to_group(packet, how, parts_->interfaces[interface]);
+    return parts_->ipv6_output.send_to_group(packet, how, parts_->interfaces[interface], now);
+}
+
+bool InternetLayer::hears_unasked(const Ingress& in) const noexcept {
+    const IpAddress destination = in.destination_address();
+    if (parts_->raw.hears(destination)) return true;
+    if (!destination.is_v4()) return parts_->ipv6_addresses.hears(in.interface, destination.v6());
+    return !destination.v4().is_multicast() || destination.v4() == all_hosts;
 }
 
 std::uint16_t InternetLayer::mtu_for(const IpAddress& destination) const noexcept {
@@ -182,12 +236,13 @@ void InternetLayer::hear(const NeighbourNews& news, Instant now) noexcept {
 void InternetLayer::advance(Instant now) noexcept {
     parts_->arp.advance(now);
     parts_->neighbours.advance(now);
+    parts_->groups.advance(now);
     parts_->expire_fragments(now);
 }
 
 Instant InternetLayer::next_deadline() const noexcept {
-    return std::min(
-        {parts_->arp.next_deadline(), parts_->neighbours.next_deadline(), parts_->reassembly.next_expiry()});
+    return std::min({parts_->arp.next_deadline(), parts_->neighbours.next_deadline(),
+                     parts_->groups.next_deadline(), parts_->reassembly.next_expiry()});
 }
 
 }  // namespace runnel::ip

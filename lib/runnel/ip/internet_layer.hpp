@@ -114,6 +114,7 @@ struct Output {
 };
 
 class ExceptionPath;
+class GroupMemberships;
 class RawProtocols;
 
 class InternetLayer {
@@ -140,6 +141,8 @@ class InternetLayer {
 
     /// The protocols that the application speaks itself.
     [[nodiscard]] RawProtocols& raw() noexcept;
+    /// The groups that are heard.
+    [[nodiscard]] GroupMemberships& groups() noexcept;
     /// What goes to the kernel and comes from it.
     [[nodiscard]] ExceptionPath& exception() noexcept;
     /// Nobody here has a use for a received packet: it goes to the kernel, or without an exception path it is
@@ -165,6 +168,22 @@ class InternetLayer {
     /// Takes a router's "too big" about a packet that the transport knows to have sent, and lowers the path
     /// MTU (RFC 1191, RFC 8201). It is never raised by a message. Returns what holds from now on.
     std::uint16_t lower_path_mtu(const IcmpError& error, Instant now) noexcept;
+
+    [[nodiscard]] std::uint8_t interface_count() const noexcept;
+    /// MTU of an interface, in octets; 0 where there is none of that index.
+    [[nodiscard]] std::uint16_t mtu_of(std::uint8_t interface) const noexcept;
+    /// The interface by which packets to `destination` leave; nothing where no route leads there. To a group
+    /// without a route it is the first of the family.
+    [[nodiscard]] std::optional<std::uint8_t> interface_for(const IpAddress& destination) const noexcept;
+    /// The address of an interface that a packet to `destination` would carry if it left there; nothing where
+    /// it has none of the family, or there is none of that index.
+    [[nodiscard]] std::optional<IpAddress> source_on(std::uint8_t interface,
+                                                     const IpAddress& destination) const noexcept;
+    /// As `output`, of a packet to a multicast group, by an interface that has its family.
+    bool output_to_group(rte_mbuf* packet, const Output& how, std::uint8_t interface, Instant now) noexcept;
+    /// Whether a packet to a group would have been received too if nobody had joined that group: broadcast,
+    /// groups that every host hears, and those of `RawProtocols::hear`.
+    [[nodiscard]] bool hears_unasked(const Ingress& in) const noexcept;
 
     /// The same for datagrams other than TCP's: also less where a router has said so of one of these.
     [[nodiscard]] std::uint16_t datagram_mtu_for(const IpAddress& destination, Instant now) const noexcept;

@@ -14,14 +14,17 @@
 #include "runnel/ip/arp.hpp"
 #include "runnel/ip/config.hpp"
 #include "runnel/ip/exception_path.hpp"
+#include "runnel/ip/group_memberships.hpp"
 #include "runnel/ip/icmp.hpp"
 #include "runnel/ip/icmpv6.hpp"
+#include "runnel/ip/igmp.hpp"
 #include "runnel/ip/interface.hpp"
 #include "runnel/ip/internet_layer.hpp"
 #include "runnel/ip/ip_output.hpp"
 #include "runnel/ip/ipv6_addresses.hpp"
 #include "runnel/ip/ipv6_output.hpp"
 #include "runnel/ip/link_output.hpp"
+#include "runnel/ip/mld.hpp"
 #include "runnel/ip/neighbour_discovery.hpp"
 #include "runnel/ip/path_mtu.hpp"
 #include "runnel/ip/peer_cores.hpp"
@@ -74,12 +77,13 @@ struct InternetLayer::Parts {
     Ipv6Addresses ipv6_addresses;
     NeighbourDiscovery neighbours;
     Ipv6Output ipv6_output;
+    Igmp igmp;
+    Mld mld;
+    GroupMemberships groups;
     Icmpv6 icmpv6;
     Reassembly reassembly;
     PeerCores* peers;
 };
-
-constexpr Ipv4Address all_hosts{224, 0, 0, 1};  // RFC 1112 section 4: every host is a member
 
 // Whether another host may have sent from that address.
 [[nodiscard]] constexpr bool may_send_ipv6(const Ipv6Address& address) noexcept {

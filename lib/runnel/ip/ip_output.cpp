@@ -202,6 +202,12 @@ bool IpOutput::send_tcp(rte_mbuf* packet, const Output& how, const Path& path,
     return link_.queue(packet);
 }
 
+bool IpOutput::send_to_group(rte_mbuf* packet, const Output& how, const Interface& interface) noexcept {
+    if (!complete(packet, how, interface)) return false;
+    const MacAddress mac = wire::multicast_mac(how.destination);
+    return send_packet(packet, make_link_header(interface, mac, wire::EtherType::ipv4), link_);
+}
+
 void IpOutput::doubt(Ipv4Address destination, Instant now) noexcept {
     if (const auto route = route_to(destination))
         arp_.doubt(interfaces_[route->interface], route->next_hop(destination), now);

@@ -43,6 +43,9 @@ class IpOutput {
         return send_by_route(packet, how, now);
     }
 
+    /// The same of a packet to a multicast group, by an interface that speaks IPv4.
+    bool send_to_group(rte_mbuf* packet, const Output& how, const Interface& interface) noexcept;
+
     /// The route to a destination that packets may be sent to, groups included; nothing where there is none.
     [[nodiscard]] std::optional<Route> route_to(Ipv4Address destination) const noexcept;
 

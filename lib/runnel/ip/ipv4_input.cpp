@@ -54,11 +54,15 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
 
     const Ipv4Address source{wire::load_be32(header, 12)};
     const Ipv4Address destination{wire::load_be32(header, 16)};
-    if (!interfaces.may_be_sender(source)) [[unlikely]]
+    // A switch that snoops asks for members from no address where it has none (RFC 4541 section 2.1.1).
+    if (!interfaces.may_be_sender(source) &&
+        (!source.is_unspecified() || header[9] != static_cast<std::byte>(wire::IpProtocol::igmp)))
+        [[unlikely]]
         return drop(frame, DropReason::ip_bad_source);
     bool group = false;
     if (!interface.owns(destination)) [[unlikely]] {
-        group = destination == all_hosts || interfaces.is_broadcast(destination) || raw.hears(destination);
+        group = destination == all_hosts || interfaces.is_broadcast(destination) || raw.hears(destination) ||
+                groups.hears(interface.index, destination);
         if (!group && !interfaces.is_local(destination)) {
             exception.decline_frame(frame, interface, offset, DropReason::ip_not_for_us);
             return Upper::none;
@@ -98,8 +102,14 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
             return Upper::udp;
         case wire::IpProtocol::icmp:
             return icmp.input(in, now);
-        case wire::IpProtocol::igmp:
-            break;
+        case wire::IpProtocol::igmp: {
+            // Who claims the protocol, and the kernel, have memberships of their own.
+            const auto useless = igmp.input(in, now);
+            if (raw.claimed(in.protocol) || exception.open()) break;
+            if (useless) return drop(in.mbuf, *useless);
+            link.stash().put(in.mbuf);
+            return Upper::none;
+        }
     }
     if (raw.claimed(in.protocol)) {
         raw.deliver(in);

@@ -48,7 +48,8 @@ Upper InternetLayer::Parts::input_ipv6(rte_mbuf* frame, const Interface& interfa
         return drop(frame, DropReason::ip_bad_source);
     bool group = false;
     if (!ipv6_addresses.owns(interface.index, destination)) [[unlikely]] {
-        group = ipv6_addresses.hears(interface.index, destination) || raw.hears(destination);
+        group = ipv6_addresses.hears(interface.index, destination) || raw.hears(destination) ||
+                groups.hears(interface.index, destination);
         if (!group && (destination.is_multicast() || destination.is_link_local() ||
                        !ipv6_addresses.is_local(destination))) {
             exception.decline_frame(frame, interface, offset, DropReason::ip_not_for_us);

@@ -202,6 +202,13 @@ bool Ipv6Output::send_tcp(rte_mbuf* packet, const Output& how, const Path& path,
     return link_.queue(packet);
 }
 
+bool Ipv6Output::send_to_group(rte_mbuf* packet, const Output& how, const Interface& interface,
+                               Instant now) noexcept {
+    if (!complete(packet, how, interface, now)) return false;
+    const MacAddress mac = wire::multicast_mac(how.ipv6->remote);
+    return send_packet(packet, make_link_header(interface, mac, wire::EtherType::ipv6), link_);
+}
+
 void Ipv6Output::doubt(const Ipv6Address& destination, Instant now) noexcept {
     if (const auto route = route_to(destination))
         neighbours_.doubt(interfaces_[route->interface], route->next_hop(destination), now);

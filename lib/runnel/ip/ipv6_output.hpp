@@ -48,6 +48,9 @@ class Ipv6Output {
         return send_by_route(packet, how, now);
     }
 
+    /// The same of a packet to a multicast group, by an interface that speaks IPv6.
+    bool send_to_group(rte_mbuf* packet, const Output& how, const Interface& interface, Instant now) noexcept;
+
     /// The route to a destination that packets may be sent to, groups included; nothing where there is none.
     [[nodiscard]] std::optional<Ipv6Route> route_to(const Ipv6Address& destination) const noexcept;
 

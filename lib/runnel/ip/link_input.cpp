@@ -21,7 +21,8 @@ namespace {
 
 constexpr std::uint64_t broadcast_mac = mac_number(MacAddress::broadcast());
 constexpr std::uint64_t all_hosts_mac = mac_number(wire::multicast_mac(all_hosts));
-constexpr std::uint64_t ipv6_group_mac = 0x3333;  // the first two octets (RFC 2464 section 7)
+constexpr std::uint64_t ipv4_group_mac = 0x01'005e;  // the first three octets (RFC 1112 section 6.4)
+constexpr std::uint64_t ipv6_group_mac = 0x3333;     // the first two octets (RFC 2464 section 7)
 
 }  // namespace
 
@@ -113,6 +114,7 @@ bool InternetLayer::Parts::hears(const Interface& interface, const std::byte* fr
     const std::uint64_t destination = wire::load_be64(frame) >> 16;
     if (destination == broadcast_mac || destination == all_hosts_mac || raw.hears_mac(destination))
         return true;
+    if (groups.any_ipv4() && destination >> 24 == ipv4_group_mac) return true;
     return ipv6_addresses.speaks(interface.index) && destination >> 32 == ipv6_group_mac;
 }
 

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "runnel/ip/group_memberships.hpp"
 #include "runnel/ip/interface.hpp"
 #include "runnel/wire/ethernet.hpp"
 #include "runnel/wire/icmpv6.hpp"
@@ -30,6 +31,10 @@ bool is_link_group(const IpAddress& address) noexcept {
 }
 
 }  // namespace
+
+GroupListener RawProtocols::as_listener() noexcept {
+    return {this, 0};
+}
 
 void RawProtocols::claim(std::uint8_t protocol, RawHandler& handler) {
     if (is_the_stacks(protocol))
@@ -57,14 +62,25 @@ void RawProtocols::hear(const IpAddress& group) {
         ++one.listeners;
         return;
     }
+    for (std::uint8_t i = 0; i < internet_.interface_count(); ++i) {
+        if (internet_.groups().listen(as_listener(), i, group, SourceFilter::any()) !=
+            GroupResult::table_full)
+            continue;
+        while (i-- > 0) internet_.groups().listen(as_listener(), i, group, {});
+        throw std::length_error(
+            fmt::format("raw group = {}: {}", to_string(group), to_sentence(GroupResult::table_full)));
+    }
     const MacAddress mac = group.is_v4() ? wire::multicast_mac(group.v4()) : wire::multicast_mac(group.v6());
     groups_.push_back({group, mac_number(mac), 1});
 }
 
-bool RawProtocols::ignore(const IpAddress& group) noexcept {
+bool RawProtocols::ignore(const IpAddress& group) {
     const auto found = std::ranges::find(groups_, group, &Group::address);
     if (found == groups_.end()) return false;
-    if (--found->listeners == 0) groups_.erase(found);
+    if (--found->listeners > 0) return true;
+    groups_.erase(found);
+    for (std::uint8_t i = 0; i < internet_.interface_count(); ++i)
+        internet_.groups().listen(as_listener(), i, group, {});
     return true;
 }
 

@@ -17,6 +17,8 @@
 
 namespace runnel::ip {
 
+struct GroupListener;
+
 /// What became of an mbuf given to a handler.
 enum class Ownership : std::uint8_t {
     returned,  ///< the stack takes the mbuf back when the call returns
@@ -86,11 +88,12 @@ class RawProtocols {
     bool release(std::uint8_t protocol) noexcept;
 
     /// Hears a group of the link (224.0.0.0/24, ff02::/16) on every interface: what is sent to it is received
-    /// as to an address of ours. Reports no membership: routers need none for groups of the link (RFC 2236
-    /// section 6), a switch that snoops MLD may. Throws `std::invalid_argument` where it is no such group.
+    /// as to an address of ours. The membership is reported, for switches that snoop (RFC 3376 section 5, RFC
+    /// 3810 section 6). Throws `std::invalid_argument` where it is no such group, `std::length_error` where
+    /// as many groups are heard as `Config::multicast_groups` allows.
     void hear(const IpAddress& group);
     /// Undoes `hear`, which counts; false where the group was not heard.
-    bool ignore(const IpAddress& group) noexcept;
+    bool ignore(const IpAddress& group);
 
     /// Sends a copy of the octets, which fit one mbuf, behind an IP header. Checksums of the protocol are the
     /// caller's.
@@ -116,6 +119,8 @@ class RawProtocols {
     }
 
   private:
+    [[nodiscard]] GroupListener as_listener() noexcept;
+
     struct Group {
         IpAddress address{};
         std::uint64_t mac = 0;

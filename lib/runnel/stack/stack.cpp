@@ -190,6 +190,7 @@ void Stack::advance(Instant now) noexcept {
     parts_->tcp.set_time(now);
     parts_->tcp.advance();
     parts_->internet.advance(now);
+    parts_->udp.advance();
 }
 
 std::size_t Stack::transmit(std::span<rte_mbuf*> out) noexcept {
@@ -206,7 +207,7 @@ std::size_t Stack::transmit(std::span<rte_mbuf*> out) noexcept {
 }
 
 Instant Stack::next_deadline() const noexcept {
-    if (parts_->queue.size() > 0) return parts_->now;
+    if (parts_->queue.size() > 0 || parts_->udp.has_looped()) return parts_->now;
     return std::min(parts_->tcp.next_deadline(), parts_->internet.next_deadline());
 }
 

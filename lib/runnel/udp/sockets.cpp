@@ -21,6 +21,9 @@ namespace {
 
 constexpr std::size_t largest_datagram = std::numeric_limits<std::uint16_t>::max() - wire::udp_header_size;
 
+// Where nothing else is said a datagram to a group stays on the link (RFC 1112 section 6.1).
+constexpr std::uint8_t group_ttl = 1;
+
 constexpr std::size_t headers_size(bool ipv6) noexcept {
     return wire::udp_header_size + (ipv6 ? wire::ipv6_header_size : wire::ipv4_header_size);
 }
@@ -37,12 +40,19 @@ Sockets::Sockets(const Config& config, ip::InternetLayer& internet, Counters& co
     : internet_(internet),
       counters_(counters),
       stash_(stash),
+      groups_(internet),
       sockets_(validated(config.sockets)),
       buckets_(std::min(std::bit_ceil(config.sockets), 65536U), none) {
     for (std::uint32_t i = config.sockets; i-- > 0;) {
         sockets_[i].next = free_;
         free_ = i;
     }
+    looped_.reserve(most_looped);
+    looping_.reserve(most_looped);
+}
+
+Sockets::~Sockets() {
+    for (const Looped& one : looped_) stash_.put(one.payload);
 }
 
 void Sockets::bind(IpAddress address, std::uint16_t port, Handler& handler) {
@@ -143,17 +153,15 @@ SendResult Sockets::send_to(const SendOptions& options, rte_mbuf* payload, Insta
     const bool any_local = options.local_address.is_unspecified();
     if ((ipv6 && !internet_.speaks_ipv6()) || (!any_local && options.local_address.is_v4() == ipv6))
         return refuse(payload, SendResult::family_unsupported, DropReason::ip_family_unsupported);
-    const auto source = internet_.source_for(remote);
-    if (!source || options.remote_port == 0)
+    const auto way = way_to(options);
+    if (!way || options.remote_port == 0)
         return refuse(payload, SendResult::no_route, DropReason::ip_no_route);
-    const IpAddress local = any_local ? *source : options.local_address;
+    const IpAddress local = any_local ? way->source : options.local_address;
     if (!internet_.is_local(local))
         return refuse(payload, SendResult::not_our_address, DropReason::ip_bad_source);
-    const std::size_t octets = payload->pkt_len + headers_size(ipv6);
-    const std::size_t largest = options.dont_fragment ? internet_.datagram_mtu_for(remote, now)
-                                : ipv6                ? UINT16_MAX + wire::ipv6_header_size
-                                                      : std::size_t{UINT16_MAX};
-    if (octets > largest) return refuse(payload, SendResult::too_big, DropReason::ip_too_big);
+    if (payload->pkt_len + headers_size(ipv6) > largest_packet(options, *way, now))
+        return refuse(payload, SendResult::too_big, DropReason::ip_too_big);
+    if (options.loop && way->interface) loop(options, *way, local, payload);
 
     // What an mbuf brings from its reception is no word to the port that sends it; where its octets lie stays
     // true.
@@ -184,11 +192,93 @@ SendResult Sockets::send_to(const SendOptions& options, rte_mbuf* payload, Insta
                          .ipv6 = ipv6 ? &pair : nullptr,
                          .protocol = static_cast<std::uint8_t>(wire::IpProtocol::udp),
                          .tos = options.tos,
-                         .ttl = options.ttl,
+                         .ttl = options.ttl == 0 && way->interface ? group_ttl : options.ttl,
                          .dont_fragment = options.dont_fragment};
-    if (!internet_.output(packet, how, now)) return SendResult::dropped;
+    const bool sent = way->interface ? internet_.output_to_group(packet, how, *way->interface, now)
+                                     : internet_.output(packet, how, now);
+    if (!sent) return SendResult::dropped;
     counters_.add(Counter::udp_out);
     return SendResult::sent;
+}
+
+std::optional<Sockets::Way> Sockets::way_to(const SendOptions& options) const noexcept {
+    const IpAddress& remote = options.remote_address;
+    if (!is_multicast(remote)) {
+        const auto source = internet_.source_for(remote);
+        if (!source) return std::nullopt;
+        return Way{*source, std::nullopt};
+    }
+    const auto interface = options.interface ? options.interface : internet_.interface_for(remote);
+    if (!interface) return std::nullopt;
+    const auto source = internet_.source_on(*interface, remote);
+    if (!source) return std::nullopt;
+    return Way{*source, interface};
+}
+
+std::size_t Sockets::largest_packet(const SendOptions& options, const Way& way, Instant now) const noexcept {
+    const bool ipv6 = !options.remote_address.is_v4();
+    if (!options.dont_fragment) return ipv6 ? UINT16_MAX + wire::ipv6_header_size : std::size_t{UINT16_MAX};
+    return way.interface ? internet_.mtu_of(*way.interface)
+                         : internet_.datagram_mtu_for(options.remote_address, now);
+}
+
+// A copy for the sockets here that hear the group.
+void Sockets::loop(const SendOptions& options, const Way& way, const IpAddress& local,
+                   const rte_mbuf* payload) noexcept {
+    const Datagram about{.source_address = local,
+                         .destination_address = options.remote_address,
+                         .source_port = options.local_port,
+                         .destination_port = options.remote_port,
+                         .ttl = options.ttl == 0 ? group_ttl : options.ttl,
+                         .tos = options.tos,
+                         .group = true,
+                         .interface = *way.interface};
+    if (groups_.hearers(about).count == 0) return;
+    if (looped_.size() == most_looped) return counters_.drop(DropReason::udp_loop_full);
+    rte_mbuf* const copy = rte_pktmbuf_copy(payload, stash_.pool(), 0, UINT32_MAX);
+    if (copy == nullptr) return counters_.drop(DropReason::no_mbuf);
+    looped_.push_back({about, copy});
+}
+
+void Sockets::advance() noexcept {
+    if (looped_.empty()) [[likely]]
+        return;
+    // What is sent meanwhile waits for the next turn.
+    looping_.swap(looped_);
+    for (const Looped& one : looping_) deliver_to_group(one.about, one.payload, false);
+    looping_.clear();
+}
+
+void Sockets::give(Handler& handler, const Datagram& about, rte_mbuf* payload, bool copy) noexcept {
+    if (copy) {
+        payload = rte_pktmbuf_copy(payload, stash_.pool(), 0, UINT32_MAX);
+        if (payload == nullptr) return counters_.drop(DropReason::no_mbuf);
+        counters_.add(Counter::udp_group_copies);
+    }
+    if (handler.datagram(about, *payload) == Ownership::returned) stash_.put(payload);
+}
+
+// Each socket that hears the group gets a copy, the last one the datagram itself. Takes the mbuf, but where
+// nobody hears it, and then returns false.
+bool Sockets::deliver_to_group(const Datagram& about, rte_mbuf* payload, bool also_bound) noexcept {
+    const GroupReceivers::Hearers hearers = groups_.hearers(about);
+    Handler* const bound = also_bound ? find(IpAddress{}, about.destination_port) : nullptr;
+    if (hearers.count == 0 && bound == nullptr) return false;
+    std::size_t left = hearers.count + (bound != nullptr ? 1 : 0);
+    bool given = false;
+    for (std::size_t i = 0; i < hearers.count; ++i) {
+        --left;
+        // One that was called before may have had it leave.
+        if (i > 0 && !groups_.hears(*hearers.handlers[i], about)) continue;
+        give(*hearers.handlers[i], about, payload, left > 0);
+        given |= left == 0;
+    }
+    if (bound != nullptr && find(IpAddress{}, about.destination_port) == bound) {
+        give(*bound, about, payload, false);
+        given = true;
+    }
+    if (!given) stash_.put(payload);
+    return true;
 }
 
 void Sockets::input(ip::Ingress& in, Instant now) noexcept {
@@ -212,19 +302,25 @@ void Sockets::input(ip::Ingress& in, Instant now) noexcept {
     counters_.add(Counter::udp_in);
 
     const std::uint16_t port = wire::load_be16(header, 2);
-    Handler* const handler = in.group ? find(IpAddress{}, port) : find_or_any(in.destination_address(), port);
-    if (handler == nullptr) {
-        if (in.group) return internet_.decline(in, DropReason::udp_no_socket);
-        internet_.send_port_unreachable(in, now);
-        return drop(mbuf, DropReason::udp_no_socket);
-    }
     const Datagram about{.source_address = in.source_address(),
                          .destination_address = in.destination_address(),
                          .source_port = wire::load_be16(header, 0),
                          .destination_port = port,
                          .ttl = in.ttl,
                          .tos = in.tos,
-                         .group = in.group};
+                         .group = in.group,
+                         .interface = in.interface};
+    if (in.group) [[unlikely]] {
+        rte_pktmbuf_adj(mbuf, wire::udp_header_size);
+        if (deliver_to_group(about, mbuf, internet_.hears_unasked(in))) return;
+        rte_pktmbuf_prepend(mbuf, wire::udp_header_size);
+        return internet_.decline(in, DropReason::udp_no_socket);
+    }
+    Handler* const handler = find_or_any(about.destination_address, port);
+    if (handler == nullptr) {
+        internet_.send_port_unreachable(in, now);
+        return drop(mbuf, DropReason::udp_no_socket);
+    }
     rte_pktmbuf_adj(mbuf, wire::udp_header_size);
     if (handler->datagram(about, *mbuf) == Ownership::returned) stash_.put(mbuf);
 }

@@ -22,10 +22,11 @@ inline const Ipv6Address our_link_local = ip::link_local_address(our_mac);
 inline const Ipv6Address peer_link_local = ip::link_local_address(peer_mac);
 inline constexpr std::uint8_t icmpv6_protocol = wire::icmpv6_protocol, tcp_protocol = 6, udp_protocol = 17;
 
-/// One interface with 10.0.0.1/24 and 2001:db8::1/64.
+/// One interface with 10.0.0.1/24 and 2001:db8::1/64, which reports no groups of its own accord.
 [[nodiscard]] inline ip::Config ipv6_config() {
     ip::Config config = plain_config();
     config.interfaces[0].ipv6 = {{.address = us6}};
+    config.report_solicited_nodes = false;  // a test sees what it causes
     return config;
 }
 

@@ -1,0 +1,300 @@
+#include "runnel/ip/group_reporter.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <tuple>
+
+namespace runnel::ip {
+
+namespace {
+
+using wire::GroupRecordType;
+using wire::MembershipVersion;
+
+// Reports that a second's queries cause, at most: who asks more often is answered later.
+constexpr std::uint32_t answers_a_second = 200;
+constexpr Duration answer_put_off = 100ms;
+// Sources of which a change is yet to be told, at most; beyond them the whole filter is told.
+constexpr std::size_t most_changes = 2 * SourceFilter::most_sources;
+
+constexpr auto place_of = [](const auto& group) { return std::tuple{group.interface, group.address}; };
+
+}  // namespace
+
+GroupReporter::GroupReporter(std::size_t interfaces, HashKey key, ReportWriter& writer)
+    : writer_(writer), key_(key), answers_(answers_a_second, key), links_(interfaces) {
+    scratch_.reserve(most_changes);
+}
+
+GroupReporter::Group* GroupReporter::find(std::uint8_t interface, const IpAddress& group) noexcept {
+    const auto found = std::ranges::lower_bound(groups_, std::tuple{interface, group}, {}, place_of);
+    return found != groups_.end() && found->interface == interface && found->address == group ? &*found
+                                                                                              : nullptr;
+}
+
+void GroupReporter::set(std::uint8_t interface, const IpAddress& group, const SourceFilter& filter) {
+    Group* known = find(interface, group);
+    if (known == nullptr) {
+        if (filter.none()) return;
+        const auto at = std::ranges::lower_bound(groups_, std::tuple{interface, group}, {}, place_of);
+        known = &*groups_.insert(at, Group{.address = group, .interface = interface});
+        known->asked.reserve(SourceFilter::most_sources);
+    }
+    if (known->filter == filter) return;
+    note_change(*known, filter);
+    known->filter = filter;
+    links_[interface].change = Instant::min();
+    find_deadline();
+}
+
+// RFC 3376 section 5.1, RFC 3810 section 6.1.
+void GroupReporter::note_change(Group& group, const SourceFilter& to) {
+    const std::uint8_t robustness = links_[group.interface].robustness;
+    const auto whole = [&] {
+        group.mode_changes = robustness;
+        group.changes.clear();
+    };
+    if (to.mode() != group.filter.mode()) return whole();
+    group.changes.reserve(most_changes);
+    scratch_.clear();
+    std::ranges::set_symmetric_difference(to.sources(), group.filter.sources(), std::back_inserter(scratch_));
+    for (const IpAddress& source : scratch_) {
+        const auto pending = std::ranges::find(group.changes, source, &Change::source);
+        if (pending != group.changes.end())
+            pending->left = robustness;
+        else if (group.changes.size() == most_changes)
+            return whole();
+        else
+            group.changes.push_back({source, robustness});
+    }
+}
+
+// RFC 3376 section 5.2, RFC 3810 section 6.2; of older versions RFC 2236 section 3, RFC 2710 section 4.
+void GroupReporter::query(std::uint8_t interface, const wire::MembershipQuery& query, Instant now) noexcept {
+    Link& link = links_[interface];
+    note_querier(link, query, now);
+    update_version(interface, now);
+    const bool general = query.group.is_unspecified();
+    if (link.version == MembershipVersion::third) {
+        const Duration delay = random_up_to(query.max_response);
+        if (link.answer <= now + delay) return find_deadline();
+        if (general)
+            link.answer = now + delay;
+        else if (Group* const group = find(interface, query.group); group != nullptr)
+            ask(*group, query, delay, now);
+        return find_deadline();
+    }
+    for (Group& group : groups_) {
+        if (group.interface != interface || group.filter.none()) continue;
+        if (!general && group.address != query.group) continue;
+        if (group.answer <= now + query.max_response) continue;
+        group.answer = now + random_up_to(query.max_response);
+    }
+    find_deadline();
+}
+
+// What a query says of who sent it (RFC 3376 sections 4.1.6, 4.1.7 and 7.2.1, RFC 3810 section 8.2.1).
+void GroupReporter::note_querier(Link& link, const wire::MembershipQuery& query, Instant now) noexcept {
+    if (query.version == MembershipVersion::third) {
+        link.robustness = query.robustness != 0 ? query.robustness : default_robustness;
+        if (query.query_interval > Duration::zero()) link.query_interval = query.query_interval;
+        return;
+    }
+    if (!query.group.is_unspecified()) return;
+    const Instant until = now + link.robustness * link.query_interval + query.max_response;
+    (query.version == MembershipVersion::first ? link.first_until : link.second_until) = until;
+}
+
+void GroupReporter::update_version(std::uint8_t interface, Instant now) noexcept {
+    const Link& link = links_[interface];
+    const MembershipVersion version = now < link.first_until    ? MembershipVersion::first
+                                      : now < link.second_until ? MembershipVersion::second
+                                                                : MembershipVersion::third;
+    if (version != link.version) become(interface, version);
+}
+
+// All that waits in the old version is given up (RFC 3376 section 7.2.1).
+void GroupReporter::become(std::uint8_t interface, MembershipVersion version) noexcept {
+    Link& link = links_[interface];
+    link.version = version;
+    link.answer = never;
+    for (Group& group : groups_) {
+        if (group.interface != interface) continue;
+        group.answer = never;
+        group.asked.clear();
+        group.repeats = 0;
+        // What nobody has been told at all is told in the new one.
+        if (link.change == Instant::min()) continue;
+        group.mode_changes = 0;
+        group.changes.clear();
+    }
+    if (link.change != Instant::min()) link.change = never;
+    std::erase_if(groups_, [](const Group& group) { return group.over(); });
+}
+
+// RFC 3376 section 5.2, rules 3 to 5.
+void GroupReporter::ask(Group& group, const wire::MembershipQuery& query, Duration delay,
+                        Instant now) noexcept {
+    const bool pending = group.answer != never;
+    group.answer = std::min(group.answer, now + delay);
+    if (query.source_count == 0 || (pending && group.asked.empty())) return group.asked.clear();
+    for (std::size_t i = 0; i < query.source_count; ++i) {
+        const IpAddress source = query.source(i);
+        if (std::ranges::find(group.asked, source) != group.asked.end()) continue;
+        // Of too many to remember all the group is told.
+        if (group.asked.size() == SourceFilter::most_sources) return group.asked.clear();
+        group.asked.push_back(source);
+    }
+}
+
+// Another's report does for ours too, but in version 3 (RFC 2236 section 3, RFC 2710 section 4).
+void GroupReporter::heard_report(std::uint8_t interface, const IpAddress& address) noexcept {
+    if (links_[interface].version == MembershipVersion::third) return;
+    Group* const group = find(interface, address);
+    if (group == nullptr || group->answer == never) return;
+    group->answer = never;
+    group->repeats = 0;
+    group->told_last = false;
+    find_deadline();
+}
+
+void GroupReporter::advance(Instant now) noexcept {
+    if (now < deadline_) return;
+    for (std::size_t i = 0; i < links_.size(); ++i) {
+        const auto interface = static_cast<std::uint8_t>(i);
+        update_version(interface, now);
+        Link& link = links_[i];
+        if (link.change <= now) tell_changes(interface, now);
+        if (link.answer > now) continue;
+        if (!answers_.take(now)) {
+            link.answer = now + answer_put_off;
+            continue;
+        }
+        link.answer = never;
+        answer_general(interface);
+    }
+    for (Group& group : groups_) {
+        if (group.answer > now) continue;
+        if (answers_.take(now))
+            answer(group, now);
+        else
+            group.answer = now + answer_put_off;
+    }
+    for (std::size_t i = 0; i < links_.size(); ++i) writer_.flush(static_cast<std::uint8_t>(i));
+    std::erase_if(groups_, [](const Group& group) { return group.over(); });
+    find_deadline();
+}
+
+void GroupReporter::tell_changes(std::uint8_t interface, Instant now) noexcept {
+    Link& link = links_[interface];
+    bool more = false;
+    for (Group& group : groups_) {
+        if (group.interface != interface || !group.changing()) continue;
+        if (link.version == MembershipVersion::third)
+            tell_change(group);
+        else
+            tell_change_in_older_version(group, now);
+        more |= group.changing();
+    }
+    writer_.flush(interface);
+    link.change = more ? now + random_up_to(unsolicited_interval) : never;
+}
+
+void GroupReporter::tell_change(Group& group) noexcept {
+    group.told = group.told_last = !group.filter.none();
+    const bool include = group.filter.mode() == FilterMode::include;
+    if (group.mode_changes > 0) {
+        --group.mode_changes;
+        writer_.add(group.interface,
+                    include ? GroupRecordType::change_to_include : GroupRecordType::change_to_exclude,
+                    group.address, group.filter.sources());
+    } else {
+        for (const bool allowed : {true, false}) {
+            scratch_.clear();
+            for (const Change& change : group.changes)
+                if (group.filter.passes(change.source) == allowed) scratch_.push_back(change.source);
+            for (std::span<const IpAddress> rest{scratch_}; !rest.empty();) {
+                const auto some = rest.first(std::min(rest.size(), SourceFilter::most_sources));
+                writer_.add(group.interface,
+                            allowed ? GroupRecordType::allow_new_sources : GroupRecordType::block_old_sources,
+                            group.address, some);
+                rest = rest.subspan(some.size());
+            }
+        }
+    }
+    for (Change& change : group.changes) --change.left;
+    std::erase_if(group.changes, [](const Change& change) { return change.left == 0; });
+}
+
+// Older versions know members and no sources (RFC 3376 section 7.2.1).
+void GroupReporter::tell_change_in_older_version(Group& group, Instant now) noexcept {
+    const Link& link = links_[group.interface];
+    group.mode_changes = 0;
+    group.changes.clear();
+    const bool member = !group.filter.none();
+    if (member && !group.told) {
+        writer_.report(group.interface, link.version, group.address);
+        group.told = group.told_last = true;
+        group.repeats = static_cast<std::uint8_t>(link.robustness - 1);
+        if (group.repeats > 0) group.answer = now + random_up_to(older_unsolicited_interval);
+    } else if (!member && group.told) {
+        if (group.told_last && link.version == MembershipVersion::second)
+            writer_.leave(group.interface, group.address);
+        group.told = group.told_last = false;
+        group.answer = never;
+        group.repeats = 0;
+    }
+}
+
+void GroupReporter::answer_general(std::uint8_t interface) noexcept {
+    for (const Group& group : groups_) {
+        if (group.interface != interface || group.filter.none()) continue;
+        writer_.add(interface,
+                    group.filter.mode() == FilterMode::include ? GroupRecordType::mode_is_include
+                                                               : GroupRecordType::mode_is_exclude,
+                    group.address, group.filter.sources());
+    }
+}
+
+void GroupReporter::answer(Group& group, Instant now) noexcept {
+    group.answer = never;
+    const MembershipVersion version = links_[group.interface].version;
+    if (version != MembershipVersion::third) {
+        if (group.filter.none()) return;
+        writer_.report(group.interface, version, group.address);
+        group.told = group.told_last = true;
+        if (group.repeats > 0 && --group.repeats > 0)
+            group.answer = now + random_up_to(older_unsolicited_interval);
+        return;
+    }
+    if (group.asked.empty()) {
+        if (!group.filter.none())
+            writer_.add(group.interface,
+                        group.filter.mode() == FilterMode::include ? GroupRecordType::mode_is_include
+                                                                   : GroupRecordType::mode_is_exclude,
+                        group.address, group.filter.sources());
+        return;
+    }
+    std::erase_if(group.asked, [&](const IpAddress& source) { return !group.filter.passes(source); });
+    if (!group.asked.empty())
+        writer_.add(group.interface, GroupRecordType::mode_is_include, group.address, group.asked);
+    group.asked.clear();
+}
+
+Duration GroupReporter::random_up_to(Duration most) noexcept {
+    if (most <= Duration::zero()) return Duration::zero();
+    const std::uint64_t drawn = siphash_1_3(key_, drawn_++, 0x6d63);
+    return Duration{1 + static_cast<Duration::rep>(drawn % static_cast<std::uint64_t>(most.count()))};
+}
+
+void GroupReporter::find_deadline() noexcept {
+    deadline_ = never;
+    for (const Link& link : links_) {
+        deadline_ = std::min({deadline_, link.change, link.answer});
+        if (link.version == MembershipVersion::first) deadline_ = std::min(deadline_, link.first_until);
+        if (link.version == MembershipVersion::second) deadline_ = std::min(deadline_, link.second_until);
+    }
+    for (const Group& group : groups_) deadline_ = std::min(deadline_, group.answer);
+}
+
+}  // namespace runnel::ip
