@@ -152,6 +152,7 @@ enum class DropReason : std::uint8_t {
     icmp_mtu_not_lower,
     icmp_rate_limited,
     membership_malformed,
+    ping_table_full,
     // UDP
     udp_truncated,
     udp_bad_length,

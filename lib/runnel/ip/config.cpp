@@ -294,6 +294,7 @@ void validate(const Config& config) {
         refuse("path_mtu_floor = {}: give 68 to 576 (RFC 1191 section 3)", config.path_mtu_floor);
     if (config.multicast_groups == 0 || config.multicast_groups > 65536)
         refuse("multicast_groups = {}: give 1 to 65536", config.multicast_groups);
+    if (config.pings == 0 || config.pings > 4096) refuse("pings = {}: give 1 to 4096", config.pings);
     if (config.reassembly_packets == 0 || config.reassembly_packets > 65536)
         refuse("reassembly_packets = {}: give 1 to 65536", config.reassembly_packets);
     if (config.reassembly_mbufs < 2)

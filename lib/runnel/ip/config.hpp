@@ -121,6 +121,11 @@ struct Config {
     /// Whether routers are told of the solicited-node groups of our IPv6 addresses (RFC 3810 section 6),
     /// which switches that snoop want. Of several cores with the same addresses one does.
     bool report_solicited_nodes = true;
+    std::uint32_t pings = 256;      ///< echo requests of ours that wait for their replies at once, 1 to 4096
+    bool answer_timestamps = true;  ///< ICMP's timestamp requests (RFC 792)
+    /// An instant at which it was midnight, Universal Time, so that timestamps say it; nothing: they say a
+    /// time of their own and mark it as such.
+    std::optional<Instant> midnight{};
     PeerCores* peers = nullptr;  ///< other cores with the same addresses; not owned, outlives the stack
 };
 

@@ -61,18 +61,22 @@ Upper Icmp::input(Ingress& in, Instant now) noexcept {
         case wire::IcmpType::time_exceeded:
         case wire::IcmpType::parameter_problem:
             return take_error(in);
+        case wire::IcmpType::echo_reply:
+            if (!pings_.take_reply(in, now)) exception_.decline(in, DropReason::icmp_ignored);
+            return Upper::none;
+        case wire::IcmpType::timestamp_request:
+            answer_timestamp(in, now);
+            return Upper::none;
         // RFC 6633 (source quench), RFC 6918 (the obsolete ones); a redirect would let anybody on the path to
         // a forged router's address turn our traffic (RFC 1122 section 3.2.2.2 lets a host ignore what it
-        // cannot verify). A timestamp reply is optional (section 3.2.2.8), and tells a stranger our clock.
+        // cannot verify).
         case wire::IcmpType::source_quench:
         case wire::IcmpType::redirect:
-        case wire::IcmpType::timestamp_request:
         case wire::IcmpType::timestamp_reply:
         case wire::IcmpType::information_request:
         case wire::IcmpType::information_reply:
         case wire::IcmpType::address_mask_request:
         case wire::IcmpType::address_mask_reply:
-        case wire::IcmpType::echo_reply:
             exception_.decline(in, DropReason::icmp_ignored);
             return Upper::none;
     }
@@ -91,13 +95,47 @@ void Icmp::answer_echo(Ingress& in, Instant now) noexcept {
     const auto reply = static_cast<std::uint16_t>(type_and_code & 0xff);
     wire::store_be16(message, reply);
     wire::store_be16(message + 2, wire::checksum_update16(checksum, type_and_code, reply));
-    mbuf->ol_flags = 0;
+    turn_round(mbuf, in, now);
+}
+
+// Answers the sender of a request from the address that it has asked.
+void Icmp::turn_round(rte_mbuf* message, const Ingress& in, Instant now) noexcept {
+    message->ol_flags = 0;
     const Output how{.source = in.destination,
                      .destination = in.source,
                      .protocol = static_cast<std::uint8_t>(wire::IpProtocol::icmp),
                      .tos = in.tos,
                      .dont_fragment = false};
-    if (output_.send(mbuf, how, now)) link_.counters().add(Counter::icmp_out);
+    if (output_.send(message, how, now)) link_.counters().add(Counter::icmp_out);
+}
+
+// Milliseconds since midnight, Universal Time; where nobody has told when that was, another number with the
+// highest bit set (RFC 792, "Timestamp or Timestamp Reply Message").
+std::uint32_t Icmp::timestamp(Instant now) const noexcept {
+    constexpr std::uint32_t no_time_of_day = 0x8000'0000;
+    constexpr Duration day = 24h;
+    if (!midnight_)
+        return static_cast<std::uint32_t>(now.time_since_epoch() / 1ms + clock_offset_) | no_time_of_day;
+    const Duration since = (now - *midnight_) % day;
+    return static_cast<std::uint32_t>((since < Duration::zero() ? since + day : since) / 1ms);
+}
+
+// The request becomes its reply: the originator's timestamp stays, ours are the times of reception and of
+// sending, which are one (RFC 792, RFC 1122 section 3.2.2.8).
+void Icmp::answer_timestamp(Ingress& in, Instant now) noexcept {
+    if (!answers_timestamps_ || in.mbuf->pkt_len < wire::icmp_timestamp_size)
+        return exception_.decline(
+            in, answers_timestamps_ ? DropReason::icmp_truncated : DropReason::icmp_ignored);
+    rte_mbuf* const mbuf = make_writable(in.mbuf, link_);
+    if (mbuf == nullptr) return;
+    if (!pull_up(mbuf, wire::icmp_timestamp_size)) return link_.drop(mbuf, DropReason::no_mbuf);
+    auto* const message = rte_pktmbuf_mtod(mbuf, std::byte*);
+    wire::store_be32(message,
+                     std::uint32_t{static_cast<std::uint8_t>(wire::IcmpType::timestamp_reply)} << 24);
+    for (const std::size_t at : {wire::icmp_received_at, wire::icmp_transmitted_at})
+        wire::store_be32(message + at, timestamp(now));
+    wire::store_be16(message + 2, wire::checksum_finish(mbuf_checksum_add(mbuf)));
+    turn_round(mbuf, in, now);
 }
 
 Upper Icmp::take_error(Ingress& in) noexcept {
@@ -110,7 +148,8 @@ Upper Icmp::take_error(Ingress& in) noexcept {
     const bool transport =
         quote->protocol == wire::IpProtocol::tcp || quote->protocol == wire::IpProtocol::udp;
     const bool claimed = raw_.claimed(static_cast<std::uint8_t>(quote->protocol));
-    if ((!transport && !claimed) || !interfaces_.is_local(quote->source) ||
+    const bool ping = quote->protocol == wire::IpProtocol::icmp;
+    if ((!transport && !claimed && !ping) || !interfaces_.is_local(quote->source) ||
         exception_.owns(static_cast<std::uint8_t>(quote->protocol), quote->source_port)) {
         exception_.decline(in, DropReason::icmp_error_without_owner);
         return Upper::none;
@@ -123,17 +162,24 @@ Upper Icmp::take_error(Ingress& in) noexcept {
                 .next_hop_mtu = meaning == IcmpMeaning::too_big ? message->next_hop_mtu() : std::uint16_t{0},
                 .source = quote->source,
                 .destination = quote->destination,
+                .reporter = in.source,
                 .source_port = quote->source_port,
                 .destination_port = quote->destination_port,
                 .sequence = quote->sequence,
                 .total_length = quote->total_length};
     if (transport) return Upper::icmp_error;
-    raw_.deliver(in.error);
+    if (ping && !pings_.take_error(in.error)) {
+        exception_.decline(in, DropReason::icmp_error_without_owner);
+        return Upper::none;
+    }
+    if (claimed) raw_.deliver(in.error);
+    if (meaning == IcmpMeaning::too_big) return Upper::icmp_error;
     link_.stash().put(in.mbuf);
     return Upper::none;
 }
 
-void Icmp::send_error(const Ingress& about, std::uint8_t type, std::uint8_t code, Instant now) noexcept {
+void Icmp::send_error(const Ingress& about, std::uint8_t type, std::uint8_t code, Instant now,
+                      std::uint32_t rest) noexcept {
     // RFC 1122 section 3.2.2: never about an ICMP error, a group, or a source that is not one host. Later
     // fragments never come here.
     const bool error = about.protocol == static_cast<std::uint8_t>(wire::IpProtocol::icmp) &&
@@ -160,7 +206,7 @@ void Icmp::send_error(const Ingress& about, std::uint8_t type, std::uint8_t code
         return;
     }
     auto* const message = reinterpret_cast<std::byte*>(room);
-    wire::write(wire::IcmpHeader{.type = wire::IcmpType{type}, .code = code},
+    wire::write(wire::IcmpHeader{.type = wire::IcmpType{type}, .code = code, .rest = rest},
                 std::span<std::byte, wire::icmp_header_size>{message, wire::icmp_header_size});
     // The packet's own header stands in the head room, where `input` passed it by.
     std::memcpy(message + wire::icmp_header_size,

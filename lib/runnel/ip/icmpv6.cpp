@@ -106,12 +106,14 @@ Upper Icmpv6::input(Ingress& in, bool fragmented, Instant now) noexcept {
             else
                 link_.stash().put(in.mbuf);
             return Upper::none;
+        case wire::Icmpv6Type::echo_reply:
+            if (!pings_.take_reply(in, now)) return decline(DropReason::icmp_ignored);
+            return Upper::none;
         // A redirect would let anybody who can guess a router's address turn our traffic: a host need not
         // follow (RFC 4861 section 8.3 is a SHOULD).
         case wire::Icmpv6Type::redirect:
         case wire::Icmpv6Type::router_solicitation:
         case wire::Icmpv6Type::router_advertisement:
-        case wire::Icmpv6Type::echo_reply:
             return decline(DropReason::icmp_ignored);
     }
     return decline(DropReason::icmp_unknown_type);
@@ -156,14 +158,18 @@ Upper Icmpv6::take_error(Ingress& in) noexcept {
     const bool transport = quote->protocol == tcp || quote->protocol == udp;
     const IcmpMeaning meaning = meaning_of(*message);
     // An echo reply leaves in fragments where the path takes less. Its type stands where ports have the
-    // source.
-    const bool reply = quote->protocol == wire::icmpv6_protocol && meaning == IcmpMeaning::too_big &&
+    // source, as that of a request does.
+    const bool echo = quote->protocol == wire::icmpv6_protocol;
+    const bool reply = echo && meaning == IcmpMeaning::too_big &&
                        quote->source_port >> 8 == static_cast<std::uint8_t>(wire::Icmpv6Type::echo_reply);
-    if ((!transport && !raw_.claimed(quote->protocol) && !reply) || !addresses_.is_local(quote->source) ||
-        exception_.owns(quote->protocol, quote->source_port)) {
+    const bool claimed = raw_.claimed(quote->protocol);
+    const auto without_owner = [&] {
         exception_.decline(in, DropReason::icmp_error_without_owner);
         return Upper::none;
-    }
+    };
+    if ((!transport && !claimed && !echo) || !addresses_.is_local(quote->source) ||
+        exception_.owns(quote->protocol, quote->source_port))
+        return without_owner();
     constexpr std::uint32_t largest = std::numeric_limits<std::uint16_t>::max();
     in.error = {.meaning = meaning,
                 .type = message->type,
@@ -173,12 +179,15 @@ Upper Icmpv6::take_error(Ingress& in) noexcept {
                     meaning == IcmpMeaning::too_big ? std::min(message->rest, largest) : std::uint32_t{0}),
                 .source = quote->source,
                 .destination = quote->destination,
+                .reporter = in.ipv6_pair().remote,
                 .source_port = quote->source_port,
                 .destination_port = quote->destination_port,
                 .sequence = quote->sequence,
                 .total_length = static_cast<std::uint16_t>(std::min(quote->length, largest))};
     if (transport || reply) return Upper::icmp_error;
-    raw_.deliver(in.error);
+    if (echo && !pings_.take_error(in.error)) return without_owner();
+    if (claimed) raw_.deliver(in.error);
+    if (meaning == IcmpMeaning::too_big) return Upper::icmp_error;
     link_.stash().put(in.mbuf);
     return Upper::none;
 }

@@ -17,6 +17,7 @@
 #include "runnel/ip/link_output.hpp"
 #include "runnel/ip/mld.hpp"
 #include "runnel/ip/neighbour_discovery.hpp"
+#include "runnel/ip/pings.hpp"
 #include "runnel/ip/raw_protocols.hpp"
 #include "runnel/ip/token_bucket.hpp"
 #include "runnel/wire/icmpv6.hpp"
@@ -28,13 +29,14 @@ class Icmpv6 {
     /// References are not owned and outlive this.
     Icmpv6(const Config& config, HashKey key, const Interfaces& interfaces, const Ipv6Addresses& addresses,
            RawProtocols& raw, ExceptionPath& exception, NeighbourDiscovery& neighbours, Mld& mld,
-           Ipv6Output& output, LinkOutput& link) noexcept
+           Pings& pings, Ipv6Output& output, LinkOutput& link) noexcept
         : interfaces_(interfaces),
           addresses_(addresses),
           raw_(raw),
           exception_(exception),
           neighbours_(neighbours),
           mld_(mld),
+          pings_(pings),
           output_(output),
           link_(link),
           errors_(config.icmp_errors_per_second, key) {}
@@ -59,6 +61,7 @@ class Icmpv6 {
     ExceptionPath& exception_;
     NeighbourDiscovery& neighbours_;
     Mld& mld_;
+    Pings& pings_;
     Ipv6Output& output_;
     LinkOutput& link_;
     TokenBucket errors_;

@@ -29,7 +29,8 @@ InternetLayer::Parts::Parts(InternetLayer& internet, const Config& config, HashK
       exception(config, interfaces, link),
       arp(config, key, interfaces, link),
       output(config, key, interfaces, arp, link),
-      icmp(config, key, interfaces, raw, exception, output, link),
+      pings(config, key, internet, link),
+      icmp(config, key, interfaces, raw, exception, pings, output, link),
       path_mtus{{config, key, counters}, {config, key, counters}},
       ipv6_addresses(config),
       neighbours(config, key, interfaces, ipv6_addresses, link),
@@ -37,7 +38,8 @@ InternetLayer::Parts::Parts(InternetLayer& internet, const Config& config, HashK
       igmp(key, interfaces, link),
       mld(key, interfaces, ipv6_addresses, link),
       groups(config, interfaces, ipv6_addresses, igmp, mld),
-      icmpv6(config, key, interfaces, ipv6_addresses, raw, exception, neighbours, mld, ipv6_output, link),
+      icmpv6(config, key, interfaces, ipv6_addresses, raw, exception, neighbours, mld, pings, ipv6_output,
+             link),
       reassembly(config, key, link),
       peers(config.peers) {}
 
@@ -84,6 +86,10 @@ void InternetLayer::send_port_unreachable(const Ingress& about, Instant now) noe
 
 RawProtocols& InternetLayer::raw() noexcept {
     return parts_->raw;
+}
+
+Pings& InternetLayer::pings() noexcept {
+    return parts_->pings;
 }
 
 GroupMemberships& InternetLayer::groups() noexcept {
@@ -237,12 +243,14 @@ void InternetLayer::advance(Instant now) noexcept {
     parts_->arp.advance(now);
     parts_->neighbours.advance(now);
     parts_->groups.advance(now);
+    parts_->pings.advance(now);
     parts_->expire_fragments(now);
 }
 
 Instant InternetLayer::next_deadline() const noexcept {
     return std::min({parts_->arp.next_deadline(), parts_->neighbours.next_deadline(),
-                     parts_->groups.next_deadline(), parts_->reassembly.next_expiry()});
+                     parts_->groups.next_deadline(), parts_->pings.next_deadline(),
+                     parts_->reassembly.next_expiry()});
 }
 
 }  // namespace runnel::ip

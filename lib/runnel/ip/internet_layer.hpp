@@ -29,7 +29,8 @@ enum class Upper : std::uint8_t {
     tcp,   ///< a TCP segment for one of our addresses
     udp,   ///< a UDP datagram for one of our addresses or a group
     icmp_error,  ///< an ICMP error about a packet of ours: see `Ingress::error`; the mbuf is still the
-                 ///< caller's to put back. Of what is neither TCP nor UDP only "too big" comes up
+                 ///< caller's to put back. Of what is neither TCP nor UDP only "too big" comes up, when who
+                 ///< sent it has been told
 };
 
 /// What an ICMP or ICMPv6 error says, whichever of them.
@@ -48,6 +49,7 @@ struct IcmpError {
     std::uint8_t protocol = 0;          ///< of the quoted packet
     std::uint16_t next_hop_mtu = 0;     ///< of `too_big` (RFC 1191, RFC 8201), else 0
     IpAddress source{}, destination{};  ///< of the quoted packet: source is ours
+    IpAddress reporter{};               ///< who sent the message
     std::uint16_t source_port = 0, destination_port = 0;
     std::uint32_t sequence = 0;      ///< TCP sequence number quoted
     std::uint16_t total_length = 0;  ///< of the quoted packet, as its header says
@@ -115,6 +117,7 @@ struct Output {
 
 class ExceptionPath;
 class GroupMemberships;
+class Pings;
 class RawProtocols;
 
 class InternetLayer {
@@ -141,6 +144,8 @@ class InternetLayer {
 
     /// The protocols that the application speaks itself.
     [[nodiscard]] RawProtocols& raw() noexcept;
+    /// Echo requests of the application's.
+    [[nodiscard]] Pings& pings() noexcept;
     /// The groups that are heard.
     [[nodiscard]] GroupMemberships& groups() noexcept;
     /// What goes to the kernel and comes from it.

@@ -28,6 +28,7 @@
 #include "runnel/ip/neighbour_discovery.hpp"
 #include "runnel/ip/path_mtu.hpp"
 #include "runnel/ip/peer_cores.hpp"
+#include "runnel/ip/pings.hpp"
 #include "runnel/ip/raw_protocols.hpp"
 #include "runnel/ip/reassembly.hpp"
 #include "runnel/wire/byte_order.hpp"
@@ -42,6 +43,8 @@ struct InternetLayer::Parts {
     Upper input(rte_mbuf* frame, Ingress& in, Instant now) noexcept;
     Upper input_ipv4(rte_mbuf* frame, const Interface& interface, std::size_t offset, bool link_group,
                      bool reassembled, Ingress& in, Instant now) noexcept;
+    Upper refuse_ipv4_option(rte_mbuf* frame, const Interface& interface, std::size_t offset, bool group,
+                             Ingress& in, Instant now) noexcept;
     Upper input_ipv4_fragment(rte_mbuf* frame, const Interface& interface, std::size_t offset, Ingress& in,
                               Instant now) noexcept;
 
@@ -72,6 +75,7 @@ struct InternetLayer::Parts {
     ExceptionPath exception;
     Arp arp;
     IpOutput output;
+    Pings pings;
     Icmp icmp;
     PathMtus path_mtus;
     Ipv6Addresses ipv6_addresses;

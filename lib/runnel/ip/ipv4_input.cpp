@@ -74,7 +74,8 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
     if (header_size > wire::ipv4_header_size) [[unlikely]] {
         const auto options = header.subspan(wire::ipv4_header_size, header_size - wire::ipv4_header_size);
         const wire::Ipv4OptionFault option_fault = wire::check_ipv4_options(options);
-        if (option_fault == wire::Ipv4OptionFault::malformed) return drop(frame, DropReason::ip_bad_option);
+        if (option_fault == wire::Ipv4OptionFault::malformed)
+            return refuse_ipv4_option(frame, interface, offset, group, in, now);
         if (option_fault == wire::Ipv4OptionFault::source_route)
             return drop(frame, DropReason::ip_source_route);
     }
@@ -122,6 +123,25 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
     icmp.send_error(in, static_cast<std::uint8_t>(wire::IcmpType::destination_unreachable),
                     static_cast<std::uint8_t>(wire::UnreachableCode::protocol), now);
     return drop(frame, DropReason::ip_unknown_protocol);
+}
+
+// The sender is told which octet of the header it is (RFC 1122 section 3.2.2.5); of a later fragment not.
+Upper InternetLayer::Parts::refuse_ipv4_option(rte_mbuf* frame, const Interface& interface,
+                                               std::size_t offset, bool group, Ingress& in,
+                                               Instant now) noexcept {
+    const std::span<const std::byte> header = first_segment(frame).subspan(offset);
+    const std::size_t header_size = (std::to_integer<std::size_t>(header[0]) & 0xf) * 4;
+    const std::size_t at =
+        wire::ipv4_header_size + wire::malformed_ipv4_option_at(header.subspan(
+                                     wire::ipv4_header_size, header_size - wire::ipv4_header_size));
+    const bool first = (wire::load_be16(header, 6) & wire::ipv4_fragment_offset_mask) == 0;
+    const std::size_t total = wire::load_be16(header, 2);
+    if (frame->pkt_len != offset + total) trim(frame, offset + total);
+    enter_ipv4(frame, interface, offset, group, in);
+    if (first)
+        icmp.send_error(in, static_cast<std::uint8_t>(wire::IcmpType::parameter_problem), 0, now,
+                        static_cast<std::uint32_t>(at) << 24);
+    return drop(frame, DropReason::ip_bad_option);
 }
 
 }  // namespace runnel::ip

@@ -9,6 +9,7 @@
 
 #include "runnel/ip/group_memberships.hpp"
 #include "runnel/ip/interface.hpp"
+#include "runnel/ip/mbuf_octets.hpp"
 #include "runnel/wire/ethernet.hpp"
 #include "runnel/wire/icmpv6.hpp"
 #include "runnel/wire/ipv4.hpp"
@@ -112,16 +113,11 @@ void RawProtocols::deliver(Ingress& in) noexcept {
 
 RawSendResult RawProtocols::send(const RawSendOptions& options, std::span<const std::byte> payload,
                                  Instant now) noexcept {
-    rte_mbuf* const mbuf = link_.stash().take_data();
+    rte_mbuf* const mbuf = copy_octets(payload, link_.stash());
     if (mbuf == nullptr) {
         link_.counters().drop(DropReason::no_mbuf);
         return RawSendResult::no_memory;
     }
-    char* const room = payload.size() > std::numeric_limits<std::uint16_t>::max()
-                           ? nullptr
-                           : rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(payload.size()));
-    if (room == nullptr) return refuse(mbuf, RawSendResult::no_memory, DropReason::no_mbuf);
-    if (!payload.empty()) std::memcpy(room, payload.data(), payload.size());
     return send(options, mbuf, now);
 }
 
@@ -138,7 +134,7 @@ RawSendResult RawProtocols::send(const RawSendOptions& options, rte_mbuf* payloa
     if (!internet_.is_local(local))
         return refuse(payload, RawSendResult::not_our_address, DropReason::ip_bad_source);
     const std::size_t header = ipv6 ? wire::ipv6_header_size : wire::ipv4_header_size;
-    if (options.dont_fragment && payload->pkt_len + header > internet_.mtu_for(options.remote))
+    if (options.dont_fragment && payload->pkt_len + header > internet_.datagram_mtu_for(options.remote, now))
         return refuse(payload, RawSendResult::too_big, DropReason::ip_too_big);
 
     // What an mbuf brings from its reception is no word to the port that sends it; where its octets lie stays

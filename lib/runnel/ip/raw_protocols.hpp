@@ -46,7 +46,8 @@ class RawHandler {
     /// header on, whose form and checksum have been found right; it may be a chain. What is behind the header
     /// has not been looked at.
     virtual Ownership packet(const RawPacket& about, rte_mbuf& packet) noexcept = 0;
-    /// A router or the remote host could not deliver a packet of ours, or says so: anybody may forge it.
+    /// A router or the remote host could not deliver a packet of ours, or says so: anybody may forge it. Of
+    /// "too big" the path's MTU has been lowered for all that is not TCP's, within its bounds.
     virtual void error(const IcmpError&) noexcept {}
 };
 
@@ -66,7 +67,7 @@ enum class RawSendResult : std::uint8_t {
     family_unsupported,  ///< IPv6 where no interface speaks it, or addresses of two families
     no_route,            ///< nothing leads to the remote address
     not_our_address,     ///< the local address is none of ours
-    too_big,             ///< larger than the MTU of the way out
+    too_big,             ///< larger than the MTU of the path as far as it is known
     no_memory,           ///< no mbuf is free, or its room is too small
     dropped,             ///< the queue of frames to send is full, or the neighbour does not answer; counted
 };
@@ -95,7 +96,7 @@ class RawProtocols {
     /// Undoes `hear`, which counts; false where the group was not heard.
     bool ignore(const IpAddress& group);
 
-    /// Sends a copy of the octets, which fit one mbuf, behind an IP header. Checksums of the protocol are the
+    /// Sends a copy of the octets behind an IP header. Checksums of the protocol are the
     /// caller's.
     RawSendResult send(const RawSendOptions& options, std::span<const std::byte> payload,
                        Instant now) noexcept;

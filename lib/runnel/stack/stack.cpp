@@ -64,8 +64,8 @@ struct Stack::Parts {
     }
     ~Parts() { internet.set_progress(nullptr); }
 
-    // About a UDP datagram, or an echo reply that the path does not take; false where nobody here has sent
-    // it.
+    // About a UDP datagram, or something else than TCP's that the path does not take; false where nobody here
+    // has sent it.
     bool take_datagram_error(const ip::IcmpError& error, Instant when) noexcept {
         if (error.protocol == IPPROTO_UDP && !udp.icmp_error(error)) return false;
         if (error.meaning == ip::IcmpMeaning::too_big) {
@@ -226,6 +226,9 @@ tcp::Endpoint& Stack::tcp() noexcept {
 }
 udp::Sockets& Stack::udp() noexcept {
     return parts_->udp;
+}
+ip::Pings& Stack::pings() noexcept {
+    return parts_->internet.pings();
 }
 ip::RawProtocols& Stack::raw() noexcept {
     return parts_->internet.raw();

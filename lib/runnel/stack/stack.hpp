@@ -13,6 +13,7 @@
 #include "runnel/base/time.hpp"
 #include "runnel/ip/config.hpp"
 #include "runnel/ip/peer_cores.hpp"
+#include "runnel/ip/pings.hpp"
 #include "runnel/ip/raw_protocols.hpp"
 #include "runnel/tcp/config.hpp"
 #include "runnel/tcp/connection.hpp"
@@ -95,6 +96,8 @@ class Stack {
 
     [[nodiscard]] tcp::Endpoint& tcp() noexcept;
     [[nodiscard]] udp::Sockets& udp() noexcept;
+    /// Echo requests, and what becomes of them.
+    [[nodiscard]] ip::Pings& pings() noexcept;
     /// Protocols besides TCP, UDP and ICMP, for who speaks them himself.
     [[nodiscard]] ip::RawProtocols& raw() noexcept;
     [[nodiscard]] const Counters& counters() const noexcept;

@@ -10,6 +10,7 @@
 
 #include "runnel/ip/link_output.hpp"
 #include "runnel/ip/mbuf_checksum.hpp"
+#include "runnel/ip/mbuf_octets.hpp"
 #include "runnel/ip/received_frame.hpp"
 #include "runnel/wire/ipv4.hpp"
 #include "runnel/wire/ipv6.hpp"
@@ -119,32 +120,12 @@ SendResult Sockets::send_to(const SendOptions& options, std::span<const std::byt
         counters_.drop(DropReason::ip_too_big);
         return SendResult::too_big;
     }
-    rte_mbuf* const mbuf = copy_of(payload);
+    rte_mbuf* const mbuf = ip::copy_octets(payload, stash_);
     if (mbuf == nullptr) {
         counters_.drop(DropReason::no_mbuf);
         return SendResult::no_memory;
     }
     return send_to(options, mbuf, now);
-}
-
-// The octets in as many mbufs as it takes; null where there are not so many.
-rte_mbuf* Sockets::copy_of(std::span<const std::byte> payload) noexcept {
-    rte_mbuf* const head = stash_.take_data();
-    rte_mbuf* last = head;
-    while (last != nullptr) {
-        const auto size = std::min<std::size_t>(payload.size(), rte_pktmbuf_tailroom(last));
-        if (size > 0) std::memcpy(rte_pktmbuf_mtod(last, std::byte*), payload.data(), size);
-        last->data_len = static_cast<std::uint16_t>(size);
-        head->pkt_len += last->data_len;
-        payload = payload.subspan(size);
-        if (payload.empty()) return head;
-        rte_mbuf* const next = stash_.take_data();
-        if (next != nullptr) ++head->nb_segs;
-        last->next = next;
-        last = next;
-    }
-    if (head != nullptr) stash_.put(head);
-    return nullptr;
 }
 
 SendResult Sockets::send_to(const SendOptions& options, rte_mbuf* payload, Instant now) noexcept {

@@ -125,7 +125,6 @@ class Sockets {
     }
     [[nodiscard]] Handler* find(const IpAddress& address, std::uint16_t port) noexcept;
     [[nodiscard]] Handler* find_or_any(const IpAddress& address, std::uint16_t port) noexcept;
-    [[nodiscard]] rte_mbuf* copy_of(std::span<const std::byte> payload) noexcept;
     void drop(rte_mbuf* mbuf, DropReason reason) noexcept;
     SendResult refuse(rte_mbuf* mbuf, SendResult why, DropReason reason) noexcept;
 

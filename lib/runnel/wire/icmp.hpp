@@ -13,6 +13,8 @@
 namespace runnel::wire {
 
 inline constexpr std::size_t icmp_header_size = 8;
+/// Octets of a timestamp message, and where the times of reception and of sending stand in it.
+inline constexpr std::size_t icmp_timestamp_size = 20, icmp_received_at = 12, icmp_transmitted_at = 16;
 
 /// Values of the type field.
 enum class IcmpType : std::uint8_t {

@@ -134,6 +134,24 @@ class Ipv4View {
     return source_route ? Ipv4OptionFault::source_route : Ipv4OptionFault::none;
 }
 
+/// Where in the options stands the octet that makes them malformed, as `check_ipv4_options` found: the length
+/// of an option, or its type where the length is cut off.
+[[nodiscard]] constexpr std::size_t malformed_ipv4_option_at(std::span<const std::byte> options) noexcept {
+    constexpr std::uint8_t no_operation = 1;
+    std::size_t at = 0;
+    while (at + 1 < options.size()) {
+        const auto type = std::to_integer<std::uint8_t>(options[at]);
+        const auto length = std::to_integer<std::size_t>(options[at + 1]);
+        if (type == no_operation) {
+            ++at;
+            continue;
+        }
+        if (length < 2 || at + length > options.size()) return at + 1;
+        at += length;
+    }
+    return at;
+}
+
 /// A header without options, as it is sent.
 struct Ipv4Header {
     std::uint8_t tos = 0;  ///< DSCP and ECN (RFC 2474, RFC 3168)

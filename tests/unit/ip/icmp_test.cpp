@@ -101,12 +101,98 @@ TEST(Rfc6918, ObsoleteTypesRedirectAndSourceQuenchAreIgnored) {
     Network net{resolved_config()};
     const Octets quote = ipv4(tcp_header(), {.source = us, .destination = peer});
     for (const IcmpType type :
-         {IcmpType::redirect, IcmpType::source_quench, IcmpType::timestamp_request,
+         {IcmpType::redirect, IcmpType::source_quench, IcmpType::timestamp_reply,
           IcmpType::information_request, IcmpType::address_mask_request, IcmpType::echo_reply})
         EXPECT_EQ(net.reason_for(ethernet(ipv4(icmp(type, 1, 0x0a000003, quote), of_icmp))),
                   DropReason::icmp_ignored);
     EXPECT_EQ(net.reason_for(ethernet(ipv4(icmp(IcmpType{42}, 0, 0, quote), of_icmp))),
               DropReason::icmp_unknown_type);
+    EXPECT_TRUE(net.sent().empty());
+}
+
+Octets timestamp_request() {
+    Octets times(12);
+    wire::store_be32(times, 0, 0x00112233);
+    return icmp(IcmpType::timestamp_request, 0, 0x12340007, times);
+}
+
+TEST(Rfc792, TimestampIsAnsweredByMillisecondsSinceMidnightWhereThatIsKnown) {
+    Config config = resolved_config();
+    config.midnight = Instant{5s};
+    Network net{config};
+    for (const auto& [after, expected] :
+         {std::pair{Duration{5s + 1234ms}, 1234U}, std::pair{Duration{5s + 25h}, 3'600'000U},
+          std::pair{Duration{5s + 48h}, 0U}}) {
+        net.now = Instant{after};
+        net.give(ethernet(ipv4(timestamp_request(), of_icmp)));
+        const Octets message = message_in(net.sent());
+        ASSERT_EQ(message.size(), 20U);
+        EXPECT_EQ(message[0], std::byte{14});
+        EXPECT_EQ(wire::load_be32(message, 4), 0x12340007U) << "identifier and sequence number";
+        EXPECT_EQ(wire::load_be32(message, 8), 0x00112233U) << "the originator's stays";
+        EXPECT_EQ(wire::load_be32(message, 12), expected);
+        EXPECT_EQ(wire::load_be32(message, 16), expected);
+    }
+}
+
+TEST(Rfc792, TimestampOfAClockWithoutTimeOfDayHasTheHighestBitSetAndTellsNobodyHowLongWeRun) {
+    Network net{resolved_config()};
+    const auto ask = [&] {
+        net.give(ethernet(ipv4(timestamp_request(), of_icmp)));
+        return wire::load_be32(message_in(net.sent()), 12);
+    };
+    const std::uint32_t first = ask();
+    net.now += 250ms;
+    const std::uint32_t second = ask();
+    EXPECT_NE(first & 0x8000'0000, 0U);
+    EXPECT_NE(second & 0x8000'0000, 0U);
+    EXPECT_EQ((second - first) & 0x7fff'ffff, 250U);
+    EXPECT_NE(first & 0x7fff'ffff, 1000U);
+}
+
+TEST(Rfc792, TimestampRequestCutShortOrToAGroupOrUnwantedIsNotAnswered) {
+    Network net{resolved_config()};
+    EXPECT_EQ(net.reason_for(ethernet(ipv4(icmp(IcmpType::timestamp_request, 0, 1, pattern(11)), of_icmp))),
+              DropReason::icmp_truncated);
+    EXPECT_EQ(net.reason_for(ethernet(ipv4(timestamp_request(), {.destination = subnet_broadcast,
+                                                                 .protocol = wire::IpProtocol::icmp}),
+                                      wire::EtherType::ipv4, MacAddress::broadcast())),
+              DropReason::icmp_group_destination);
+    Config config = resolved_config();
+    config.answer_timestamps = false;
+    Network silent{config};
+    EXPECT_EQ(silent.reason_for(ethernet(ipv4(timestamp_request(), of_icmp))), DropReason::icmp_ignored);
+    EXPECT_TRUE(net.sent().empty());
+    EXPECT_TRUE(silent.sent().empty());
+}
+
+TEST(Rfc792, TimestampRequestInAChainOfAnyCutIsAnswered) {
+    Network net{resolved_config()};
+    const Octets frame = ethernet(ipv4(timestamp_request(), of_icmp));
+    for (std::size_t first = 1; first < frame.size(); ++first) {
+        net.give(net.pool.chain(frame, {first, 3}));
+        ASSERT_EQ(message_in(net.sent()).size(), 20U) << first;
+    }
+}
+
+TEST(Rfc1122, MalformedOptionIsToldWithItsPlace) {
+    Network net{resolved_config()};
+    const Octets packet =
+        ipv4(tcp_header(), {.options = {std::byte{1}, std::byte{1}, std::byte{7}, std::byte{60}}});
+    EXPECT_EQ(net.reason_for(ethernet(packet)), DropReason::ip_bad_option);
+    EXPECT_EQ(message_in(net.sent()), icmp(IcmpType::parameter_problem, 0, 23U << 24, packet));
+    // Nothing about a group, nor about an ICMP error, nor beyond the first fragment.
+    const PacketFields bad{.protocol = wire::IpProtocol::icmp,
+                           .options = {std::byte{7}, std::byte{0}, std::byte{0}, std::byte{0}}};
+    net.give(ethernet(ipv4(icmp(IcmpType::time_exceeded, 0, 0, packet), bad)));
+    Octets later = packet;
+    wire::store_be16(later, 6, 5);
+    seal(later);
+    net.give(ethernet(later));
+    PacketFields group = bad;
+    group.destination = subnet_broadcast;
+    net.give(ethernet(ipv4(pattern(20), group), wire::EtherType::ipv4, MacAddress::broadcast()));
+    EXPECT_EQ(net.count(DropReason::ip_bad_option), 4U);
     EXPECT_TRUE(net.sent().empty());
 }
 
