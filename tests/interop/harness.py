@@ -159,13 +159,13 @@ def remove_all():
 
 
 class Capture:
-    """A tcpdump on the tap; after `stop()` its packets are questioned with tshark."""
+    """A tcpdump on the tap or another interface; after `stop()` its packets are questioned with tshark."""
 
-    def __init__(self, namespace, filter_=""):
+    def __init__(self, namespace, filter_="", interface=INTERFACE):
         self.namespace = namespace
         self.file = namespace.folder / f"capture-{next(_numbers)}.pcap"
         self.process = namespace.start(
-            "tcpdump", "-i", INTERFACE, "-n", "-U", "--immediate-mode", "-s", "0", "-B", "65536", "-w", self.file, filter_
+            "tcpdump", "-i", interface, "-n", "-U", "--immediate-mode", "-s", "0", "-B", "65536", "-w", self.file, filter_
         )
         wait_until(lambda: b"listening on" in self.process.log.read_bytes(), 10, "the start of tcpdump")
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 
 #include <rte_mbuf.h>
 
@@ -29,6 +30,10 @@ class ExceptionPath {
     ExceptionPath(const Config& config, const Interfaces& interfaces, LinkOutput& link);
 
     [[nodiscard]] bool open() const noexcept { return ports_ != nullptr; }
+    /// Until it is told otherwise, does as if it were not open.
+    void suspend(bool suspended) noexcept {
+        if (suspended ? open() : suspended_ != nullptr) std::swap(ports_, suspended_);
+    }
     /// Whether a rule gives a port of ours, of TCP or UDP, to the kernel; of other protocols never.
     [[nodiscard]] bool owns(std::uint8_t protocol, std::uint16_t port) const noexcept;
     /// The same of the port that a received segment or datagram is for.
@@ -77,6 +82,7 @@ class ExceptionPath {
     const Interfaces& interfaces_;
     LinkOutput& link_;
     std::unique_ptr<Ports> ports_;  // null: no exception path
+    std::unique_ptr<Ports> suspended_;
     std::unique_ptr<TransmitQueue> queue_;
     std::array<std::byte, 12> link_addresses_{};  // of the frame that is being looked at
 };

@@ -4,6 +4,8 @@
 #include <tuple>
 #include <utility>
 
+#include "runnel/ip/peer_cores.hpp"
+
 namespace runnel::ip {
 
 namespace {
@@ -63,6 +65,7 @@ GroupMemberships::GroupMemberships(const Config& config, const Interfaces& inter
       addresses_(addresses),
       igmp_(igmp),
       mld_(mld),
+      peers_(config.peers),
       capacity_(config.multicast_groups),
       reports_solicited_nodes_(config.report_solicited_nodes && config.place.core == 0) {
     for (const Ipv6Addresses::Range& range : addresses.ranges())
@@ -129,6 +132,7 @@ GroupResult GroupMemberships::listen(const GroupListener& listener, std::uint8_t
 void GroupMemberships::count_listened(const IpAddress& group, int by) noexcept {
     listened_ += static_cast<std::size_t>(by);
     if (group.is_v4()) listened_ipv4_ += static_cast<std::size_t>(by);
+    if (peers_ != nullptr) peers_->set_hears_groups(any());
 }
 
 void GroupMemberships::settle(Group& group) {

@@ -114,6 +114,7 @@ class GroupMemberships {
     const Ipv6Addresses& addresses_;
     Igmp& igmp_;
     Mld& mld_;
+    PeerCores* peers_;
     std::size_t capacity_;
     bool reports_solicited_nodes_;
     std::size_t listened_ = 0, listened_ipv4_ = 0;  // groups with listeners

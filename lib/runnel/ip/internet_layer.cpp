@@ -41,6 +41,7 @@ InternetLayer::Parts::Parts(InternetLayer& internet, const Config& config, HashK
       icmpv6(config, key, interfaces, ipv6_addresses, raw, exception, neighbours, mld, pings, ipv6_output,
              link),
       reassembly(config, key, link),
+      place(config.place),
       peers(config.peers) {}
 
 // A segment that the port cannot have told the owner of, for it lay behind extension headers or in fragments:
@@ -66,6 +67,11 @@ InternetLayer::~InternetLayer() = default;
 
 Upper InternetLayer::input(rte_mbuf* frame, Ingress& in, Instant now) noexcept {
     return parts_->input(frame, in, now);
+}
+
+void InternetLayer::set_copies(bool copies) noexcept {
+    parts_->is_copy = copies;
+    parts_->exception.suspend(copies);
 }
 
 bool InternetLayer::output(rte_mbuf* packet, const Output& how, Instant now) noexcept {

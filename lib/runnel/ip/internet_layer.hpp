@@ -132,6 +132,10 @@ class InternetLayer {
     /// On `Upper::none` the mbuf is taken; else `in` is filled and the mbuf is the caller's.
     Upper input(rte_mbuf* frame, Ingress& in, Instant now) noexcept;
 
+    /// Until it is unset, what `input` is given are copies of frames to groups that another core has
+    /// received: they concern members here, and neither other cores nor the kernel.
+    void set_copies(bool copies) noexcept;
+
     /// Completes the packet (transport checksum in software or by offload, IP header, link header) and queues
     /// it for sending, or keeps it while the neighbour is being resolved. Takes the mbuf in every case; what
     /// cannot be sent is a counted drop and returns false. The `port` of the queued frame is that of its

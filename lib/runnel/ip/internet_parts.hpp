@@ -55,6 +55,11 @@ struct InternetLayer::Parts {
     Upper input_arp(rte_mbuf* frame, const Interface& interface, std::size_t offset, Instant now) noexcept;
     Upper plain_tcp(Ingress& in) noexcept;
     bool passes_on(std::size_t offset, Ingress& in) noexcept;
+    /// Whether other cores may want a packet that was sent to a multicast group.
+    [[nodiscard]] bool others_hear_groups() const noexcept {
+        return peers != nullptr && !is_copy && peers->others_hear_groups();
+    }
+    bool passes_on_echo(std::size_t offset, Ingress& in) noexcept;
     void expire_fragments(Instant now) noexcept;
     std::uint16_t lower(PathMtuTable& table, const IcmpError& error, std::uint16_t interface_mtu,
                         Instant now) noexcept;
@@ -66,6 +71,11 @@ struct InternetLayer::Parts {
 
     Upper drop(rte_mbuf* frame, DropReason reason) noexcept {
         link.drop(frame, reason);
+        return Upper::none;
+    }
+
+    Upper let_go(rte_mbuf* frame) noexcept {
+        link.stash().put(frame);
         return Upper::none;
     }
 
@@ -86,7 +96,9 @@ struct InternetLayer::Parts {
     GroupMemberships groups;
     Icmpv6 icmpv6;
     Reassembly reassembly;
+    CorePlace place;
     PeerCores* peers;
+    bool is_copy = false;  // the frame that is being looked at is another core's, which shares it
 };
 
 // Whether another host may have sent from that address.

@@ -59,17 +59,19 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
         (!source.is_unspecified() || header[9] != static_cast<std::byte>(wire::IpProtocol::igmp)))
         [[unlikely]]
         return drop(frame, DropReason::ip_bad_source);
-    bool group = false;
+    bool group = false, for_others = false;
     if (!interface.owns(destination)) [[unlikely]] {
         group = destination == all_hosts || interfaces.is_broadcast(destination) || raw.hears(destination) ||
                 groups.hears(interface.index, destination);
-        if (!group && !interfaces.is_local(destination)) {
+        for_others = destination.is_multicast() && others_hear_groups();
+        if (!group && !for_others && !interfaces.is_local(destination)) {
+            if (is_copy) return let_go(frame);
             exception.decline_frame(frame, interface, offset, DropReason::ip_not_for_us);
             return Upper::none;
         }
     }
     // A link broadcast that means a single host is nothing that a host sends (RFC 1122 section 3.3.6).
-    if (link_group && !group) [[unlikely]]
+    if (link_group && !group && !for_others) [[unlikely]]
         return drop(frame, DropReason::ip_not_for_us);
     if (header_size > wire::ipv4_header_size) [[unlikely]] {
         const auto options = header.subspan(wire::ipv4_header_size, header_size - wire::ipv4_header_size);
@@ -85,6 +87,16 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
 
     const std::size_t total = wire::load_be16(header, 2);
     if (frame->pkt_len != offset + total) trim(frame, offset + total);
+    if (for_others) [[unlikely]] {
+        // Of what all hosts hear, queries for members are each core's.
+        const bool query = header[9] == static_cast<std::byte>(wire::IpProtocol::igmp);
+        if (destination != all_hosts || query) peers->share(*frame, link.stash().pool());
+        if (!group) {
+            if (!exception.open()) return let_go(frame);
+            exception.decline_frame(frame, interface, offset, DropReason::ip_not_for_us);
+            return Upper::none;
+        }
+    }
     enter_ipv4(frame, interface, offset, group, in);
     in.l4_checksum_good = l4_checksum_good(verdicts);
     // Not of UDP: there are ports that call a datagram without a checksum a bad one (erratum 22 of the
@@ -102,7 +114,7 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
         case wire::IpProtocol::udp:
             return Upper::udp;
         case wire::IpProtocol::icmp:
-            return icmp.input(in, now);
+            return passes_on_echo(offset, in) ? Upper::none : icmp.input(in, now);
         case wire::IpProtocol::igmp: {
             // Who claims the protocol, and the kernel, have memberships of their own.
             const auto useless = igmp.input(in, now);

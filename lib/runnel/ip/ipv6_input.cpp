@@ -46,18 +46,21 @@ Upper InternetLayer::Parts::input_ipv6(rte_mbuf* frame, const Interface& interfa
     const bool stranger = source.is_unspecified() || ipv6_addresses.is_local(source);
     if (!stranger && !may_send_ipv6(source)) [[unlikely]]
         return drop(frame, DropReason::ip_bad_source);
-    bool group = false;
+    bool group = false, unasked = false, for_others = false;
     if (!ipv6_addresses.owns(interface.index, destination)) [[unlikely]] {
-        group = ipv6_addresses.hears(interface.index, destination) || raw.hears(destination) ||
-                groups.hears(interface.index, destination);
-        if (!group && (destination.is_multicast() || destination.is_link_local() ||
-                       !ipv6_addresses.is_local(destination))) {
+        unasked = ipv6_addresses.hears(interface.index, destination);
+        group = unasked || raw.hears(destination) || groups.hears(interface.index, destination);
+        for_others = destination.is_multicast() && others_hear_groups();
+        if (!group && !for_others &&
+            (destination.is_multicast() || destination.is_link_local() ||
+             !ipv6_addresses.is_local(destination))) {
+            if (is_copy) return let_go(frame);
             exception.decline_frame(frame, interface, offset, DropReason::ip_not_for_us);
             return Upper::none;
         }
     }
     // A link multicast that means a single host is nothing that a host sends.
-    if (link_group && !group) [[unlikely]]
+    if (link_group && !group && !for_others) [[unlikely]]
         return drop(frame, DropReason::ip_not_for_us);
 
     const std::size_t length = wire::ipv6_header_size + wire::load_be16(packet, 4);
@@ -65,6 +68,20 @@ Upper InternetLayer::Parts::input_ipv6(rte_mbuf* frame, const Interface& interfa
     const wire::Ipv6Chain chain = wire::walk_ipv6_chain(first_segment(frame).subspan(offset), length);
     if (offset + chain.offset > frame->data_len) [[unlikely]]
         return drop(frame, DropReason::ip_bad_option);
+
+    if (for_others && chain.verdict == wire::Ipv6Verdict::deliver) [[unlikely]] {
+        // Of what all hosts hear, queries for members are each core's; an echo one core answers.
+        const auto* const message = packet.data() + chain.offset;
+        const bool icmp_message = chain.protocol == wire::icmpv6_protocol;
+        const bool query = icmp_message && offset + chain.offset < frame->data_len &&
+                           *message == static_cast<std::byte>(wire::Icmpv6Type::listener_query);
+        if (query || (!icmp_message && !unasked)) peers->share(*frame, link.stash().pool());
+    }
+    if (for_others && !group && chain.verdict != wire::Ipv6Verdict::fragment) [[unlikely]] {
+        if (!exception.open()) return let_go(frame);
+        exception.decline_frame(frame, interface, offset, DropReason::ip_not_for_us);
+        return Upper::none;
+    }
 
     // Few ports know of ICMPv6's checksum, and none of one that is spread over fragments.
     const std::uint64_t verdicts = chain.protocol != wire::icmpv6_protocol && chain.fragment_header == 0
@@ -80,7 +97,8 @@ Upper InternetLayer::Parts::input_ipv6(rte_mbuf* frame, const Interface& interfa
         return input_ipv6_fragment(chain, offset, in, now);
     }
     if (chain.protocol == wire::icmpv6_protocol)
-        return icmpv6.input(in, reassembled || chain.fragment_header != 0, now);
+        return passes_on_echo(offset, in) ? Upper::none
+                                          : icmpv6.input(in, reassembled || chain.fragment_header != 0, now);
     if (stranger) [[unlikely]]
         return drop(frame, DropReason::ip_bad_source);
     if (exception.owns(in)) [[unlikely]] {

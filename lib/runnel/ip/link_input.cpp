@@ -114,7 +114,7 @@ bool InternetLayer::Parts::hears(const Interface& interface, const std::byte* fr
     const std::uint64_t destination = wire::load_be64(frame) >> 16;
     if (destination == broadcast_mac || destination == all_hosts_mac || raw.hears_mac(destination))
         return true;
-    if (groups.any_ipv4() && destination >> 24 == ipv4_group_mac) return true;
+    if (destination >> 24 == ipv4_group_mac && (groups.any_ipv4() || others_hear_groups())) return true;
     return ipv6_addresses.speaks(interface.index) && destination >> 32 == ipv6_group_mac;
 }
 
@@ -161,7 +161,7 @@ Upper InternetLayer::Parts::input(rte_mbuf* frame, Ingress& in, Instant now) noe
         // Of groups that nobody hears the kernel may be a member.
         unheard = !link_group;
         if (unheard && (!exception.open() || !wire::load_mac(octets).is_group()))
-            return drop(frame, DropReason::ethernet_not_for_us);
+            return is_copy ? let_go(frame) : drop(frame, DropReason::ethernet_not_for_us);
     }
     exception.begin(octets);
 
@@ -197,6 +197,18 @@ Upper InternetLayer::Parts::input_arp(rte_mbuf* frame, const Interface& interfac
     if (packet.useless) link.counters().drop(*packet.useless);
     link.stash().put(frame);
     return Upper::none;
+}
+
+// A reply to an echo request, or an error about one, that another core has sent: true where that has it then.
+bool InternetLayer::Parts::passes_on_echo(std::size_t offset, Ingress& in) noexcept {
+    if (peers == nullptr || in.group) return false;
+    const auto core = pings.core_of(in);
+    if (!core || *core == place.core) return false;
+    const auto skip = static_cast<std::ptrdiff_t>(offset + in.ip_header_size);
+    skip_octets(in.mbuf, -skip);
+    if (peers->give(in.mbuf, *core)) return true;
+    skip_octets(in.mbuf, skip);
+    return false;
 }
 
 }  // namespace runnel::ip

@@ -26,7 +26,8 @@ struct NeighbourNews {
     bool asked_us = false;  ///< it asked for an address of ours: it will soon be sent something
 };
 
-/// The way to the other cores. Called on the stack's thread, for ARP packets, ICMP errors and fragments only.
+/// The way to the other cores. Called on the stack's thread, for ARP packets, ICMP, fragments and what is
+/// sent to groups only.
 class PeerCores {
   public:
     PeerCores() = default;
@@ -47,6 +48,17 @@ class PeerCores {
     /// ports are 0 of a fragment, which so goes where RSS over two addresses brings it.
     [[nodiscard]] virtual bool pass_on(rte_mbuf* frame, const IpAddress& remote, const IpAddress& local,
                                        std::uint16_t remote_port, std::uint16_t local_port) noexcept = 0;
+
+    /// A received frame, to a core, which `Stack::receive`s it then: true where there is such a core, and the
+    /// frame is no longer the caller's.
+    [[nodiscard]] virtual bool give(rte_mbuf*, unsigned) noexcept { return false; }
+    /// Whether this core is a member of any multicast group from now on: then it is given copies.
+    virtual void set_hears_groups(bool) noexcept {}
+    /// Whether another core is.
+    [[nodiscard]] virtual bool others_hear_groups() const noexcept { return false; }
+    /// A copy, made of mbufs of `pool`, of a frame sent to a group, to each other core that is a member of
+    /// any: `Stack::hear_copy` there. The frame stays the caller's.
+    virtual void share(const rte_mbuf&, rte_mempool*) noexcept {}
 };
 
 }  // namespace runnel::ip

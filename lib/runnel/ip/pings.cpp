@@ -18,6 +18,7 @@ namespace runnel::ip {
 namespace {
 
 constexpr std::size_t echo_header_size = wire::icmp_header_size;
+constexpr unsigned core_mask = 0x7f;  // of the identifier
 static_assert(echo_header_size == wire::icmpv6_header_size);
 
 }  // namespace
@@ -25,7 +26,8 @@ static_assert(echo_header_size == wire::icmpv6_header_size);
 Pings::Pings(const Config& config, HashKey key, InternetLayer& internet, LinkOutput& link)
     : internet_(internet),
       link_(link),
-      identifier_(static_cast<std::uint16_t>(siphash_1_3(key, 0x7069'6e67, 0))),
+      identifier_(static_cast<std::uint16_t>((siphash_1_3(key, 0x7069'6e67, 0) & ~std::uint64_t{core_mask}) |
+                                             (config.place.core & core_mask))),
       next_(static_cast<PingNumber>(siphash_1_3(key, 0x7069'6e67, 1))),
       pings_(std::bit_ceil(config.pings)) {}
 
@@ -118,6 +120,31 @@ bool Pings::forget(PingNumber number) noexcept {
     if (ping == nullptr) return false;
     end(*ping);
     return true;
+}
+
+std::optional<unsigned> Pings::core_of(const Ingress& in) noexcept {
+    const auto message = first_segment(in.mbuf);
+    if (message.size() < echo_header_size) return std::nullopt;
+    const auto type = std::to_integer<std::uint8_t>(message[0]);
+    const auto quote = message.subspan(echo_header_size);
+    if (in.ipv6 == nullptr) {
+        if (wire::IcmpType{type} == wire::IcmpType::echo_reply)
+            return wire::load_be16(message, 4) & core_mask;
+        if (!wire::is_icmp_error(wire::IcmpType{type})) return std::nullopt;
+        const auto quoted = wire::parse_quoted_packet(quote);
+        if (!quoted || quoted->protocol != wire::IpProtocol::icmp) return std::nullopt;
+        if (quoted->source_port >> 8 != static_cast<std::uint8_t>(wire::IcmpType::echo_request))
+            return std::nullopt;
+        return quoted->sequence >> 16 & core_mask;
+    }
+    if (wire::Icmpv6Type{type} == wire::Icmpv6Type::echo_reply)
+        return wire::load_be16(message, 4) & core_mask;
+    if (!wire::is_icmpv6_error(type)) return std::nullopt;
+    const auto quoted = wire::parse_quoted_ipv6_packet(quote);
+    if (!quoted || quoted->protocol != wire::icmpv6_protocol) return std::nullopt;
+    if (quoted->source_port >> 8 != static_cast<std::uint8_t>(wire::Icmpv6Type::echo_request))
+        return std::nullopt;
+    return quoted->sequence >> 16 & core_mask;
 }
 
 bool Pings::take_reply(Ingress& in, Instant now) noexcept {

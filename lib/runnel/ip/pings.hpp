@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -92,6 +93,9 @@ class Pings {
 
     // What the internet layer asks.
 
+    /// Which core has sent the request that a received reply answers, or that an error is about, as the
+    /// identifier says; nothing where the message is neither. Its checksum has not been looked at.
+    [[nodiscard]] static std::optional<unsigned> core_of(const Ingress& in) noexcept;
     /// Takes the mbuf of an echo reply, sound so far, that answers a request of ours; else false.
     bool take_reply(Ingress& in, Instant now) noexcept;
     /// Takes an error about an echo request of ours; false where it is about none.
@@ -113,7 +117,7 @@ class Pings {
 
     InternetLayer& internet_;
     LinkOutput& link_;
-    std::uint16_t identifier_;  // of all requests: replies to somebody else's are not ours
+    std::uint16_t identifier_;  // of all requests: ends with the number of the core, the rest is a secret
     PingNumber next_ = 0;
     std::size_t size_ = 0;
     Instant deadline_{never};  // no later than the earliest

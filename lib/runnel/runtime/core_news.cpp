@@ -3,7 +3,10 @@
 namespace runnel::runtime {
 
 NewsExchange::~NewsExchange() {
-    for (Box& box : boxes_) box.frames.drain([](rte_mbuf* frame) { rte_pktmbuf_free(frame); });
+    for (Box& box : boxes_) {
+        box.frames.drain([](rte_mbuf* frame) { rte_pktmbuf_free(frame); });
+        box.copies.drain([](rte_mbuf* copy) { rte_pktmbuf_free(copy); });
+    }
 }
 
 template <class Mailbox, class Message>
@@ -53,6 +56,37 @@ bool CoreNews::pass_on(rte_mbuf* frame, const IpAddress& remote, const IpAddress
     return true;
 }
 
+bool CoreNews::give(rte_mbuf* frame, unsigned core) noexcept {
+    if (core >= exchange_.cores_ || core == core_) return false;
+    if (post(core, &NewsExchange::Box::frames, frame))
+        counters_.add(Counter::frames_handed_over);
+    else
+        rte_pktmbuf_free(frame);
+    return true;
+}
+
+void CoreNews::set_hears_groups(bool hears) noexcept {
+    std::atomic<bool>& known = exchange_.hears_groups_[core_];
+    if (known.load(std::memory_order_relaxed) == hears) return;
+    known.store(hears, std::memory_order_relaxed);
+    if (hears)
+        exchange_.group_hearers_.fetch_add(1, std::memory_order_relaxed);
+    else
+        exchange_.group_hearers_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void CoreNews::share(const rte_mbuf& frame, rte_mempool* pool) noexcept {
+    for (unsigned core = 0; core < exchange_.cores_; ++core) {
+        if (core == core_ || !exchange_.hears_groups_[core].load(std::memory_order_relaxed)) continue;
+        rte_mbuf* const copy = rte_pktmbuf_copy(&frame, pool, 0, UINT32_MAX);
+        if (copy == nullptr) {
+            counters_.drop(DropReason::no_mbuf);
+            continue;
+        }
+        if (!post(core, &NewsExchange::Box::copies, copy)) rte_pktmbuf_free(copy);
+    }
+}
+
 bool CoreNews::poll(Instant now) noexcept {
     now_ = now;
     return deliver();
@@ -70,6 +104,12 @@ void CoreNews::deliver_from(NewsExchange::Box& box) noexcept {
             stack_->take_over(frame, now_);
         else
             rte_pktmbuf_free(frame);
+    });
+    box.copies.drain([this](rte_mbuf* copy) {
+        if (stack_ != nullptr)
+            stack_->hear_copy(copy, now_);
+        else
+            rte_pktmbuf_free(copy);
     });
 }
 

@@ -1,7 +1,8 @@
 // News between cores that share addresses: what ARP has told one of them, ICMP errors about another's
-// connections, and fragments, by mailbox (DESIGN.md, rule 3).
+// connections, fragments, and copies of what is sent to groups, by mailbox (DESIGN.md, rule 3).
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <vector>
@@ -22,7 +23,11 @@ class NewsExchange {
   public:
     /// `cores` at most `Bell::most_cores`. `owners` says whose a connection is.
     NewsExchange(std::shared_ptr<const ip::FlowOwners> owners, unsigned cores)
-        : owners_(std::move(owners)), cores_(cores), boxes_(std::size_t{cores} * cores), bells_(cores) {}
+        : owners_(std::move(owners)),
+          cores_(cores),
+          boxes_(std::size_t{cores} * cores),
+          bells_(cores),
+          hears_groups_(cores) {}
     /// Frees the frames that are still in mailboxes.
     ~NewsExchange();
     NewsExchange(const NewsExchange&) = delete;
@@ -35,6 +40,7 @@ class NewsExchange {
         Mailbox<ip::NeighbourNews, 64> neighbours;
         Mailbox<ip::IcmpError, 64> errors;
         Mailbox<rte_mbuf*, 64> frames;
+        Mailbox<rte_mbuf*, 256> copies;  // of frames to groups: the receiver's own
     };
 
     [[nodiscard]] Box& box(unsigned from, unsigned to) noexcept { return boxes_[from * cores_ + to]; }
@@ -42,7 +48,9 @@ class NewsExchange {
     std::shared_ptr<const ip::FlowOwners> owners_;
     unsigned cores_;
     std::vector<Box> boxes_;
-    std::vector<Bell> bells_;  // by core
+    std::vector<Bell> bells_;                      // by core
+    std::vector<std::atomic<bool>> hears_groups_;  // by core: it is a member of some
+    std::atomic<unsigned> group_hearers_{0};       // how many of them are
 };
 
 /// One core's end of it: the stack tells it, and as a task of the core's loop it tells the stack.
@@ -59,6 +67,13 @@ class CoreNews final : public ip::PeerCores, public Task {
     void tell(const ip::IcmpError& too_big) noexcept override;
     [[nodiscard]] bool pass_on(rte_mbuf* frame, const IpAddress& remote, const IpAddress& local,
                                std::uint16_t remote_port, std::uint16_t local_port) noexcept override;
+    [[nodiscard]] bool give(rte_mbuf* frame, unsigned core) noexcept override;
+    void set_hears_groups(bool hears) noexcept override;
+    [[nodiscard]] bool others_hear_groups() const noexcept override {
+        return exchange_.group_hearers_.load(std::memory_order_relaxed) >
+               (exchange_.hears_groups_[core_].load(std::memory_order_relaxed) ? 1U : 0U);
+    }
+    void share(const rte_mbuf& frame, rte_mempool* pool) noexcept override;
     bool poll(Instant now) noexcept override;
     /// Tells the stack at once what has come, at the time of the last poll. Between receiving a burst and
     /// processing it: a core that has learned a neighbour has told so before any frame of that neighbour's

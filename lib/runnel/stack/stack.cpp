@@ -185,6 +185,20 @@ void Stack::hear(const ip::IcmpError& error, Instant now) noexcept {
         parts_->internet.lower_datagram_mtu(error, now);
 }
 
+void Stack::hear_copy(rte_mbuf* frame, Instant now) noexcept {
+    Parts& parts = *parts_;
+    parts.now = now;
+    ip::Ingress in;
+    parts.internet.set_copies(true);
+    const ip::Upper upper = parts.internet.input(frame, in, now);
+    // Neither TCP nor an ICMP error is sent to a group.
+    if (upper == ip::Upper::udp)
+        parts.udp.input(in, now);
+    else if (upper != ip::Upper::none)
+        parts.stash.put(in.mbuf);
+    parts.internet.set_copies(false);
+}
+
 void Stack::advance(Instant now) noexcept {
     parts_->now = now;
     parts_->tcp.set_time(now);

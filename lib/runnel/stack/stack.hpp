@@ -66,6 +66,8 @@ class Stack {
     /// A frame that another core with the same addresses has received and counted, and that this one owns
     /// (ip::PeerCores). Takes the mbuf.
     void take_over(rte_mbuf* frame, Instant now) noexcept;
+    /// The same of a copy of a frame to a multicast group. Takes the mbuf.
+    void hear_copy(rte_mbuf* frame, Instant now) noexcept;
     /// Runs the timers that are due.
     void advance(Instant now) noexcept;
     /// Gives up to `out.size()` frames to send; the caller owns them. Returns how many. To be called after

@@ -13,8 +13,11 @@
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 
+#include "runnel/ip/pings.hpp"
+#include "runnel/udp/group_receivers.hpp"
 #include "runnel/wire/byte_order.hpp"
 #include "runnel/wire/checksum.hpp"
+#include "runnel/wire/ethernet.hpp"
 #include "runnel/wire/ipv4.hpp"
 
 #include "seed.hpp"
@@ -38,6 +41,7 @@ class CoresWithFragments : public testing::Test {
             config.ip.routes = {{.gateway = Ipv4Address{10, 0, 0, 254}}};
             config.ip.neighbours = {{Ipv4Address{10, 0, 0, 254}, peer_mac, 0}};
             config.ip.peers = news.back().get();
+            config.ip.place = {.core = static_cast<std::uint16_t>(core), .count = cores};
             config.tcp.connections = config.tcp.half_open = config.tcp.time_wait = 256;
             config.mbuf_stash = 64;
             config.mbuf_reserve = 16;
@@ -167,6 +171,181 @@ TEST_F(CoresWithFragments, FrameThatChangesCoresIsCountedOnce) {
     }
     EXPECT_EQ(frames, given);
     EXPECT_GT(handed_over, 0U);
+}
+
+constexpr Ipv4Address group{239, 1, 2, 3}, peer{10, 0, 0, 254};
+
+/// The same with groups, and with echo requests.
+class CoresWithGroups : public CoresWithFragments {
+  protected:
+    class Hearer final : public udp::Handler {
+      public:
+        udp::Ownership datagram(const udp::Datagram&, rte_mbuf& payload) noexcept override {
+            ++heard;
+            octets += payload.pkt_len;
+            return udp::Ownership::returned;
+        }
+        std::size_t heard = 0, octets = 0;
+    };
+    class Asker final : public ip::PingHandler {
+      public:
+        ip::Ownership reply(const ip::PingReply&, rte_mbuf&) noexcept override {
+            ++replies;
+            return ip::Ownership::returned;
+        }
+        void failed(ip::PingNumber, const ip::IcmpError&) noexcept override { ++failures; }
+        void timed_out(ip::PingNumber) noexcept override { ++late; }
+        int replies = 0, failures = 0, late = 0;
+    };
+
+    void join(unsigned core) {
+        ASSERT_EQ(stacks[core]->udp().groups().join({group, 5000, &hearers[core]}), ip::GroupResult::done);
+    }
+    static Octets packet(std::span<const std::byte> payload, wire::IpProtocol protocol, Ipv4Address source,
+                         Ipv4Address destination, std::uint16_t place = 0) {
+        Octets frame(34);
+        const MacAddress mac = destination.is_multicast() ? wire::multicast_mac(destination) : our_mac;
+        std::memcpy(frame.data(), mac.octets.data(), 6);
+        std::memcpy(frame.data() + 6, peer_mac.octets.data(), 6);
+        wire::store_be16(frame, 12, 0x0800);
+        const std::span<std::byte, 20> header{frame.data() + 14, 20};
+        wire::write(wire::Ipv4Header{.total_length = static_cast<std::uint16_t>(20 + payload.size()),
+                                     .id = 77,
+                                     .ttl = 1,
+                                     .protocol = protocol,
+                                     .source = source,
+                                     .destination = destination},
+                    header);
+        wire::store_be16(header.data() + 6, place);
+        wire::store_be16(header.data() + 10, wire::checksum_finish(wire::checksum_add(header)));
+        frame.insert(frame.end(), payload.begin(), payload.end());
+        return frame;
+    }
+    static Octets datagram(std::size_t size) {
+        Octets octets(8 + size);
+        wire::store_be16(octets, 0, 4000);
+        wire::store_be16(octets, 2, 5000);
+        wire::store_be16(octets, 4, static_cast<std::uint16_t>(octets.size()));
+        return octets;
+    }
+    std::vector<Octets> frames_of(unsigned core) {
+        std::array<rte_mbuf*, 64> out{};
+        const std::size_t n = stacks[core]->transmit(out);
+        std::vector<Octets> frames;
+        for (std::size_t i = 0; i < n; ++i) {
+            const auto* const start = rte_pktmbuf_mtod(out[i], const std::byte*);
+            frames.emplace_back(start, start + out[i]->data_len);
+            rte_pktmbuf_free(out[i]);
+        }
+        return frames;
+    }
+
+    std::array<Hearer, cores> hearers;
+};
+
+TEST_F(CoresWithGroups, DatagramReachesEachCoreThatHasJoinedOnceWhicheverReceivesIt) {
+    join(1);
+    join(3);
+    for (unsigned core = 0; core < cores; ++core) {
+        give(core, packet(datagram(30), wire::IpProtocol::udp, peer, group));
+        turn();
+        for (unsigned hearer = 0; hearer < cores; ++hearer)
+            EXPECT_EQ(hearers[hearer].heard, hearer % 2 == 1 ? core + 1 : 0) << core << " to " << hearer;
+    }
+    EXPECT_EQ(hearers[1].octets, 120U);
+    for (const auto& stack : stacks) {
+        EXPECT_EQ(stack->counters().get(DropReason::ip_not_for_us), 0U);
+        EXPECT_EQ(stack->counters().get(DropReason::ethernet_not_for_us), 0U);
+    }
+    stacks[1]->udp().groups().leave({group, 5000, &hearers[1]});
+    stacks[3]->udp().groups().leave({group, 5000, &hearers[3]});
+    give(0, packet(datagram(30), wire::IpProtocol::udp, peer, group));
+    turn();
+    EXPECT_EQ(hearers[1].heard, 4U);
+    EXPECT_EQ(stacks[0]->counters().get(DropReason::ethernet_not_for_us), 1U);
+}
+
+TEST_F(CoresWithGroups, DatagramInFragmentsReachesThemToo) {
+    join(2);
+    const Octets whole = datagram(40);
+    for (unsigned core = 0; core < cores; ++core) {
+        const std::span<const std::byte> octets{whole};
+        give(core, packet(octets.first(24), wire::IpProtocol::udp, peer, group, 0x2000));
+        give((core + 1) % cores, packet(octets.subspan(24), wire::IpProtocol::udp, peer, group, 3));
+        turn();
+        EXPECT_EQ(hearers[2].heard, core + 1);
+    }
+    EXPECT_EQ(hearers[2].octets, 160U);
+}
+
+TEST_F(CoresWithGroups, CopyThatFindsTheMailboxFullIsCountedAndFreed) {
+    join(1);
+    for (int i = 0; i < 300; ++i) give(0, packet(datagram(8), wire::IpProtocol::udp, peer, group));
+    EXPECT_EQ(news[0]->counters().get(DropReason::core_news_full), 44U);
+    turn();
+    EXPECT_EQ(hearers[1].heard, 256U);
+}
+
+TEST_F(CoresWithGroups, EachCoreAnswersQueriesForItsOwnMemberships) {
+    join(1);
+    join(2);
+    for (unsigned core = 0; core < cores; ++core) {
+        stacks[core]->advance(now);
+        (void)frames_of(core);
+    }
+    now += 5s;
+    for (unsigned core = 0; core < cores; ++core) {
+        stacks[core]->advance(now);
+        (void)frames_of(core);
+    }
+    Octets query(12);
+    query[0] = std::byte{0x11};
+    query[1] = std::byte{10};
+    wire::store_be16(query, 2, wire::checksum_finish(wire::checksum_add(query)));
+    Octets frame = packet(query, wire::IpProtocol::igmp, peer, ip::all_hosts);
+    const Octets alert{std::byte{0x94}, std::byte{4}, std::byte{0}, std::byte{0}};
+    frame.insert(frame.begin() + 34, alert.begin(), alert.end());
+    frame[14] = std::byte{0x46};
+    wire::store_be16(frame, 16, 36);
+    wire::store_be16(frame, 24, 0);
+    wire::store_be16(frame, 24, wire::checksum_finish(wire::checksum_add(std::span{frame}.subspan(14, 24))));
+    give(0, frame);
+    turn();
+    now += 1s;
+    for (unsigned core = 0; core < cores; ++core) {
+        stacks[core]->advance(now);
+        EXPECT_EQ(frames_of(core).size(), core == 1 || core == 2 ? 1U : 0U) << core;
+    }
+}
+
+TEST_F(CoresWithGroups, EchoReplyAndErrorFindTheCoreThatAskedWhicheverReceivesThem) {
+    std::array<Asker, cores> askers;
+    for (unsigned core = 0; core < cores; ++core) {
+        for (unsigned at = 0; at < cores; ++at) {
+            for (const bool refused : {false, true}) {
+                ASSERT_EQ(stacks[core]->pings().send({.remote = peer}, {}, askers[core], now).result,
+                          ip::PingResult::sent);
+                const auto frames = frames_of(core);
+                ASSERT_EQ(frames.size(), 1U);
+                Octets message(frames[0].begin() + 34, frames[0].end());
+                if (refused) {
+                    const Octets quote(frames[0].begin() + 14, frames[0].end());
+                    message = Octets(8);
+                    message[0] = std::byte{3};
+                    message[1] = std::byte{1};
+                    message.insert(message.end(), quote.begin(), quote.end());
+                } else {
+                    message[0] = std::byte{0};
+                }
+                wire::store_be16(message, 2, 0);
+                wire::store_be16(message, 2, wire::checksum_finish(wire::checksum_add(message)));
+                give(at, packet(message, wire::IpProtocol::icmp, peer, us));
+                turn();
+            }
+        }
+        EXPECT_EQ(askers[core].replies, static_cast<int>(cores));
+        EXPECT_EQ(askers[core].failures, static_cast<int>(cores));
+    }
 }
 
 }  // namespace core_news_test
