@@ -67,9 +67,10 @@ GroupMemberships::GroupMemberships(const Config& config, const Interfaces& inter
       mld_(mld),
       peers_(config.peers),
       capacity_(config.multicast_groups),
-      reports_solicited_nodes_(config.report_solicited_nodes && config.place.core == 0) {
+      reports_solicited_nodes_(config.report_solicited_nodes && config.place.core == 0),
+      lists_all_(config.report_solicited_nodes) {
     for (const Ipv6Addresses::Range& range : addresses.ranges())
-        for (std::uint32_t i = 0; i < range.count && groups_.size() < capacity_; ++i)
+        for (std::uint32_t i = 0; i < range.count && lists_all_; ++i)
             hold_solicited_node(range.interface, range.at(i));
 }
 
@@ -158,7 +159,10 @@ void GroupMemberships::hold_solicited_node(std::uint8_t interface, const Ipv6Add
     const Ipv6Address solicited = address.solicited_node();
     Group* group = find(interface, solicited);
     if (group == nullptr) group = add(interface, solicited);
-    if (group == nullptr) return;
+    if (group == nullptr) {
+        lists_all_ = false;
+        return;
+    }
     if (++group->holders == 1) settle(*group);
 }
 

@@ -84,6 +84,8 @@ class GroupMemberships {
 
     /// Rises with each group that is joined or left: see `link_groups`.
     [[nodiscard]] std::uint32_t epoch() const noexcept { return epoch_; }
+    /// Whether the solicited-node groups of all our addresses are among them, or not told of here at all.
+    [[nodiscard]] bool lists_all() const noexcept { return lists_all_; }
     /// The Ethernet addresses of all groups that an interface is a member of, each once.
     [[nodiscard]] std::vector<MacAddress> link_groups(std::uint8_t interface) const;
 
@@ -117,6 +119,7 @@ class GroupMemberships {
     PeerCores* peers_;
     std::size_t capacity_;
     bool reports_solicited_nodes_;
+    bool lists_all_;
     std::size_t listened_ = 0, listened_ipv4_ = 0;  // groups with listeners
     std::uint32_t epoch_ = 0;
     std::vector<Group> groups_;  // in ascending order of interface and address

@@ -267,7 +267,7 @@ void Port::start(const PortConfig& config, CapturedLog& log) {
     lease_.started = true;
 
     // Neighbour Discovery is sent to groups. A device that knows no filter for them lets all pass.
-    rte_eth_allmulticast_enable(id_);
+    accept_all_groups();
 
     if (filters_vlan_) {
         if (const int error = rte_eth_dev_vlan_filter(id_, config.vlan, 1); error != 0)
@@ -313,6 +313,23 @@ void Port::read_rss() {
     if (rte_eth_dev_rss_reta_query(id_, groups.data(), info.reta_size) != 0) return;
     for (std::uint16_t i = 0; i < info.reta_size; ++i)
         rss_->redirection.push_back(groups[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE]);
+}
+
+void Port::accept_all_groups() noexcept {
+    rte_eth_allmulticast_enable(id_);
+    if (filters_groups_) rte_eth_dev_set_mc_addr_list(id_, nullptr, 0);
+    filters_groups_ = false;
+}
+
+void Port::accept_groups(std::span<const MacAddress> groups) noexcept {
+    static_assert(sizeof(MacAddress) == sizeof(rte_ether_addr));
+    std::vector<rte_ether_addr> list(groups.size());
+    if (!groups.empty()) std::memcpy(list.data(), groups.data(), groups.size_bytes());
+    if (groups.empty() ||
+        rte_eth_dev_set_mc_addr_list(id_, list.data(), static_cast<std::uint32_t>(list.size())) != 0)
+        return accept_all_groups();
+    filters_groups_ = true;
+    rte_eth_allmulticast_disable(id_);
 }
 
 bool Port::link_up() const noexcept {

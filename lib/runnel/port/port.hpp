@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -96,6 +97,12 @@ class Port {
     [[nodiscard]] std::uint16_t mtu() const noexcept { return mtu_; }
     /// Where the port has one queue, or does not spread: nothing.
     [[nodiscard]] const std::optional<Rss>& rss() const noexcept { return rss_; }
+    /// Lets frames to these Ethernet groups in and to no others, where the device can tell so many apart:
+    /// else to all. Before the first call it is to all. One caller at a time, from any thread.
+    void accept_groups(std::span<const MacAddress> groups) noexcept;
+    void accept_all_groups() noexcept;
+    /// Whether the device has taken the last list of groups.
+    [[nodiscard]] bool filters_groups() const noexcept { return filters_groups_; }
     [[nodiscard]] bool link_up() const noexcept;
     /// The device's own counters: `imissed` are frames that found no free descriptor. Zero where the driver
     /// keeps none.
@@ -126,6 +133,7 @@ class Port {
     ip::Offloads offloads_{};
     bool any_tx_offload_ = false;
     bool filters_vlan_ = false;
+    bool filters_groups_ = false;
     std::string name_, driver_;
     std::optional<Rss> rss_;
     std::vector<std::unique_ptr<Queue>> queues_;

@@ -57,7 +57,8 @@ unsigned checked(unsigned cores) {
 
 }  // namespace
 
-SharedPort::SharedPort(port::Port& port, unsigned cores) : cores_(checked(cores)) {
+SharedPort::SharedPort(port::Port& port, unsigned cores)
+    : cores_(checked(cores)), groups_(std::make_unique<PortGroups>(port, cores)), group_tasks_(cores) {
     for (std::uint16_t i = 0; i < port.queue_count(); ++i) queues_.push_back(&port.queue(i));
     if (cores_ == 1) return;
     if (queues_.size() < cores_) {
@@ -112,6 +113,10 @@ port::Wire& SharedPort::wire(unsigned core) noexcept {
 }
 
 void SharedPort::attach(unsigned core, Stack& stack, PollLoop& loop) {
+    if (groups_) {
+        group_tasks_[core] = std::make_unique<GroupTask>(*groups_, core, stack);
+        loop.add(*group_tasks_[core]);
+    }
     if (cores_ == 1) return;
     seats_[core]->news.attach(stack);
     loop.add(seats_[core]->news);

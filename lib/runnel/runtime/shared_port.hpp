@@ -12,6 +12,7 @@
 #include "runnel/port/wire.hpp"
 #include "runnel/runtime/core_news.hpp"
 #include "runnel/runtime/poll_loop.hpp"
+#include "runnel/runtime/port_groups.hpp"
 #include "runnel/runtime/statistics.hpp"
 #include "runnel/stack/stack.hpp"
 
@@ -42,8 +43,8 @@ class SharedPort {
     void configure(unsigned core, StackConfig& config) const;
     /// What the stack receives from and sends to. Lives as long as this.
     [[nodiscard]] port::Wire& wire(unsigned core) noexcept;
-    /// After the stack was made: it hears what other cores tell. The wire is added by the caller, who may
-    /// decorate it.
+    /// After the stack was made: it hears what other cores tell, and the port is told which groups it wants.
+    /// The wire is added by the caller, who may decorate it.
     void attach(unsigned core, Stack& stack, PollLoop& loop);
 
     /// How many cores it joins.
@@ -65,6 +66,8 @@ class SharedPort {
     std::unique_ptr<port::Steering> steering_;  // none with one core
     std::unique_ptr<NewsExchange> news_;
     std::vector<std::unique_ptr<Seat>> seats_;
+    std::unique_ptr<PortGroups> groups_;                   // none with wires
+    std::vector<std::unique_ptr<GroupTask>> group_tasks_;  // by core
 };
 
 }  // namespace runnel::runtime

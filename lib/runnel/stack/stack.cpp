@@ -14,6 +14,7 @@
 #include "runnel/base/stage_marks.hpp"
 #include "runnel/base/transmit_queue.hpp"
 #include "runnel/ip/exception_path.hpp"
+#include "runnel/ip/group_memberships.hpp"
 #include "runnel/ip/internet_layer.hpp"
 #include "runnel/ip/peer_cores.hpp"
 #include "runnel/ip/token_bucket.hpp"
@@ -233,6 +234,20 @@ void Stack::unlisten(IpAddress address, std::uint16_t port) {
 }
 tcp::ConnectResult Stack::connect(const tcp::ConnectOptions& options) noexcept {
     return parts_->tcp.connect(options);
+}
+
+std::optional<std::vector<MacAddress>> Stack::link_groups() const {
+    ip::InternetLayer& internet = parts_->internet;
+    if (internet.exception().open() || !internet.groups().lists_all()) return std::nullopt;
+    std::vector<MacAddress> macs{wire::multicast_mac(ip::all_hosts), wire::multicast_mac(all_nodes)};
+    for (std::uint8_t i = 0; i < internet.interface_count(); ++i) {
+        const auto some = internet.groups().link_groups(i);
+        macs.insert(macs.end(), some.begin(), some.end());
+    }
+    return macs;
+}
+std::uint32_t Stack::groups_epoch() const noexcept {
+    return parts_->internet.groups().epoch();
 }
 
 tcp::Endpoint& Stack::tcp() noexcept {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include <rte_mbuf.h>
 
@@ -95,6 +96,12 @@ class Stack {
     void send_exceptions(std::span<rte_mbuf* const> frames, std::uint8_t interface = 0) noexcept;
     /// How many frames may yet be queued for `transmit`.
     [[nodiscard]] std::size_t transmit_room() const noexcept;
+
+    /// The Ethernet addresses of the multicast groups that this stack is to be given frames of, for the
+    /// port's filter; nothing: of all, as the kernel may be a member of any (`ip::Config::exception`), or
+    /// there are more than are told apart. It may be another list when the epoch is another.
+    [[nodiscard]] std::optional<std::vector<MacAddress>> link_groups() const;
+    [[nodiscard]] std::uint32_t groups_epoch() const noexcept;
 
     [[nodiscard]] tcp::Endpoint& tcp() noexcept;
     [[nodiscard]] udp::Sockets& udp() noexcept;

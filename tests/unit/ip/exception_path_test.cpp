@@ -129,7 +129,7 @@ TEST(ExceptionPath, IcmpThatWeHaveNoUseForIsTheKernelsAndEchoIsAnsweredHere) {
     };
     net.expect_kernel(of_icmp(icmp(wire::IcmpType::echo_reply, 0, 0x12340001, pattern(56))),
                       "a reply to the kernel");
-    net.expect_kernel(of_icmp(icmp(wire::IcmpType::timestamp_request, 0, 0, pattern(12))), "a timestamp");
+    net.expect_kernel(of_icmp(icmp(wire::IcmpType::timestamp_reply, 0, 0, pattern(12))), "a timestamp");
     const auto error_about = [&](const Octets& packet) {
         return of_icmp(icmp(wire::IcmpType::destination_unreachable, 1, 0, packet));
     };

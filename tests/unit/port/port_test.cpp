@@ -51,6 +51,19 @@ TEST_F(PortOnVirtualDevice, ComesBackWithItsFramesWhenItIsOpenedAgain) {
     EXPECT_EQ(pool.away(), 0u);
 }
 
+TEST_F(PortOnVirtualDevice, LetsAllGroupsInWhereItHasNoFilterForThem) {
+    Port port{{.device = "net_null3"}, pool.get()};
+    EXPECT_EQ(rte_eth_allmulticast_get(port.id()), 1);
+    const std::vector<MacAddress> groups{{{1, 0, 0x5e, 0, 0, 1}}, {{0x33, 0x33, 0, 0, 0, 1}}};
+    port.accept_groups(groups);
+    // The null device knows no list of groups.
+    EXPECT_FALSE(port.filters_groups());
+    EXPECT_EQ(rte_eth_allmulticast_get(port.id()), 1);
+    port.accept_groups({});
+    port.accept_all_groups();
+    EXPECT_EQ(rte_eth_allmulticast_get(port.id()), 1);
+}
+
 TEST_F(PortOnVirtualDevice, CarriesFramesInOrder) {
     // The ring device gives back on a queue what was sent on it.
     Port port{{.device = "net_ring0"}, pool.get()};
