@@ -311,7 +311,20 @@ stack = {
     ),
 }
 
+MLD_GROUP = "ff15000000000000 0000000000001234"
+memberships = {
+    "igmp_v1": octets("1100 eeff 00000000"),
+    "igmp_v2": octets("1164 ee9b 00000000"),
+    "igmp_v3": octets("1164 0000 ef010203 0a 7d 0002 0a000001 0a000002"),
+    "igmp_report": octets("1600 0000 ef010203"),
+    "mld_v1": octets("8200 0000 2710 0000" + MLD_GROUP),
+    "mld_v2": octets("8200 0000 2710 0000" + MLD_GROUP + "02 7d 0001" + PEER6),
+    "mld_report": octets("8300 0000 0000 0000" + MLD_GROUP),
+    "alert": ipv6(0, octets("3a00 0502 0000 0100 8200 0000 2710 0000" + MLD_GROUP), hops=1),
+}
+
 CORPUS = {
+    "membership": memberships,
     "tcp": segments,
     "checksum": {"header": packets["tcp"][:20], "odd": b"\xff" * 7, "long": bytes(range(150)), "zero": bytes(9)},
     "ethernet": frames,
