@@ -96,6 +96,49 @@ class StackTest : public testing::Test {
     Deaf handler_;
 };
 
+TEST_F(StackTest, GroupIsReportedByTheNextAdvanceAndTheDeadlineSaysSo) {
+    class Hearer final : public udp::Handler {
+      public:
+        udp::Ownership datagram(const udp::Datagram&, rte_mbuf&) noexcept override {
+            ++heard;
+            return udp::Ownership::returned;
+        }
+        int heard = 0;
+    } hearer;
+    Stack stack{small_config(), pool_};
+    const Instant now{1s};
+    stack.advance(now);
+    EXPECT_EQ(flush(stack), 0U);
+    const auto epoch = stack.groups_epoch();
+    ASSERT_TRUE(stack.link_groups());
+    const std::size_t before = stack.link_groups()->size();
+    const Ipv4Address group{239, 1, 2, 3};
+    EXPECT_EQ(stack.udp().groups().join({group, 5000, &hearer}), ip::GroupResult::done);
+    EXPECT_NE(stack.groups_epoch(), epoch);
+    EXPECT_EQ(stack.link_groups()->size(), before + 1);
+    EXPECT_LE(stack.next_deadline(), now);
+    stack.advance(now);
+    EXPECT_EQ(flush(stack), 1U);
+    EXPECT_GT(stack.next_deadline(), now);
+    // What it sends to itself waits for the next one.
+    const std::array<std::byte, 3> text{};
+    EXPECT_EQ(stack.udp().send_to(
+                  {.remote_address = group, .remote_port = 5000, .local_port = 1, .loop = true}, text, now),
+              udp::SendResult::sent);
+    EXPECT_EQ(flush(stack), 1U);
+    EXPECT_LE(stack.next_deadline(), now);
+    stack.advance(now);
+    EXPECT_EQ(hearer.heard, 1);
+    EXPECT_GT(stack.next_deadline(), now);
+}
+
+TEST_F(StackTest, KernelMayBeAMemberOfAnyGroup) {
+    StackConfig config = small_config();
+    config.ip.exception.emplace();
+    const Stack stack{config, pool_};
+    EXPECT_FALSE(stack.link_groups());
+}
+
 TEST_F(StackTest, SettingOutOfRangeIsRefusedByNameValueAndMend) {
     struct Case {
         std::function<void(StackConfig&)> spoil;
@@ -108,6 +151,8 @@ TEST_F(StackTest, SettingOutOfRangeIsRefusedByNameValueAndMend) {
         {[](StackConfig& c) { c.mbuf_reserve = 512; }, {"reserve", "512", "below the capacity"}},
         {[](StackConfig& c) { c.ip.interfaces.clear(); }, {"interfaces", "0", "1 to 255"}},
         {[](StackConfig& c) { c.ip.interfaces[0].mtu = 100; }, {"interfaces[0].mtu", "100", "576"}},
+        {[](StackConfig& c) { c.ip.multicast_groups = 0; }, {"multicast_groups", "0", "1 to 65536"}},
+        {[](StackConfig& c) { c.ip.pings = 5000; }, {"pings", "5000", "1 to 4096"}},
         {[](StackConfig& c) { c.udp.sockets = 0; }, {"sockets", "0", "1"}},
         {[](StackConfig& c) { c.tcp.connections = 0; }, {"connections", "0", "at least 1"}},
         {[](StackConfig& c) { c.tcp.half_open = 0; }, {"half_open", "0", "at least 1"}},
