@@ -6,7 +6,7 @@ from harness import INTERFACE, KERNEL, KERNEL_MAC, RUNNEL, InteropTest, wait_unt
 from test_multicast import KERNEL6, RUNNEL6, Member
 
 
-class PingTest(InteropTest):
+class EchoRequestTest(InteropTest):
     def start(self, *options):
         namespace = self.namespace
         namespace.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0", "net.ipv6.conf.default.disable_ipv6=0")
@@ -32,9 +32,10 @@ class PingTest(InteropTest):
         self.namespace.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
         self.namespace.run("ip", "route", "add", "prohibit", "198.51.100.0/24")
         self.namespace.run("ip", "route", "add", "unreachable", "203.0.113.0/24")
-        self.namespace.run("ip", "link", "add", "d0", "type", "dummy")
+        self.namespace.run("ip", "link", "add", "d0", "type", "veth", "peer", "name", "d1")
         self.namespace.run("ip", "addr", "add", "192.0.2.1/24", "dev", "d0")
         self.namespace.run("ip", "link", "set", "d0", "up")
+        self.namespace.run("ip", "link", "set", "d1", "up")
         self.member.tell("ping 192.0.2.9 10 1")
         self.member.wait_for(f"type 11 code 0 by {KERNEL}")
         self.member.tell("ping 203.0.113.5 10 0")
