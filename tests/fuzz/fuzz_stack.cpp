@@ -17,8 +17,10 @@
 #include <rte_mbuf.h>
 
 #include "runnel/stack/stack.hpp"
+#include "runnel/udp/group_receivers.hpp"
 #include "runnel/wire/checksum.hpp"
 #include "runnel/wire/ethernet.hpp"
+#include "runnel/wire/igmp.hpp"
 #include "runnel/wire/ipv4.hpp"
 #include "runnel/wire/tcp.hpp"
 #include "runnel/wire/tcp_options.hpp"
@@ -64,6 +66,27 @@ class Echo final : public tcp::Handler {
     void peer_closed(tcp::Connection connection) noexcept override { connection.close(); }
 };
 
+// Hears groups; with each datagram it changes its mind about whom it hears.
+class Member final : public udp::Handler {
+  public:
+    explicit Member(udp::Sockets& udp) : udp_(udp) {
+        for (const IpAddress& group : groups)
+            require(udp.groups().join({group, port, this}) == ip::GroupResult::done, "a group can be joined");
+    }
+    udp::Ownership datagram(const udp::Datagram& about, rte_mbuf&) noexcept override {
+        const udp::GroupSocket socket{about.destination_address, port, this};
+        if (udp_.groups().block(socket, about.source_address) != ip::GroupResult::done)
+            udp_.groups().leave(socket);
+        return udp::Ownership::returned;
+    }
+
+  private:
+    static constexpr std::uint16_t port = 5000;
+    static constexpr std::array<IpAddress, 2> groups{Ipv4Address{239, 1, 2, 3},
+                                                     Ipv6Address::of(0xff15'0000'0000'0000, 0x1234)};
+    udp::Sockets& udp_;
+};
+
 StackConfig configuration(bool cookies) {
     StackConfig config;
     config.ip.interfaces = {
@@ -88,7 +111,8 @@ StackConfig configuration(bool cookies) {
 // The stack and the peer's knowledge of it.
 class Run {
   public:
-    Run(rte_mempool* pool, bool cookies) : pool_(pool), stack_(configuration(cookies), pool) {
+    Run(rte_mempool* pool, bool cookies)
+        : pool_(pool), stack_(configuration(cookies), pool), member_(stack_.udp()) {
         stack_.advance(now_);
         stack_.listen({.port = 80, .handler = &echo_, .fast_open = true});
         const auto opened = stack_.connect(
@@ -211,6 +235,11 @@ class Run {
                 "a packet sent is well formed");
         require(wire::checksum_holds(wire::checksum_add(ip.header_bytes())),
                 "a packet sent has its checksum");
+        if (ip.protocol() == wire::IpProtocol::igmp) {
+            require(ip.ttl() == 1 && wire::checksum_holds(wire::checksum_add(ip.payload())),
+                    "a report stays on the link and has its checksum");
+            require(wire::has_ipv4_router_alert(ip.options()), "a report alerts routers");
+        }
         if (ip.protocol() != wire::IpProtocol::tcp) return;
         const auto tcp = wire::TcpView::parse(ip.payload());
         require(tcp.has_value(), "a segment sent is well formed");
@@ -225,6 +254,7 @@ class Run {
     Instant now_{1s};
     Echo echo_;
     Stack stack_;
+    Member member_;
     wire::FastOpenCookie cookie_;                  // the last one that the stack gave
     std::map<std::uint32_t, std::uint32_t> isns_;  // the stack's initial sequence number, by `ports_of`
 };

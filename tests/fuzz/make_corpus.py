@@ -323,6 +323,43 @@ memberships = {
     "alert": ipv6(0, octets("3a00 0502 0000 0100 8200 0000 2710 0000" + MLD_GROUP), hops=1),
 }
 
+LINK_LOCAL6 = "fe80000000000000" + "00000000000000fe"
+
+
+def igmp(message, options="94040000", destination="e0000001"):
+    message = octets(message)
+    message = message[:2] + struct.pack(">H", checksum(message)) + message[4:]
+    header = bytearray(ipv4(2, message, octets(options), destination=destination))
+    header[8] = 1
+    header[10:12] = bytes(2)
+    size = (header[0] & 15) * 4
+    header[10:12] = struct.pack(">H", checksum(bytes(header[:size])))
+    return ethernet("0800", bytes(header), "01005e" + octets(destination).hex()[2:])
+
+
+def mld(message, destination="ff02" + "00" * 13 + "01"):
+    message = octets(message)
+    pseudo = octets(LINK_LOCAL6 + destination) + struct.pack(">II", len(message), 58)
+    message = message[:2] + struct.pack(">H", checksum(pseudo + message)) + message[4:]
+    packet = ipv6(0, octets("3a00 0502 0000 0100") + message, 1, LINK_LOCAL6, destination)
+    return ethernet("86dd", packet, "3333" + octets(destination).hex()[-8:])
+
+
+stack["groups"] = script(
+    40,
+    igmp("1164 0000 00000000 0a7d 0000"),
+    igmp("110a 0000 ef010203 0a7d 0002 0a000001 0a000009", destination="ef010203"),
+    mld("8200 0000 03e8 0000" + "00" * 16 + "027d 0000"),
+    mld("8200 0000 0064 0000" + MLD_GROUP + "027d 0001" + PEER6, octets(MLD_GROUP).hex()),
+    ethernet("0800", ipv4(17, udp(b"hi", 5000)[:6] + b"\0\0hi", destination="ef010203"), "01005e010203"),
+    ethernet("0800", ipv4(17, udp(b"hi", 5000)[:6] + b"\0\0hi", source="0a000009", destination="ef010203"), "01005e010203"),
+    igmp("1100 0000 00000000", ""),
+    igmp("1164 0000 00000000"),
+    igmp("1600 0000 ef010203", destination="ef010203"),
+    mld("8200 0000 03e8 0000" + "00" * 16),
+    mld("8300 0000 0000 0000" + MLD_GROUP, octets(MLD_GROUP).hex()),
+)
+
 CORPUS = {
     "membership": memberships,
     "tcp": segments,
