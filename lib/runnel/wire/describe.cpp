@@ -12,6 +12,7 @@
 #include "runnel/base/ip_address.hpp"
 #include "runnel/wire/arp.hpp"
 #include "runnel/wire/byte_order.hpp"
+#include "runnel/wire/describe_membership.hpp"
 #include "runnel/wire/ethernet.hpp"
 #include "runnel/wire/icmp.hpp"
 #include "runnel/wire/icmpv6.hpp"
@@ -301,7 +302,8 @@ void append_transport(std::string& line, std::string_view source, std::string_vi
         case IpProtocol::udp:
             return append_udp(line, source, destination, payload);
         case IpProtocol::igmp:
-            append(line, "{} > {}: igmp, length {}", source, destination, payload.size());
+            append(line, "{} > {}: {}, length {}", source, destination, describe_igmp(payload),
+                   payload.size());
             return;
         default:
             append(line, "{} > {}: ip-proto-{}, length {}", source, destination, protocol, payload.size());
@@ -390,16 +392,10 @@ void append_icmpv6(std::string& line, std::string_view source, std::string_view 
             line += "redirect";
             break;
         case Icmpv6Type::listener_query:
-            line += "multicast listener query";
-            break;
         case Icmpv6Type::listener_report:
-            line += "multicast listener report";
-            break;
         case Icmpv6Type::listener_done:
-            line += "multicast listener done";
-            break;
         case Icmpv6Type::listener_report_v2:
-            line += "multicast listener report v2";
+            line += describe_mld(octets);
             break;
         default:
             append(line, "type-#{}", message->type);

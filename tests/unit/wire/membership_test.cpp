@@ -1,6 +1,7 @@
 // Messages of IGMP and MLD: RFC 1112 appendix I, RFC 2236, RFC 2710, RFC 3376 section 4, RFC 3810 section 5.
 #include <gtest/gtest.h>
 
+#include "runnel/wire/describe_membership.hpp"
 #include "runnel/wire/igmp.hpp"
 #include "runnel/wire/mld.hpp"
 
@@ -97,6 +98,31 @@ TEST(Rfc2711, RouterAlertForMldIsFoundInTheHopByHopHeader) {
     EXPECT_FALSE(has(0, "3a00 0104 00000000"));
     EXPECT_FALSE(has(60, "3a00 0502 0000 0100")) << "among the destination's options";
     EXPECT_FALSE(has(58, ""));
+}
+
+TEST(DescribeMembership, SaysWhatAMessageAsksOrTells) {
+    const std::string group = "ff15 0000 0000 0000 0000 0000 0000 1234";
+    const std::string source = "2001 0db8 0000 0000 0000 0000 0000 0007";
+    EXPECT_EQ(describe_igmp(from_hex("1164 0000 00000000 027d 0000")), "igmp query v3 [max resp 10000 ms]");
+    EXPECT_EQ(describe_igmp(from_hex("110a 0000 ef010203 027d 0001 0a000001")),
+              "igmp query v3 [max resp 1000 ms] [gaddr 239.1.2.3 { 10.0.0.1 }]");
+    EXPECT_EQ(describe_igmp(from_hex("1600 0000 ef010203")), "igmp v2 report 239.1.2.3");
+    EXPECT_EQ(describe_igmp(from_hex("1700 0000 ef010203")), "igmp leave 239.1.2.3");
+    EXPECT_EQ(
+        describe_igmp(from_hex("2200 0000 0000 0002 04000000 ef010203 05000001 ef010204 0a000001")),
+        "igmp v3 report, 2 group record(s) [gaddr 239.1.2.3 to_ex { }] [gaddr 239.1.2.4 allow { 10.0.0.1 }]");
+    EXPECT_EQ(describe_igmp(from_hex("2200 0000 0000 0002 09000000 ef010203 0500")),
+              "igmp v3 report, 2 group record(s) [gaddr 239.1.2.3 [unknown record] { }] [truncated]");
+    EXPECT_EQ(describe_igmp(from_hex("1164 0000 00000000 00")), "igmp query [malformed]");
+    EXPECT_EQ(describe_igmp(from_hex("16")), "igmp [truncated]");
+    EXPECT_EQ(describe_igmp(from_hex("4200 0000 00000000")), "igmp type-#66");
+    EXPECT_EQ(describe_mld(from_hex("8200 0000 03e8 0000" + group)),
+              "multicast listener query v1 [max resp 1000 ms] [gaddr ff15::1234]");
+    EXPECT_EQ(describe_mld(from_hex("8300 0000 0000 0000" + group)), "multicast listener report ff15::1234");
+    EXPECT_EQ(describe_mld(from_hex("8400 0000 0000 0000" + group)), "multicast listener done ff15::1234");
+    EXPECT_EQ(describe_mld(from_hex("8400 0000 0000 0000 ff")), "multicast listener done [truncated]");
+    EXPECT_EQ(describe_mld(from_hex("8f00 0000 0000 0001 03000001" + group + source)),
+              "multicast listener report v2, 1 group record(s) [gaddr ff15::1234 to_in { 2001:db8::7 }]");
 }
 
 }  // namespace membership_test
