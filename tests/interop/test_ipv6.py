@@ -11,7 +11,9 @@ RUNNEL6 = "fd00:99::2"
 PORT = f"net_tap0,iface={INTERFACE}"
 
 
-class Ipv6Test(InteropTest):
+class Ipv6Setting(InteropTest):
+    """A tap whose ends have IPv6 addresses alone."""
+
     def setUp(self):
         self.namespace = Namespace()
         self.addCleanup(self.namespace.close)
@@ -47,6 +49,8 @@ class Ipv6Test(InteropTest):
         self.server = process
         return process
 
+
+class Ipv6Test(Ipv6Setting):
     def test_ping_of_sizes_to_the_mtu_comes_back_unchanged(self):
         self.serve()
         for size in (0, 1, 56, 1000, 1452):
