@@ -90,7 +90,7 @@ class Member final : public udp::Handler {
 StackConfig configuration(bool cookies) {
     StackConfig config;
     config.ip.interfaces = {
-        {.mac = our_mac, .address = our_address, .ipv6 = {{.address = our_ipv6_address}}}};
+        {.mac = our_mac, .address = our_address, .ipv6 = {{.address = our_ipv6_address}}, .autoconf = true}};
     config.ip.neighbours = {{.address = peer_address, .mac = peer_mac}};
     config.ip.neighbour_capacity = 16;
     config.tcp.connections = 16;

@@ -49,6 +49,7 @@ def arp(operation, sender="020000000001 0a000001", target="000000000000 0a000002
 
 
 PEER6 = "20010db8" + "00" * 11 + "01"
+ROUTER6 = "fe80" + "00" * 13 + "fe"
 OURS6 = "20010db8" + "00" * 11 + "02"
 
 
@@ -127,6 +128,8 @@ packets6 = {
     "later_fragment": ipv6(44, octets("0600 0019 00000009") + b"12345678"),
     "unknown_option": ipv6(60, octets("0600 c204 00010000") + tcp(ACK)),
 } | {name: ipv6(58, each, hops=255) for name, each in messages6.items()}
+router = octets("00007530 000003e8 0101 020000000001 05010000 00000578 030440c0 00015180 00003840 00000000 20010db8 0042" + "00" * 10)
+packets6["router"] = ipv6(58, icmpv6(134, 0, 0x40000708, router, source=ROUTER6), hops=255, source=ROUTER6)
 arps = {"request": arp(1), "reply": arp(2, target="020000000002 0a000002"), "probe": arp(1, "020000000001 00000000")}
 frames = {
     "tcp": ethernet("0800", packets["tcp"]),
@@ -308,6 +311,7 @@ stack = {
         *(ethernet("86dd", packets6[name]) for name in ("echo_request", "too_big", "tcp", "unknown_option", "chain")),
         ethernet("86dd", packets6["first_fragment"]),
         ethernet("86dd", packets6["later_fragment"]),
+        ethernet("86dd", packets6["router"], "333300000001"),
     ),
 }
 

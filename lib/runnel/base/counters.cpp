@@ -110,6 +110,7 @@ constexpr Row<DropReason> drop_rows[] = {
     {DropReason::arp_malformed, {"arp_malformed", "The ARP packet is cut off, or not of IPv4 over Ethernet."}},
     {DropReason::arp_not_for_us, {"arp_not_for_us", "The ARP request asks for an address that is not ours."}},
     {DropReason::arp_unsolicited, {"arp_unsolicited", "The ARP reply answers nothing that we asked."}},
+    {DropReason::arp_address_conflict, {"arp_address_conflict", "Another host claims an IPv4 address of ours."}},
     {DropReason::nd_malformed, {"nd_malformed", "The Neighbour Discovery message is not valid: cut off, from beyond the link, or against the rules of RFC 4861."}},
     {DropReason::nd_not_for_us, {"nd_not_for_us", "The neighbour solicitation asks for an address that is not ours."}},
     {DropReason::nd_unsolicited, {"nd_unsolicited", "The neighbour advertisement answers nothing that we asked."}},

@@ -110,6 +110,7 @@ enum class DropReason : std::uint8_t {
     arp_malformed,
     arp_not_for_us,
     arp_unsolicited,
+    arp_address_conflict,
     nd_malformed,
     nd_not_for_us,
     nd_unsolicited,

@@ -7,13 +7,13 @@ namespace runnel::ip {
 namespace {
 
 // RFC 5227 section 1.1.
+constexpr Duration probe_wait = 1s, probe_min = 1s, probe_max = 2s;
 constexpr std::uint8_t announce_num = 2;
-constexpr Duration announce_interval = 2s;
-constexpr Duration defend_interval = 10s;
+constexpr Duration announce_wait = 2s, announce_interval = 2s;
 
 }  // namespace
 
-Arp::Arp(const Config& config, HashKey key, const Interfaces& interfaces, LinkOutput& link)
+Arp::Arp(const Config& config, HashKey key, Interfaces& interfaces, LinkOutput& link)
     : Resolution(config,
                  {.reachable = config.neighbour_lifetime,
                   .randomised = false,
@@ -23,7 +23,78 @@ Arp::Arp(const Config& config, HashKey key, const Interfaces& interfaces, LinkOu
                   .requests = config.neighbour_requests,
                   .queue = config.neighbour_queue},
                  true, key, interfaces, link),
-      peers_(config.peers) {}
+      addresses_(interfaces),
+      peers_(config.peers),
+      observer_(config.address_observer),
+      key_(key),
+      probes_(config.arp_probes),
+      speaks_for_all_(config.place.core == 0),
+      begun_(config.arp_probes == 0),
+      detection_(config.interfaces.size()) {
+    for (const Interface& interface : interfaces) configured_.push_back({interface.first, interface.count});
+    if (begun_) return;
+    for (std::size_t i = 0; i < configured_.size(); ++i) addresses_.set_ipv4(i, configured_[i].first, 0);
+}
+
+// RFC 5227 section 2.1.1. Its delays are drawn once for all: the more addresses the less they would hide.
+void Arp::begin(Instant now) noexcept {
+    begun_ = true;
+    const auto drawn = [this](std::uint64_t what, Duration most) {
+        return most * static_cast<std::int64_t>(siphash_1_3(key_, 0x7072'6f62'65, what) % 1001) / 1000;
+    };
+    const ProbeTimes times{.probes = probes_,
+                           .delay = drawn(0, probe_wait),
+                           .interval = probe_min + drawn(1, probe_max - probe_min),
+                           .wait = announce_wait};
+    for (std::size_t i = 0; i < configured_.size(); ++i)
+        if (configured_[i].count > 0)
+            detection_.begin(static_cast<std::uint8_t>(i), configured_[i].count, times, now);
+}
+
+// While we probe for an address, who sends from it has it, and who probes for it wants the same (RFC 5227
+// section 2.1.1): neither of us shall.
+bool Arp::note_duplicate(const wire::ArpPacket& packet, const Interface& interface) noexcept {
+    if (packet.sender_mac == interface.mac) return false;
+    const bool probe = packet.sender_ip.is_unspecified() && packet.operation == wire::ArpOperation::request;
+    const Ipv4Address address = probe ? packet.target_ip : packet.sender_ip;
+    if (!note_duplicate(interface.index, address, packet.sender_mac)) return false;
+    if (peers_ != nullptr)
+        peers_->tell(
+            {.address = address, .mac = packet.sender_mac, .interface = interface.index, .conflict = true});
+    return true;
+}
+
+bool Arp::note_duplicate(std::uint8_t interface, Ipv4Address address, const MacAddress& mac) noexcept {
+    const std::uint32_t index = address.value - configured_[interface].first;
+    for (Detection::Probed& one : detection_) {
+        if (one.range != interface || index >= one.count) continue;
+        if (one.note(index) && observer_ != nullptr)
+            observer_->address({.kind = AddressEventKind::duplicate,
+                                .address = address,
+                                .mac = mac,
+                                .interface = interface,
+                                .more = one.failed() ? one.count - 1 : 0});
+        return true;
+    }
+    return false;
+}
+
+// Of the stretches that nobody else has the longest is ours.
+void Arp::finish(Detection::Probed& probed, Instant now) noexcept {
+    Configured longest;
+    const std::uint32_t first = configured_[probed.range].first;
+    probed.for_each_free([&](std::uint32_t from, std::uint32_t count) {
+        if (count > longest.count) longest = {first + from, count};
+    });
+    if (longest.count == 0) return;
+    addresses_.set_ipv4(probed.range, longest.first, longest.count);
+    if (observer_ != nullptr)
+        observer_->address({.kind = AddressEventKind::usable,
+                            .address = Ipv4Address{longest.first},
+                            .interface = probed.range,
+                            .more = longest.count - 1});
+    if (speaks_for_all_ && detection_.empty()) announce(now);
+}
 
 // RFC 826, "Packet Reception", in its order: merge what is known, then whether it is for us, then learn, then
 // answer.
@@ -36,11 +107,14 @@ NeighbourPacket Arp::input(std::span<const std::byte> packet, const Interface& i
                  !interfaces_.is_local(arp->sender_ip))) [[unlikely]]
         return {.malformed = true, .useless = DropReason::arp_malformed};
     link_.counters().add(Counter::arp_in);
+    if (!detection_.empty() && note_duplicate(*arp, interface)) [[unlikely]]
+        return {.useless = DropReason::arp_address_conflict};
     if (interfaces_.is_local(arp->sender_ip)) {
         // Our own announcement may come back from the link; from another station it is a conflict.
-        if (arp->sender_mac != interface.mac && interface.owns(arp->sender_ip))
-            defend(interface, arp->sender_ip, now);
-        return {.useless = DropReason::arp_unsolicited};
+        if (arp->sender_mac == interface.mac || !interface.owns(arp->sender_ip))
+            return {.useless = DropReason::arp_unsolicited};
+        defend(interface, *arp, now);
+        return {.useless = DropReason::arp_address_conflict};
     }
 
     Neighbour* known = probe ? nullptr : find(interface.index, arp->sender_ip);
@@ -70,6 +144,10 @@ NeighbourPacket Arp::input(std::span<const std::byte> packet, const Interface& i
 }
 
 void Arp::hear(const NeighbourNews& news, Instant now) noexcept {
+    if (news.conflict) {
+        note_duplicate(news.interface, news.address.v4(), news.mac);
+        return;
+    }
     Neighbour* known = find(news.interface, news.address);
     if (known == nullptr && news.asked_us) known = add(news.interface, news.address);
     if (known != nullptr) learn(*known, news.mac, true, now);
@@ -91,13 +169,18 @@ void Arp::answer(const wire::ArpPacket& request, const Interface& interface) noe
          interface, request.sender_mac);
 }
 
-// RFC 5227 section 2.4 (b): one announcement, not again within the interval, so that two hosts do not fight
-// for ever.
-void Arp::defend(const Interface& interface, Ipv4Address address, Instant now) noexcept {
-    if (now < next_defence_) return;
-    next_defence_ = now + defend_interval;
+// RFC 5227 section 2.4 (c): others rely on a server's address, so that it is kept; one announcement, not
+// again within the interval.
+void Arp::defend(const Interface& interface, const wire::ArpPacket& claim, Instant now) noexcept {
+    const Ipv4Address address = claim.sender_ip;
+    if (!defence_.due(address, now)) return;
     send({wire::ArpOperation::request, interface.mac, address, MacAddress{}, address}, interface,
          MacAddress::broadcast());
+    if (observer_ != nullptr)
+        observer_->address({.kind = AddressEventKind::conflict,
+                            .address = address,
+                            .mac = claim.sender_mac,
+                            .interface = interface.index});
 }
 
 void Arp::announce(Instant now) noexcept {
@@ -120,13 +203,27 @@ void Arp::announce_one(std::uint64_t index) noexcept {
 }
 
 void Arp::advance(Instant now) noexcept {
+    if (!begun_) [[unlikely]]
+        begin(now);
+    if (!detection_.empty()) [[unlikely]]
+        detection_.advance(
+            now,
+            [this](std::uint8_t at, std::uint32_t index) noexcept {
+                if (!speaks_for_all_) return;
+                const Interface& interface = interfaces_[at];
+                send({wire::ArpOperation::request, interface.mac, Ipv4Address{}, MacAddress{},
+                      Ipv4Address{configured_[at].first + index}},
+                     interface, MacAddress::broadcast());
+            },
+            [this, now](Detection::Probed& probed) noexcept { finish(probed, now); });
     if (announcement_.due() <= now) [[unlikely]]
         announcement_.advance(now, [this](std::uint64_t index) noexcept { announce_one(index); });
     expire_all(now);
 }
 
 Instant Arp::next_deadline() noexcept {
-    return std::min(next_expiry(), announcement_.due());
+    if (!begun_) return Instant::min();
+    return std::min({next_expiry(), announcement_.due(), detection_.next_deadline()});
 }
 
 bool Arp::send(const wire::ArpPacket& packet, const Interface& interface,

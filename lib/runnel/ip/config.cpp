@@ -284,6 +284,8 @@ void validate(const Config& config) {
     if (config.neighbour_request_interval < 1s)
         refuse("neighbour_request_interval = {} ns: give at least 1 s (RFC 1122 section 2.3.2.1)",
                config.neighbour_request_interval.count());
+    if (config.dad_probes > 16) refuse("dad_probes = {}: give 0 to 16", config.dad_probes);
+    if (config.arp_probes > 16) refuse("arp_probes = {}: give 0 to 16", config.arp_probes);
     if (config.neighbour_requests == 0) refuse("neighbour_requests = 0: give at least 1");
     if (config.neighbour_queue == 0)
         refuse("neighbour_queue = 0: give at least 1 (RFC 1122 section 2.3.2.2)");

@@ -12,6 +12,8 @@
 
 namespace runnel::ip {
 
+class AddressObserver;
+
 /// What the port under an interface does in hardware. The stack is told, it asks nothing (DESIGN.md, rule
 /// 11).
 struct Offloads {
@@ -52,9 +54,13 @@ struct InterfaceConfig {
     Offloads offloads{};
     /// IPv6 is spoken where there is one. Each interface that speaks it has a link-local address besides.
     std::vector<Ipv6AddressConfig> ipv6{};
+    /// Routers are asked for and listened to (RFC 4861 section 6.3): default routers, prefixes on the link,
+    /// MTU and hop limit are as they say, and addresses are formed of their prefixes (RFC 4862 section 5.5),
+    /// stable for one secret of the stack (RFC 7217). What is configured goes before. IPv6 is spoken then.
+    bool autoconf = false;
 
     [[nodiscard]] bool speaks_ipv4() const noexcept { return !address.is_unspecified(); }
-    [[nodiscard]] bool speaks_ipv6() const noexcept { return !ipv6.empty(); }
+    [[nodiscard]] bool speaks_ipv6() const noexcept { return autoconf || !ipv6.empty(); }
 };
 
 /// A route of either family: network and gateway are of the same.
@@ -95,6 +101,13 @@ struct Config {
         1s;                               ///< at most one request a destination in this time (same section)
     std::uint8_t neighbour_requests = 3;  ///< unanswered requests before the neighbour counts as unreachable
     std::uint8_t neighbour_queue = 4;     ///< packets kept a neighbour while it resolves
+    /// Probes for each of our IPv6 addresses before it is used (RFC 4862 section 5.1, which has 1), 0 to 16;
+    /// 0: they are used at once. An address that another host has is not used.
+    std::uint8_t dad_probes = 0;
+    /// The same of IPv4 addresses (RFC 5227 section 1.1, which has 3); they are announced then. Of a range
+    /// with addresses that others have the longest stretch without is used.
+    std::uint8_t arp_probes = 0;
+    AddressObserver* address_observer = nullptr;  ///< address_events.hpp; not owned, outlives the stack
     std::uint32_t icmp_errors_per_second =
         1000;  ///< token bucket for ICMP errors sent (RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 (f))
     std::uint8_t ttl = 64;                   ///< of packets that say nothing else
@@ -114,7 +127,9 @@ struct Config {
     std::uint16_t reassembly_fragments = 128;  ///< of one packet, 2 to 8192; 119 carry 64 KB at an MTU of 576
     Duration reassembly_timeout = 60s;  ///< from its first fragment until a packet is given up (RFC 1122
                                         ///< section 3.3.2: 60 to 120 s; RFC 8200 section 4.5: 60 s)
-    CorePlace place{};  ///< among the cores with the same addresses: no two draw the same IP ids
+    /// Among the cores with the same addresses: no two draw the same IP ids, and the first probes for
+    /// addresses and asks routers for all.
+    CorePlace place{};
     /// Groups that are heard at once, each on each interface by itself, 1 to 65536; those of Neighbour
     /// Discovery count.
     std::uint32_t multicast_groups = 256;

@@ -69,7 +69,8 @@ GroupMemberships::GroupMemberships(const Config& config, const Interfaces& inter
       capacity_(config.multicast_groups),
       reports_solicited_nodes_(config.report_solicited_nodes && config.place.core == 0),
       lists_all_(config.report_solicited_nodes) {
-    for (const Ipv6Addresses::Range& range : addresses.ranges())
+    // Before the first probe for an address (RFC 4862 section 5.4.2).
+    for (const Ipv6Addresses::Range& range : addresses.configured())
         for (std::uint32_t i = 0; i < range.count && lists_all_; ++i)
             hold_solicited_node(range.interface, range.at(i));
 }

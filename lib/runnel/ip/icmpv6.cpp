@@ -51,7 +51,6 @@ IcmpMeaning meaning_of(const wire::Icmpv6Header& message) noexcept {
 }  // namespace
 
 Upper Icmpv6::input(Ingress& in, bool fragmented, Instant now) noexcept {
-    const Interface& interface = interfaces_[in.interface];
     const auto refuse = [&](DropReason reason) {
         link_.drop(in.mbuf, reason);
         return Upper::none;
@@ -82,20 +81,10 @@ Upper Icmpv6::input(Ingress& in, bool fragmented, Instant now) noexcept {
         case wire::Icmpv6Type::parameter_problem:
             return take_error(in);
         case wire::Icmpv6Type::neighbour_solicitation:
-        case wire::Icmpv6Type::neighbour_advertisement: {
-            // From beyond the link no packet arrives with that hop limit (RFC 4861 section 7.1.1); in
-            // fragments the message is not to be believed (RFC 6980).
-            if (in.ttl != wire::nd_hop_limit || fragmented) return refuse(DropReason::nd_malformed);
-            const NeighbourPacket packet =
-                neighbours_.input(first_segment(in.mbuf), pair.remote, pair.local, interface, now);
-            if (exception_.open() && !packet.malformed && !packet.answered) {
-                exception_.take(in);
-                return Upper::none;
-            }
-            if (packet.useless) link_.counters().drop(*packet.useless);
-            link_.stash().put(in.mbuf);
-            return Upper::none;
-        }
+        case wire::Icmpv6Type::neighbour_advertisement:
+            return take_discovery(in, fragmented, false, now);
+        case wire::Icmpv6Type::router_advertisement:
+            return take_discovery(in, fragmented, true, now);
         case wire::Icmpv6Type::listener_query:
         case wire::Icmpv6Type::listener_report:
         case wire::Icmpv6Type::listener_done:
@@ -113,10 +102,32 @@ Upper Icmpv6::input(Ingress& in, bool fragmented, Instant now) noexcept {
         // follow (RFC 4861 section 8.3 is a SHOULD).
         case wire::Icmpv6Type::redirect:
         case wire::Icmpv6Type::router_solicitation:
-        case wire::Icmpv6Type::router_advertisement:
             return decline(DropReason::icmp_ignored);
     }
     return decline(DropReason::icmp_unknown_type);
+}
+
+Upper Icmpv6::take_discovery(Ingress& in, bool fragmented, bool of_router, Instant now) noexcept {
+    const Interface& interface = interfaces_[in.interface];
+    if (of_router && !routers_.listens(interface.index)) {
+        exception_.decline(in, DropReason::icmp_ignored);
+        return Upper::none;
+    }
+    const Ipv6Pair pair = in.ipv6_pair();
+    NeighbourPacket packet{.malformed = true, .useless = DropReason::nd_malformed};
+    // From beyond the link no packet arrives with that hop limit (RFC 4861 section 7.1.1); in fragments the
+    // message is not to be believed (RFC 6980).
+    if (in.ttl == wire::nd_hop_limit && !fragmented)
+        packet = of_router
+                     ? routers_.input(first_segment(in.mbuf), pair.remote, interface, now)
+                     : neighbours_.input(first_segment(in.mbuf), pair.remote, pair.local, interface, now);
+    if (exception_.open() && !packet.malformed && !packet.answered) {
+        exception_.take(in);
+        return Upper::none;
+    }
+    if (packet.useless) link_.counters().drop(*packet.useless);
+    link_.stash().put(in.mbuf);
+    return Upper::none;
 }
 
 // The request becomes its reply: all data stays (RFC 4443 section 4.2). A request to a group is answered from

@@ -8,6 +8,7 @@
 
 #include "runnel/base/keyed_hash.hpp"
 #include "runnel/base/time.hpp"
+#include "runnel/ip/autoconfiguration.hpp"
 #include "runnel/ip/config.hpp"
 #include "runnel/ip/exception_path.hpp"
 #include "runnel/ip/interface.hpp"
@@ -28,13 +29,14 @@ class Icmpv6 {
   public:
     /// References are not owned and outlive this.
     Icmpv6(const Config& config, HashKey key, const Interfaces& interfaces, const Ipv6Addresses& addresses,
-           RawProtocols& raw, ExceptionPath& exception, NeighbourDiscovery& neighbours, Mld& mld,
-           Pings& pings, Ipv6Output& output, LinkOutput& link) noexcept
+           RawProtocols& raw, ExceptionPath& exception, NeighbourDiscovery& neighbours,
+           Autoconfiguration& routers, Mld& mld, Pings& pings, Ipv6Output& output, LinkOutput& link) noexcept
         : interfaces_(interfaces),
           addresses_(addresses),
           raw_(raw),
           exception_(exception),
           neighbours_(neighbours),
+          routers_(routers),
           mld_(mld),
           pings_(pings),
           output_(output),
@@ -52,6 +54,7 @@ class Icmpv6 {
                     bool even_if_group, Instant now) noexcept;
 
   private:
+    Upper take_discovery(Ingress& in, bool fragmented, bool of_router, Instant now) noexcept;
     void answer_echo(Ingress& in, Instant now) noexcept;
     Upper take_error(Ingress& in) noexcept;
 
@@ -60,6 +63,7 @@ class Icmpv6 {
     RawProtocols& raw_;
     ExceptionPath& exception_;
     NeighbourDiscovery& neighbours_;
+    Autoconfiguration& routers_;
     Mld& mld_;
     Pings& pings_;
     Ipv6Output& output_;

@@ -41,6 +41,7 @@ struct Interface {
           network_address(settings.prefix_length < 31 ? first & mask : 0),
           broadcast_address(settings.prefix_length < 31 ? first | ~mask : ~std::uint32_t{0}),
           mtu(settings.mtu),
+          ipv6_mtu(settings.mtu),
           vlan(settings.vlan),
           outer_vlan(settings.outer_vlan),
           index(at),
@@ -75,12 +76,14 @@ struct Interface {
     std::uint32_t network_address;
     std::uint32_t broadcast_address;
     std::uint16_t mtu;
+    std::uint16_t ipv6_mtu;  // of what is begun from now on: at most `mtu`, as routers say
     std::uint16_t vlan;
     std::uint16_t outer_vlan;
     std::uint8_t index;
     std::uint8_t port;
     bool port_inserts_tag;
     std::uint8_t link_header_size;
+    std::uint8_t hop_limit = 0;  // of IPv6 packets, as routers say; 0: that of the configuration
     Offloads offloads;
     std::uint64_t believed;  // the bits of `ol_flags` in which the port's verdicts on checksums stand
     MacAddress mac;
@@ -93,6 +96,18 @@ class Interfaces {
         for (const InterfaceConfig& one : settings)
             all_.emplace_back(one, static_cast<std::uint8_t>(all_.size()));
         one_untagged_ = all_.size() == 1 && all_[0].vlan == 0;
+    }
+
+    /// From now on these IPv4 addresses of the interface are ours, consecutive ones of its network; with a
+    /// `count` of 0 none.
+    void set_ipv4(std::size_t index, std::uint32_t first, std::uint32_t count) noexcept {
+        all_[index].first = first;
+        all_[index].count = count;
+    }
+
+    void set_ipv6_mtu(std::size_t index, std::uint16_t mtu) noexcept { all_[index].ipv6_mtu = mtu; }
+    void set_hop_limit(std::size_t index, std::uint8_t hop_limit) noexcept {
+        all_[index].hop_limit = hop_limit;
     }
 
     [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }

@@ -38,8 +38,9 @@ InternetLayer::Parts::Parts(InternetLayer& internet, const Config& config, HashK
       igmp(key, interfaces, link),
       mld(key, interfaces, ipv6_addresses, link),
       groups(config, interfaces, ipv6_addresses, igmp, mld),
-      icmpv6(config, key, interfaces, ipv6_addresses, raw, exception, neighbours, mld, pings, ipv6_output,
-             link),
+      autoconfiguration(config, key, interfaces, ipv6_addresses, neighbours, ipv6_output, groups, link),
+      icmpv6(config, key, interfaces, ipv6_addresses, raw, exception, neighbours, autoconfiguration, mld,
+             pings, ipv6_output, link),
       reassembly(config, key, link),
       place(config.place),
       peers(config.peers) {}
@@ -113,6 +114,16 @@ void InternetLayer::decline(Ingress& in, DropReason reason) noexcept {
 bool InternetLayer::is_local(const IpAddress& address) const noexcept {
     return address.is_v4() ? parts_->interfaces.is_local(address.v4())
                            : parts_->ipv6_addresses.is_local(address.v6());
+}
+
+bool InternetLayer::is_configured(const IpAddress& address) const noexcept {
+    return address.is_v4() ? parts_->arp.is_configured(address.v4())
+                           : parts_->ipv6_addresses.is_configured(address.v6());
+}
+
+bool InternetLayer::probes_addresses() const noexcept {
+    return parts_->arp.probes_addresses() || parts_->neighbours.probes_addresses() ||
+           parts_->autoconfiguration.waits_for_routers();
 }
 
 bool InternetLayer::is_group(const IpAddress& address) const noexcept {
@@ -245,9 +256,14 @@ void InternetLayer::hear(const NeighbourNews& news, Instant now) noexcept {
         parts_->neighbours.hear(news, now);
 }
 
+void InternetLayer::hear(const RouterNews& news, Instant now) noexcept {
+    parts_->autoconfiguration.hear(news, now);
+}
+
 void InternetLayer::advance(Instant now) noexcept {
     parts_->arp.advance(now);
     parts_->neighbours.advance(now);
+    parts_->autoconfiguration.advance(now);
     parts_->groups.advance(now);
     parts_->pings.advance(now);
     parts_->expire_fragments(now);
@@ -255,8 +271,8 @@ void InternetLayer::advance(Instant now) noexcept {
 
 Instant InternetLayer::next_deadline() const noexcept {
     return std::min({parts_->arp.next_deadline(), parts_->neighbours.next_deadline(),
-                     parts_->groups.next_deadline(), parts_->pings.next_deadline(),
-                     parts_->reassembly.next_expiry()});
+                     parts_->autoconfiguration.next_deadline(), parts_->groups.next_deadline(),
+                     parts_->pings.next_deadline(), parts_->reassembly.next_expiry()});
 }
 
 }  // namespace runnel::ip

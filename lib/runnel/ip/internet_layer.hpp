@@ -160,6 +160,12 @@ class InternetLayer {
 
     /// An address of ours, on whichever interface.
     [[nodiscard]] bool is_local(const IpAddress& address) const noexcept;
+    /// Ours, or about to be: it is being probed for, or is in use by another host. Whoever waits for what
+    /// comes to it may do so from the start.
+    [[nodiscard]] bool is_configured(const IpAddress& address) const noexcept;
+    /// Some of our addresses are still being probed for, and cannot be used yet, or routers are being asked
+    /// for.
+    [[nodiscard]] bool probes_addresses() const noexcept;
     /// Broadcast (limited, or of a connected network) or multicast: no transport answers or connects to it.
     [[nodiscard]] bool is_group(const IpAddress& address) const noexcept;
     /// There are interfaces with IPv6 addresses.
@@ -214,6 +220,7 @@ class InternetLayer {
 
     /// What another core with the same addresses has received and told.
     void hear(const NeighbourNews& news, Instant now) noexcept;
+    void hear(const RouterNews& news, Instant now) noexcept;
 
     void advance(Instant now) noexcept;
     [[nodiscard]] Instant next_deadline() const noexcept;

@@ -12,6 +12,7 @@
 #include "runnel/base/time.hpp"
 #include "runnel/base/transmit_queue.hpp"
 #include "runnel/ip/arp.hpp"
+#include "runnel/ip/autoconfiguration.hpp"
 #include "runnel/ip/config.hpp"
 #include "runnel/ip/exception_path.hpp"
 #include "runnel/ip/group_memberships.hpp"
@@ -94,6 +95,7 @@ struct InternetLayer::Parts {
     Igmp igmp;
     Mld mld;
     GroupMemberships groups;
+    Autoconfiguration autoconfiguration;
     Icmpv6 icmpv6;
     Reassembly reassembly;
     CorePlace place;

@@ -4,6 +4,8 @@
 #include <array>
 #include <bit>
 
+#include "runnel/ip/duplicate_detection.hpp"
+
 namespace runnel::ip {
 
 namespace {
@@ -45,11 +47,12 @@ int common_prefix(const Ipv6Address& a, const Ipv6Address& b, int most) noexcept
 }
 
 // Whether `a` is the better source for `destination`: the rules of RFC 6724 section 5 that concern addresses
-// which all belong to the outgoing interface, are not deprecated, and neither home nor temporary addresses.
+// which all belong to the outgoing interface, and are neither home nor temporary addresses.
 bool better(const Ipv6Addresses::Range& a, const Ipv6Addresses::Range& b,
             const Ipv6Address& destination) noexcept {
     const int scope_a = scope_of(a.first()), scope_b = scope_of(b.first()), scope = scope_of(destination);
     if (scope_a != scope_b) return scope_a < scope_b ? scope_a >= scope : scope_b < scope;
+    if (a.deprecated != b.deprecated) return b.deprecated;
     const int label = label_of(destination);
     const bool label_a = label_of(a.first()) == label, label_b = label_of(b.first()) == label;
     if (label_a != label_b) return label_a;
@@ -69,20 +72,68 @@ Ipv6Address link_local_address(const MacAddress& mac) noexcept {
 }
 
 Ipv6Addresses::Ipv6Addresses(const Config& config) : link_local_(config.interfaces.size()) {
+    const auto configure = [this](const Ipv6Address& first, std::uint32_t count, std::uint8_t prefix_length,
+                                  std::uint8_t interface) {
+        configured_.push_back({first.words()[0], first.high(), first.low(), count, prefix_length, interface});
+    };
     for (std::size_t i = 0; i < config.interfaces.size(); ++i) {
         const InterfaceConfig& interface = config.interfaces[i];
         const auto index = static_cast<std::uint8_t>(i);
         for (const Ipv6AddressConfig& range : interface.ipv6)
-            add(range.address, range.address_count, range.prefix_length, index);
+            configure(range.address, range.address_count, range.prefix_length, index);
         if (!interface.speaks_ipv6()) continue;
         link_local_[i] = link_local_address(interface.mac);
-        add(link_local_[i], 1, 64, index);
+        configure(link_local_[i], 1, 64, index);
     }
+    any_ = !configured_.empty();
+    // Each range that is probed for may come in so many pieces.
+    std::size_t pieces = most_formed;
+    for (const Range& range : configured_)
+        pieces += std::min<std::size_t>(range.count, DuplicateDetection<Range>::most_duplicates + 1);
+    ranges_.reserve(pieces);
+    tentative_.reserve(configured_.size() + most_formed);
+    for (const Range& range : configured_)
+        config.dad_probes == 0 ? add(range, 0, range.count) : add_tentative(range);
 }
 
-void Ipv6Addresses::add(const Ipv6Address& first, std::uint32_t count, std::uint8_t prefix_length,
-                        std::uint8_t interface) {
-    ranges_.push_back({first.words()[0], first.high(), first.low(), count, prefix_length, interface});
+bool Ipv6Addresses::add_tentative(const Range& range) noexcept {
+    if (tentative_.size() == tentative_.capacity()) return false;
+    tentative_.push_back(range);
+    return true;
+}
+
+void Ipv6Addresses::remove_tentative(const Range& range) noexcept {
+    std::erase_if(tentative_, [&](const Range& one) {
+        return one.interface == range.interface && one.first() == range.first();
+    });
+}
+
+bool Ipv6Addresses::add(const Range& range, std::uint32_t first, std::uint32_t count) noexcept {
+    if (ranges_.size() == ranges_.capacity()) return false;
+    Range& one = ranges_.emplace_back(range);
+    one.low += first;
+    one.count = count;
+    return true;
+}
+
+void Ipv6Addresses::remove(const Range& range) noexcept {
+    std::erase_if(ranges_, [&](const Range& one) {
+        return one.interface == range.interface && range.holds(one.first());
+    });
+}
+
+void Ipv6Addresses::set_deprecated(const Range& range) noexcept {
+    for (std::vector<Range>* const ranges : {&ranges_, &tentative_})
+        for (Range& one : *ranges)
+            if (one.interface == range.interface && range.holds(one.first()))
+                one.deprecated = range.deprecated;
+}
+
+void Ipv6Addresses::disable(std::uint8_t interface) noexcept {
+    const auto of_it = [&](const Range& one) { return one.interface == interface; };
+    std::erase_if(ranges_, of_it);
+    std::erase_if(tentative_, of_it);
+    link_local_[interface] = {};
 }
 
 std::uint64_t Ipv6Addresses::size() const noexcept {
@@ -95,18 +146,23 @@ bool Ipv6Addresses::hears(std::uint8_t interface, const Ipv6Address& group) cons
     if (!speaks(interface)) return false;
     if (group == all_nodes) return true;
     if (group.high() != all_nodes.high() || group.low() >> 24 != 0x1ff) return false;
+    return hears(ranges_, interface, group) || hears(tentative_, interface, group);
+}
+
+bool Ipv6Addresses::hears(const std::vector<Range>& ranges, std::uint8_t interface,
+                          const Ipv6Address& group) const noexcept {
     // Solicited-node: the last 24 bits are those of the address.
-    for (const Range& range : ranges_)
+    for (const Range& range : ranges)
         if (range.interface == interface && ((group.low() - range.low) & 0xff'ffff) < range.count)
             return true;
     return false;
 }
 
 bool Ipv6Addresses::connects(std::uint8_t interface, const Ipv6Address& address) const noexcept {
-    for (const Range& range : ranges_)
-        if (range.interface == interface && same_prefix(address, range.first(), range.prefix_length))
-            return true;
-    return false;
+    const auto connects = [&](const Range& range) {
+        return range.interface == interface && same_prefix(address, range.first(), range.prefix_length);
+    };
+    return std::ranges::any_of(configured_, connects) || std::ranges::any_of(ranges_, connects);
 }
 
 std::optional<Ipv6Address> Ipv6Addresses::source_for(std::uint8_t interface,

@@ -25,6 +25,7 @@ class Ipv6Addresses {
         std::uint32_t count = 0;
         std::uint8_t prefix_length = 0;
         std::uint8_t interface = 0;
+        bool deprecated = false;  // not to be chosen as a source where there is another
 
         [[nodiscard]] bool holds(const Ipv6Address& address) const noexcept {
             return address.words()[0] == prefix && address.low() - low < count;
@@ -35,19 +36,51 @@ class Ipv6Addresses {
         }
     };
 
-    /// `config` has been validated.
+    /// Addresses that may be formed besides those of the configuration.
+    static constexpr std::size_t most_formed = 16;
+
+    /// `config` has been validated. Where it asks for probes nothing is used yet. Allocates here only.
     explicit Ipv6Addresses(const Config& config);
 
     /// Whether any interface speaks IPv6, and whether this one does.
-    [[nodiscard]] bool any() const noexcept { return !ranges_.empty(); }
+    [[nodiscard]] bool any() const noexcept { return any_; }
     [[nodiscard]] bool speaks(std::uint8_t interface) const noexcept {
         return !link_local_[interface].is_unspecified();
     }
     [[nodiscard]] const Ipv6Address& link_local(std::uint8_t interface) const noexcept {
         return link_local_[interface];
     }
+    /// What is used now.
     [[nodiscard]] const std::vector<Range>& ranges() const noexcept { return ranges_; }
     [[nodiscard]] std::uint64_t size() const noexcept;
+    /// What the configuration says, and link-local addresses, whether used or not.
+    [[nodiscard]] const std::vector<Range>& configured() const noexcept { return configured_; }
+
+    /// A range is about to be used, and must not yet (RFC 4862 section 5.4): its groups are heard already.
+    /// False where there is no room.
+    bool add_tentative(const Range& range) noexcept;
+    /// The end of that: addresses of it are used from now on, by `add`, or never.
+    void remove_tentative(const Range& range) noexcept;
+    /// So many addresses from `range.at(first)` on are used. False where there is no room.
+    bool add(const Range& range, std::uint32_t first, std::uint32_t count) noexcept;
+    /// Takes back what `add` has added, all or none of it.
+    void remove(const Range& range) noexcept;
+    /// Whether its addresses are deprecated is as `range` says, used and tentative ones.
+    void set_deprecated(const Range& range) noexcept;
+    /// IPv6 is not spoken on the interface any more.
+    void disable(std::uint8_t interface) noexcept;
+    /// The tentative range that has the address, or null.
+    [[nodiscard]] const Range* tentative(std::uint8_t interface, const Ipv6Address& address) const noexcept {
+        for (const Range& range : tentative_)
+            if (range.interface == interface && range.holds(address)) return &range;
+        return nullptr;
+    }
+    /// Ours, or about to be.
+    [[nodiscard]] bool is_configured(const Ipv6Address& address) const noexcept {
+        for (const Range& range : configured_)
+            if (range.holds(address)) return true;
+        return is_local(address);
+    }
 
     [[nodiscard]] bool owns(std::uint8_t interface, const Ipv6Address& address) const noexcept {
         for (const Range& range : ranges_)
@@ -72,10 +105,12 @@ class Ipv6Addresses {
                                                         const Ipv6Address& destination) const noexcept;
 
   private:
-    void add(const Ipv6Address& first, std::uint32_t count, std::uint8_t prefix_length,
-             std::uint8_t interface);
+    [[nodiscard]] bool hears(const std::vector<Range>& ranges, std::uint8_t interface,
+                             const Ipv6Address& group) const noexcept;
 
     std::vector<Range> ranges_;
+    bool any_ = false;
+    std::vector<Range> configured_, tentative_;
     std::vector<Ipv6Address> link_local_;  // by interface; unspecified where it speaks no IPv6
 };
 

@@ -31,8 +31,9 @@ Ipv6Output::Ipv6Output(const Config& config, HashKey key, const Interfaces& inte
       ids_(key, config.place),
       labels_({siphash_2_4(key, 0x666c'6f77, 0), siphash_2_4(key, 0x666c'6f77, 1)}),
       paths_(std::make_unique<std::array<Path, path_count>>()) {
+    routes_.reserve(addresses.configured().size() + config.routes.size() + most_learnt_routes);
     // Between equals the connected network wins, then the order of the configuration.
-    for (const Ipv6Addresses::Range& range : addresses.ranges())
+    for (const Ipv6Addresses::Range& range : addresses.configured())
         routes_.add(range.first(), range.prefix_length, {range.interface, {}});
     for (const RouteConfig& route : config.routes)
         if (!route.gateway.is_v4())
@@ -49,7 +50,7 @@ std::optional<Ipv6Route> Ipv6Output::route_to(const Ipv6Address& destination) co
     if (destination.is_multicast()) {
         if (route != nullptr) return Ipv6Route{route->interface, {}};
         if (!addresses_.any()) return std::nullopt;
-        return Ipv6Route{addresses_.ranges().front().interface, {}};
+        return Ipv6Route{addresses_.configured().front().interface, {}};
     }
     if (route == nullptr) return std::nullopt;
     return *route;
@@ -64,8 +65,9 @@ bool Ipv6Output::complete(rte_mbuf*& packet, const Output& how, const Interface&
     }
     if (is_to_be_cut(packet, how, wire::ipv6_header_size, wire::ipv6_min_mtu)) [[unlikely]] {
         // No router will do it for us.
-        const std::uint16_t mtu = path_mtus_.for_datagrams(how.ipv6->remote, interface.mtu, now);
-        if (is_to_be_cut(packet, how, wire::ipv6_header_size, mtu)) return complete_uncut(packet, how, mtu);
+        const std::uint16_t mtu = path_mtus_.for_datagrams(how.ipv6->remote, interface.ipv6_mtu, now);
+        if (is_to_be_cut(packet, how, wire::ipv6_header_size, mtu))
+            return complete_uncut(packet, how, interface, mtu);
     }
     if (!fit(packet, how, interface, wire::ipv6_header_size, link_)) return false;
     finish_transport(packet, how, interface,
@@ -75,12 +77,13 @@ bool Ipv6Output::complete(rte_mbuf*& packet, const Output& how, const Interface&
         packet->l2_len = interface.link_header_size & 0x7f;
         packet->l3_len = wire::ipv6_header_size;
     }
-    write_header(packet, how, how.protocol, packet->pkt_len);
+    write_header(packet, how, interface, how.protocol, packet->pkt_len);
     return true;
 }
 
 // The same of one that leaves in fragments.
-bool Ipv6Output::complete_uncut(rte_mbuf* packet, const Output& how, std::uint16_t mtu) noexcept {
+bool Ipv6Output::complete_uncut(rte_mbuf* packet, const Output& how, const Interface& interface,
+                                std::uint16_t mtu) noexcept {
     if (!fit_uncut(packet, UINT16_MAX, ipv6_fragment_headers_size, link_)) return false;
     finish_transport_of_uncut(packet, how,
                               wire::pseudo_header_sum(how.ipv6->local, how.ipv6->remote, how.protocol, 0));
@@ -89,13 +92,13 @@ bool Ipv6Output::complete_uncut(rte_mbuf* packet, const Output& how, std::uint16
     wire::store_be32(fragment, std::uint32_t{how.protocol} << 24);
     wire::store_be32(fragment + 4, ids_.ipv6());
     // The length is that of the largest fragment.
-    write_header(packet, how, static_cast<std::uint8_t>(wire::Ipv6Extension::fragment),
+    write_header(packet, how, interface, static_cast<std::uint8_t>(wire::Ipv6Extension::fragment),
                  mtu - wire::ipv6_header_size);
     return true;
 }
 
-void Ipv6Output::write_header(rte_mbuf* packet, const Output& how, std::uint8_t next_header,
-                              std::size_t length) const noexcept {
+void Ipv6Output::write_header(rte_mbuf* packet, const Output& how, const Interface& interface,
+                              std::uint8_t next_header, std::size_t length) const noexcept {
     const std::uint32_t label =
         how.flow_label != 0 ? how.flow_label : flow_label(packet, how, next_header != how.protocol);
     auto* const header = reinterpret_cast<std::byte*>(rte_pktmbuf_prepend(packet, wire::ipv6_header_size));
@@ -103,7 +106,7 @@ void Ipv6Output::write_header(rte_mbuf* packet, const Output& how, std::uint8_t 
                                  .flow_label = label,
                                  .payload_length = static_cast<std::uint16_t>(length),
                                  .next_header = next_header,
-                                 .hop_limit = how.ttl != 0 ? how.ttl : default_hop_limit_,
+                                 .hop_limit = how.ttl != 0 ? how.ttl : hop_limit_of(interface),
                                  .source = how.ipv6->local,
                                  .destination = how.ipv6->remote},
                 std::span<std::byte, wire::ipv6_header_size>{header, wire::ipv6_header_size});
@@ -161,7 +164,7 @@ void Ipv6Output::remember(Path& path, const Output& how, const Interface& interf
     std::memcpy(octets.data(), path.header.octets.data(), wire::ethernet_header_size);
     wire::write(
         wire::Ipv6Header{
-            .next_header = tcp, .hop_limit = default_hop_limit_, .destination = how.ipv6->remote},
+            .next_header = tcp, .hop_limit = hop_limit_of(interface), .destination = how.ipv6->remote},
         octets.last<wire::ipv6_header_size>());
     path.destination_sum = wire::pseudo_header_sum({}, how.ipv6->remote, tcp, 0);
 }
@@ -207,6 +210,22 @@ bool Ipv6Output::send_to_group(rte_mbuf* packet, const Output& how, const Interf
     if (!complete(packet, how, interface, now)) return false;
     const MacAddress mac = wire::multicast_mac(how.ipv6->remote);
     return send_packet(packet, make_link_header(interface, mac, wire::EtherType::ipv6), link_);
+}
+
+void Ipv6Output::add_route(const Ipv6Address& network, unsigned prefix_length,
+                           const Ipv6Route& route) noexcept {
+    routes_.add(network, prefix_length, route);
+    forget_paths();
+}
+
+void Ipv6Output::remove_route(const Ipv6Address& network, unsigned prefix_length,
+                              const Ipv6Route& route) noexcept {
+    routes_.remove(network, prefix_length, route);
+    forget_paths();
+}
+
+void Ipv6Output::forget_paths() noexcept {
+    neighbours_.forget_paths();
 }
 
 void Ipv6Output::doubt(const Ipv6Address& destination, Instant now) noexcept {

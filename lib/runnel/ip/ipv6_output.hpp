@@ -58,9 +58,9 @@ class Ipv6Output {
     [[nodiscard]] std::uint16_t mtu_for(const Ipv6Address& destination) const noexcept {
         const Path& path = (*paths_)[slot_of(destination)];
         if (path.destination == destination && path.epoch == neighbours_.epoch()) [[likely]]
-            return interfaces_[path.interface].mtu;
+            return interfaces_[path.interface].ipv6_mtu;
         const auto route = route_to(destination);
-        return route ? interfaces_[route->interface].mtu : std::uint16_t{0};
+        return route ? interfaces_[route->interface].ipv6_mtu : std::uint16_t{0};
     }
 
     /// As `InternetLayer::offloads_for`.
@@ -72,6 +72,13 @@ class Ipv6Output {
         const auto route = route_to(destination);
         return route ? interfaces_[route->interface].offloads : none;
     }
+
+    /// Routes as routers on the link say; those of the configuration go before. At most `most_learnt_routes`.
+    void add_route(const Ipv6Address& network, unsigned prefix_length, const Ipv6Route& route) noexcept;
+    void remove_route(const Ipv6Address& network, unsigned prefix_length, const Ipv6Route& route) noexcept;
+    /// What was found out of the way to destinations holds no more.
+    void forget_paths() noexcept;
+    static constexpr std::size_t most_learnt_routes = 32;
 
     /// As `InternetLayer::doubt`.
     void doubt(const Ipv6Address& destination, Instant now) noexcept;
@@ -104,9 +111,13 @@ class Ipv6Output {
     }
 
     bool complete(rte_mbuf*& packet, const Output& how, const Interface& interface, Instant now) noexcept;
-    bool complete_uncut(rte_mbuf* packet, const Output& how, std::uint16_t mtu) noexcept;
-    void write_header(rte_mbuf* packet, const Output& how, std::uint8_t next_header,
-                      std::size_t length) const noexcept;
+    bool complete_uncut(rte_mbuf* packet, const Output& how, const Interface& interface,
+                        std::uint16_t mtu) noexcept;
+    void write_header(rte_mbuf* packet, const Output& how, const Interface& interface,
+                      std::uint8_t next_header, std::size_t length) const noexcept;
+    [[nodiscard]] std::uint8_t hop_limit_of(const Interface& interface) const noexcept {
+        return interface.hop_limit != 0 ? interface.hop_limit : default_hop_limit_;
+    }
     [[nodiscard]] std::uint32_t flow_label(const rte_mbuf* packet, const Output& how,
                                            bool cut) const noexcept;
     bool send_tcp(rte_mbuf* packet, const Output& how, const Path& path, const Interface& interface,

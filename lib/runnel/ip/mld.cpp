@@ -108,9 +108,11 @@ void Mld::send_one(std::uint8_t interface, const Ipv6Address& destination, wire:
     send(mbuf, interfaces_[interface], destination);
 }
 
-// Hop limit 1, router alert, from the link-local address (RFC 3810 section 5.2.13).
+// Hop limit 1, router alert, from the link-local address (RFC 3810 section 5.2.13); while that is being
+// probed for, from none (RFC 3590 section 4).
 void Mld::send(rte_mbuf* message, const Interface& interface, const Ipv6Address& destination) noexcept {
-    const Ipv6Address& source = addresses_.link_local(interface.index);
+    const Ipv6Address& own = addresses_.link_local(interface.index);
+    const Ipv6Address source = addresses_.owns(interface.index, own) ? own : Ipv6Address{};
     auto* const text = rte_pktmbuf_mtod(message, std::byte*);
     const std::uint32_t pseudo =
         wire::pseudo_header_sum(source, destination, wire::icmpv6_protocol, message->pkt_len);

@@ -2,11 +2,15 @@
 // it and concerns them as well.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include <rte_mbuf.h>
 
 #include "runnel/base/ip_address.hpp"
+#include "runnel/wire/router_discovery.hpp"
 
 namespace runnel::ip {
 
@@ -24,6 +28,23 @@ struct NeighbourNews {
     MacAddress mac{};
     std::uint8_t interface = 0;
     bool asked_us = false;  ///< it asked for an address of ours: it will soon be sent something
+    bool conflict = false;  ///< it has, or wants, an address that we are about to use
+};
+
+/// What a router has said (RFC 4861 section 4.2); one with many prefixes in several pieces.
+struct RouterNews {
+    static constexpr std::size_t most_prefixes = 4;
+
+    Ipv6Address router{};
+    std::uint8_t interface = 0;
+    std::optional<MacAddress> link_address{};
+    std::uint32_t reachable_time = 0, retrans_timer = 0;  ///< milliseconds; 0: not said
+    std::uint32_t mtu = 0;                                ///< 0: not said
+    std::uint16_t lifetime = 0;                           ///< seconds
+    std::uint8_t hop_limit = 0;                           ///< 0: not said
+    std::int8_t preference = 0;
+    std::size_t prefix_count = 0;
+    std::array<wire::PrefixInformation, most_prefixes> prefixes{};
 };
 
 /// The way to the other cores. Called on the stack's thread, for ARP packets, ICMP, fragments and what is
@@ -37,6 +58,8 @@ class PeerCores {
 
     /// To all of them: `Stack::hear` there.
     virtual void tell(const NeighbourNews& news) noexcept = 0;
+    /// To all of them: `Stack::hear` there.
+    virtual void tell_of_router(const RouterNews& news) noexcept = 0;
     /// To the core that owns the connection of the quoted TCP segment: true where that is another, which
     /// `Stack::hear`s it then.
     [[nodiscard]] virtual bool pass_on(const IcmpError& error) noexcept = 0;

@@ -82,6 +82,20 @@ bool Resolution::has_progressed(const Neighbour& neighbour) const noexcept {
     return progress && *progress != *neighbour.progress;
 }
 
+void Resolution::lose(Neighbour& neighbour) noexcept {
+    const Neighbour gone = neighbour;
+    remove(neighbour);
+    lost(gone);
+}
+
+void Resolution::set_times(Duration reachable, Duration retransmission) noexcept {
+    if (reachable != Duration::zero() && reachable != times_.reachable) {
+        times_.reachable = reachable;
+        next_draw_ = Instant::min();
+    }
+    if (retransmission != Duration::zero()) times_.retransmission = retransmission;
+}
+
 Duration Resolution::reachable_time(Instant now) noexcept {
     if (!times_.randomised) return times_.reachable;
     if (now >= next_draw_) {
@@ -176,6 +190,7 @@ void Resolution::expire(Neighbour& neighbour, Instant now) noexcept {
             } else {
                 drop_waiting(neighbour, DropReason::neighbour_unreachable);
                 table_.change(neighbour, NeighbourState::unreachable, now + times_.retransmission);
+                lost(neighbour);
             }
             break;
         case NeighbourState::delayed:
@@ -190,7 +205,7 @@ void Resolution::expire(Neighbour& neighbour, Instant now) noexcept {
             else if (neighbour.requests < times_.requests)
                 ask(neighbour, NeighbourState::probing, now);
             else
-                remove(neighbour);
+                lose(neighbour);
             break;
         case NeighbourState::reachable:
             // Whoever uses it next must come here to ask, not to a copy of its address.

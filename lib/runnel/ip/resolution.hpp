@@ -61,6 +61,8 @@ class Resolution {
 
     /// A number that changes whenever a link address told before may no longer be right. Never 0.
     [[nodiscard]] std::uint32_t epoch() const noexcept { return epoch_; }
+    /// Changes it.
+    void forget_paths() noexcept { forget_answers(); }
 
   protected:
     /// `type`: of the packets that wait. Takes the static neighbours of its own family from `config`, which
@@ -84,10 +86,15 @@ class Resolution {
     void expire_all(Instant now) noexcept;
     [[nodiscard]] Instant next_expiry() noexcept;
 
+    /// How long an answer holds, and between requests, from now on; 0 leaves it as it is.
+    void set_times(Duration reachable, Duration retransmission) noexcept;
+
     const Interfaces& interfaces_;
     LinkOutput& link_;
 
   private:
+    /// It has not answered; whoever sent by it had better find another.
+    virtual void lost(const Neighbour& /*neighbour*/) noexcept {}
     /// Sends a request for `neighbour.address` from `neighbour.asker`: to the neighbour alone where `known`.
     virtual void send_request(const Neighbour& neighbour, bool known) noexcept = 0;
     /// The address of ours that requests carry where a packet from `source` is to be sent.
@@ -99,6 +106,7 @@ class Resolution {
     }
     void ask(Neighbour& neighbour, NeighbourState state, Instant now) noexcept;
     void expire(Neighbour& neighbour, Instant now) noexcept;
+    void lose(Neighbour& neighbour) noexcept;
     void watch(Neighbour& neighbour, const TransportFlow* flow) noexcept;
     [[nodiscard]] bool has_progressed(const Neighbour& neighbour) const noexcept;
     [[nodiscard]] Duration reachable_time(Instant now) noexcept;

@@ -41,6 +41,8 @@ class RouteTableOf {
   public:
     using Route = RouteOf<Address>;
 
+    /// Makes room, so that adding allocates nothing up to that size.
+    void reserve(std::size_t routes) { entries_.reserve(routes); }
     /// Adds a route; of those with equally long prefixes the one added first goes before.
     void add(const Address& network, unsigned prefix_length, const Route& route);
     /// Takes back what was added with the same words; false where it is not there.

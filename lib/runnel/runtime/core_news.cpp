@@ -32,6 +32,11 @@ void CoreNews::tell(const ip::NeighbourNews& news) noexcept {
         if (core != core_) post(core, &NewsExchange::Box::neighbours, news);
 }
 
+void CoreNews::tell_of_router(const ip::RouterNews& news) noexcept {
+    for (unsigned core = 0; core < exchange_.cores_; ++core)
+        if (core != core_) post(core, &NewsExchange::Box::routers, news);
+}
+
 bool CoreNews::pass_on(const ip::IcmpError& error) noexcept {
     const unsigned owner =
         owner_of(error.destination, error.source, error.destination_port, error.source_port);
@@ -94,6 +99,9 @@ bool CoreNews::poll(Instant now) noexcept {
 
 void CoreNews::deliver_from(NewsExchange::Box& box) noexcept {
     box.neighbours.drain([this](const ip::NeighbourNews& news) {
+        if (stack_ != nullptr) stack_->hear(news, now_);
+    });
+    box.routers.drain([this](const ip::RouterNews& news) {
         if (stack_ != nullptr) stack_->hear(news, now_);
     });
     box.errors.drain([this](const ip::IcmpError& error) {

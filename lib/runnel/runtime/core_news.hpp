@@ -38,6 +38,7 @@ class NewsExchange {
     // A mailbox for each kind, so that a flood of one does not keep another out.
     struct Box {
         Mailbox<ip::NeighbourNews, 64> neighbours;
+        Mailbox<ip::RouterNews, 16> routers;
         Mailbox<ip::IcmpError, 64> errors;
         Mailbox<rte_mbuf*, 64> frames;
         Mailbox<rte_mbuf*, 256> copies;  // of frames to groups: the receiver's own
@@ -63,6 +64,7 @@ class CoreNews final : public ip::PeerCores, public Task {
     void attach(Stack& stack) noexcept { stack_ = &stack; }
 
     void tell(const ip::NeighbourNews& news) noexcept override;
+    void tell_of_router(const ip::RouterNews& news) noexcept override;
     [[nodiscard]] bool pass_on(const ip::IcmpError& error) noexcept override;
     void tell(const ip::IcmpError& too_big) noexcept override;
     [[nodiscard]] bool pass_on(rte_mbuf* frame, const IpAddress& remote, const IpAddress& local,

@@ -200,6 +200,11 @@ void Stack::hear_copy(rte_mbuf* frame, Instant now) noexcept {
     parts.internet.set_copies(false);
 }
 
+void Stack::hear(const ip::RouterNews& news, Instant now) noexcept {
+    parts_->now = now;
+    parts_->internet.hear(news, now);
+}
+
 void Stack::advance(Instant now) noexcept {
     parts_->now = now;
     parts_->tcp.set_time(now);
@@ -267,6 +272,9 @@ std::size_t Stack::take_exceptions(std::span<rte_mbuf*> out) noexcept {
 }
 void Stack::send_exceptions(std::span<rte_mbuf* const> frames, std::uint8_t interface) noexcept {
     for (rte_mbuf* const frame : frames) parts_->internet.exception().send(frame, interface);
+}
+bool Stack::probes_addresses() const noexcept {
+    return parts_->internet.probes_addresses();
 }
 std::size_t Stack::transmit_room() const noexcept {
     return parts_->queue.room();

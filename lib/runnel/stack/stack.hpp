@@ -64,6 +64,7 @@ class Stack {
     /// datagrams other than TCP's.
     void hear(const ip::NeighbourNews& news, Instant now) noexcept;
     void hear(const ip::IcmpError& error, Instant now) noexcept;
+    void hear(const ip::RouterNews& news, Instant now) noexcept;
     /// A frame that another core with the same addresses has received and counted, and that this one owns
     /// (ip::PeerCores). Takes the mbuf.
     void take_over(rte_mbuf* frame, Instant now) noexcept;
@@ -94,6 +95,9 @@ class Stack {
     /// Sends frames that the kernel has sent to that port, by an interface of ours; they leave with the next
     /// `transmit`. Takes the mbufs; what cannot be sent is a counted drop.
     void send_exceptions(std::span<rte_mbuf* const> frames, std::uint8_t interface = 0) noexcept;
+    /// Some of our addresses are still being probed for (`ip::Config::dad_probes`, `arp_probes`), and cannot
+    /// be used yet, or routers are being asked for (`ip::InterfaceConfig::autoconf`).
+    [[nodiscard]] bool probes_addresses() const noexcept;
     /// How many frames may yet be queued for `transmit`.
     [[nodiscard]] std::size_t transmit_room() const noexcept;
 

@@ -415,7 +415,7 @@ void Endpoint::listen(const ListenOptions& options) {
     require(options.handler != nullptr,
             "listen on " + where + ": the handler is null; give one that outlives the stack");
     const IpAddress address = options.address.is_unspecified() ? IpAddress{} : options.address;
-    require(address.is_unspecified() || core.ip.is_local(address),
+    require(address.is_unspecified() || core.ip.is_configured(address),
             "listen on " + where + ": no interface has this address; give one of its addresses or 0.0.0.0");
     require(
         valid(options.settings),

@@ -58,7 +58,7 @@ Sockets::~Sockets() {
 
 void Sockets::bind(IpAddress address, std::uint16_t port, Handler& handler) {
     if (port == 0) throw std::invalid_argument("udp port = 0: give 1 to 65535");
-    if (!address.is_unspecified() && !internet_.is_local(address))
+    if (!address.is_unspecified() && !internet_.is_configured(address))
         throw std::invalid_argument(fmt::format(
             "udp address = {}: is not ours; give an interface's, or none for all", to_string(address)));
     if (address.is_unspecified()) address = IpAddress{};

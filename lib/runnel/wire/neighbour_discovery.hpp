@@ -19,6 +19,7 @@ inline constexpr std::uint8_t nd_hop_limit = 255;
 /// Octets of a solicitation or advertisement of a neighbour without options, and with one link address.
 inline constexpr std::size_t neighbour_message_size = 24;
 inline constexpr std::size_t link_address_option_size = 8;
+inline constexpr std::size_t nonce_option_size = 8;
 inline constexpr std::size_t router_solicitation_size = 8;
 
 /// Values of an option's type.
@@ -28,11 +29,13 @@ enum class NdOption : std::uint8_t {
     prefix_information = 3,
     redirected_header = 4,
     mtu = 5,
+    nonce = 14,  ///< RFC 3971 section 5.3.2; of probes RFC 7527
 };
 
 /// The options of a message whose link addresses are Ethernet's. Where one stands twice the first counts.
 struct NdOptions {
     std::optional<MacAddress> source_link_address, target_link_address;
+    std::optional<std::uint64_t> nonce;  ///< of 48 bits, the shortest there is
 };
 
 /// Reads the options; nothing where one has the length 0 or reaches beyond the message: the whole message is
@@ -50,6 +53,8 @@ struct NdOptions {
                 found.source_link_address = load_mac(options.data() + 2);
             if (type == NdOption::target_link_address && !found.target_link_address)
                 found.target_link_address = load_mac(options.data() + 2);
+            if (type == NdOption::nonce && !found.nonce)
+                found.nonce = load_be64(options, 0) & 0xffff'ffff'ffff;
         }
         options = options.subspan(size);
     }
@@ -67,6 +72,7 @@ struct NeighbourMessage {
     std::uint32_t flags = 0;  ///< of an advertisement
     Ipv6Address target{};
     std::optional<MacAddress> link_address{};  ///< the sender's, or in an advertisement the target's
+    std::optional<std::uint64_t> nonce{};      ///< of a solicitation; the low 48 bits
 };
 
 /// Reads a message of either kind with its ICMPv6 header; nothing where it is not valid by itself (RFC 4861
@@ -81,12 +87,14 @@ struct NeighbourMessage {
     const Icmpv6Type type{std::to_integer<std::uint8_t>(message[0])};
     return NeighbourMessage{type, load_be32(message, 4), target,
                             type == Icmpv6Type::neighbour_solicitation ? options->source_link_address
-                                                                       : options->target_link_address};
+                                                                       : options->target_link_address,
+                            options->nonce};
 }
 
 /// Octets that `write` makes of a message.
 [[nodiscard]] constexpr std::size_t size_of(const NeighbourMessage& message) noexcept {
-    return neighbour_message_size + (message.link_address ? link_address_option_size : 0);
+    return neighbour_message_size + (message.link_address ? link_address_option_size : 0) +
+           (message.nonce ? nonce_option_size : 0);
 }
 
 constexpr void write_link_address(NdOption type, const MacAddress& mac, std::byte* to) noexcept {
@@ -104,6 +112,11 @@ constexpr void write(const NeighbourMessage& message, std::span<std::byte> to) n
         write_link_address(message.type == Icmpv6Type::neighbour_solicitation ? NdOption::source_link_address
                                                                               : NdOption::target_link_address,
                            *message.link_address, to.data() + neighbour_message_size);
+    if (message.nonce) {
+        constexpr std::uint64_t header =
+            std::uint64_t{static_cast<std::uint8_t>(NdOption::nonce)} << 56 | std::uint64_t{1} << 48;
+        store_be64(to.last<nonce_option_size>().data(), header | (*message.nonce & 0xffff'ffff'ffff));
+    }
 }
 
 }  // namespace runnel::wire

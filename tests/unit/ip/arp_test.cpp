@@ -285,6 +285,7 @@ class Listening final : public PeerCores {
   public:
     void tell(const NeighbourNews& news) noexcept override { told.push_back(news); }
     bool pass_on(const IcmpError&) noexcept override { return false; }
+    void tell_of_router(const RouterNews&) noexcept override {}
     void tell(const IcmpError&) noexcept override {}
     bool pass_on(rte_mbuf*, const IpAddress&, const IpAddress&, std::uint16_t,
                  std::uint16_t) noexcept override {
@@ -353,7 +354,8 @@ TEST(Rfc5227, ProbeIsAnsweredAndNotRemembered) {
 TEST(Rfc5227, ClaimToOurAddressIsAnsweredOnceInTenSeconds) {
     Network net;
     for (int i = 0; i < 3; ++i)
-        EXPECT_EQ(net.reason_for(arp(ArpOperation::request, other_mac, us, us)), DropReason::arp_unsolicited);
+        EXPECT_EQ(net.reason_for(arp(ArpOperation::request, other_mac, us, us)),
+                  DropReason::arp_address_conflict);
     auto frames = net.sent();
     ASSERT_EQ(frames.size(), 1U);
     EXPECT_EQ(arp_in(frames[0]), (wire::ArpPacket{ArpOperation::request, our_mac, us, {}, us}));

@@ -1,6 +1,11 @@
 // A neighbourhood to test Neighbour Discovery in: messages by hand, and what the layer asks and sends.
 #pragma once
 
+#include <string>
+#include <vector>
+
+#include "runnel/ip/address_events.hpp"
+
 #include "ipv6_network.hpp"
 
 namespace runnel::test {
@@ -20,6 +25,18 @@ inline const MacAddress group_mac = wire::multicast_mac(us6.solicited_node());
             .target = target,
             .link_address = mac};
 }
+
+/// What a stack has told of its addresses.
+struct Heard final : ip::AddressObserver {
+    std::vector<ip::AddressEvent> events;
+    void address(const ip::AddressEvent& event) noexcept override { events.push_back(event); }
+    [[nodiscard]] std::vector<std::string> of(ip::AddressEventKind kind) const {
+        std::vector<std::string> found;
+        for (const ip::AddressEvent& event : events)
+            if (event.kind == kind) found.push_back(to_string(event.address));
+        return found;
+    }
+};
 
 struct Neighbourhood : Network {
     using Network::Network;

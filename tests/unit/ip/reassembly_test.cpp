@@ -405,6 +405,7 @@ class Owners final : public PeerCores {
   public:
     void tell(const NeighbourNews&) noexcept override {}
     bool pass_on(const IcmpError&) noexcept override { return false; }
+    void tell_of_router(const RouterNews&) noexcept override {}
     void tell(const IcmpError&) noexcept override {}
     bool pass_on(rte_mbuf* frame, const IpAddress& remote, const IpAddress& local, std::uint16_t remote_port,
                  std::uint16_t local_port) noexcept override {
