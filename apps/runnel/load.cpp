@@ -10,6 +10,7 @@
 #include "runnel/port/port.hpp"
 #include "runnel/runtime/runtime.hpp"
 
+#include "address_log.hpp"
 #include "attack_log.hpp"
 #include "command.hpp"
 #include "engine/attacker.hpp"
@@ -121,6 +122,7 @@ ExitStatus run(LoadSettings& settings) {
     std::vector<load::CorePlan> plans;
     std::vector<StackConfig> configs(cores);
     AttackLog attacks(stderr);
+    AddressLog addresses(stderr);
     port::MbufPoolOptions pool{
         .mbufs = 0,
         .data_room = static_cast<std::uint16_t>(std::max(2048U, settings.port.mtu + 64)),
@@ -155,6 +157,7 @@ ExitStatus run(LoadSettings& settings) {
     const auto secret = host_secret();
     for (unsigned core = 0; core < cores; ++core) {
         configs[core].ip = ip_config(settings.port, port);
+        configs[core].ip.address_observer = &addresses;
         configs[core].secret = secret;
         shared.configure(core, configs[core]);
         load::ClientOptions& client = plans[core].client;
@@ -241,12 +244,14 @@ ExitStatus run(LoadSettings& settings) {
     };
     const auto progress = [&, print = make_progress(text, result.recipe)](const load::Interval& interval) {
         attacks.print();
+        addresses.print();
         steering.print();
         print(interval);
     };
     load::measure(
         runtime, factory, progress, [&] { return signals.arrived(); }, result);
     attacks.print();
+    addresses.print();
     result.config["steering"] = shared.description();
     return report(result, settings.output);
 }

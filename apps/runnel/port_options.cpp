@@ -77,6 +77,20 @@ void add_port_options(CLI::App& app, PortSettings& settings) {
            },
            "Its link address; without it the router is asked, by ARP or neighbour discovery")
         ->type_name("MAC");
+    app.add_option_function<std::uint32_t>(
+           "--dad", [&settings](const std::uint32_t& probes) { settings.dad_probes = probes; },
+           "Probes for each IPv6 address before it is used (duplicate address detection); what another host "
+           "has "
+           "stays unused; 0: used at once")
+        ->type_name("N")
+        ->check(CLI::Range(0, 16))
+        ->default_str("1 on a port named by its PCI address, else 0");
+    add_count(app, "--arp-probes", settings.arp_probes, 0, 16,
+              "The same of IPv4 addresses, by ARP: RFC 5227 has 3, which take some 7 s");
+    app.add_flag(
+        "--autoconf", settings.autoconf,
+        "Ask routers on the link and listen to them (IPv6): default router, prefixes, MTU and hop limit, "
+        "and an address of each prefix besides --address");
     add_count(app, "--mtu", settings.mtu, 576, 9216, "Octets of an IP packet");
     app.add_option_function<std::string>(
            "--vlan",
@@ -247,7 +261,11 @@ ip::Config planned_ip_config(const PortSettings& settings) {
         interface.address = more.address.v4();
         interface.prefix_length = more.prefix_length;
     }
+    interface.autoconf = settings.autoconf;
     config.interfaces.push_back(interface);
+    config.dad_probes =
+        static_cast<std::uint8_t>(settings.dad_probes.value_or(is_pci_address(settings.device) ? 1 : 0));
+    config.arp_probes = static_cast<std::uint8_t>(settings.arp_probes);
     return config;
 }
 

@@ -32,12 +32,16 @@ struct PortSettings {
     std::vector<load::AddressRange> clients;  ///< besides, all of these are ours
     std::optional<MacAddress> gateway_mac;    ///< else asked for by ARP or ND
     std::uint32_t mtu = 1500;
-    std::uint16_t vlan = 0, outer_vlan = 0;  ///< 0: untagged
+    std::uint16_t vlan = 0, outer_vlan = 0;   ///< 0: untagged
+    std::optional<std::uint32_t> dad_probes;  ///< else 1 on a port named by its PCI address, and 0 elsewhere
+    std::uint32_t arp_probes = 0;
+    bool autoconf = false;
     std::uint32_t cores = 1;
     runtime::Choice huge = runtime::Choice::automatic;
 };
 
-/// --port, --address, --gateway, --gateway-mac, --mtu, --vlan, --cores, --huge.
+/// --port, --address, --gateway, --gateway-mac, --dad, --arp-probes, --autoconf, --mtu, --vlan, --cores,
+/// --huge.
 void add_port_options(CLI::App& app, PortSettings& settings);
 
 /// Reads "5", or "100.5": VLAN 5 within service VLAN 100. Throws `BadQuantity`.

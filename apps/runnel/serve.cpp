@@ -14,6 +14,7 @@
 #include "runnel/runtime/runtime.hpp"
 #include "runnel/runtime/statistics.hpp"
 
+#include "address_log.hpp"
 #include "attack_log.hpp"
 #include "command.hpp"
 #include "engine/http.hpp"
@@ -230,6 +231,7 @@ ExitStatus run(ServeSettings& settings) {
     config.ip = planned_ip_config(settings.port);
     config.ip.exception = exception_config(settings.exception);
     AttackLog attacks(stderr);
+    AddressLog address_log(stderr);
     config.tcp.observer = &attacks;
     const port::MbufPoolOptions pool{
         .mbufs = 24576 + 8192 * cores,
@@ -254,6 +256,7 @@ ExitStatus run(ServeSettings& settings) {
     port::Port port(port_config(settings.port), mbufs.get());
     runtime::SharedPort shared(port, cores);
     config.ip = ip_config(settings.port, port);
+    config.ip.address_observer = &address_log;
     config.ip.exception = exception_config(settings.exception);
     std::optional<port::Port> kernel;
     if (config.ip.exception) kernel.emplace(kernel_port_config(settings.exception, port, cores), mbufs.get());
@@ -340,6 +343,7 @@ ExitStatus run(ServeSettings& settings) {
         now = runtime.clock().now();
         if (settings.duration > 0s && now - begin >= settings.duration) stopped = true;
         attacks.print();
+        address_log.print();
         steering.print();
         if (now - last_time < 1s && !stopped) continue;
         print_received(reports());

@@ -32,6 +32,16 @@ class Listener final : public tcp::Handler {
     bool is_established = false, is_over = false, was_refused = false;
 };
 
+// Notes who has an address of ours.
+class Duplicates final : public ip::AddressObserver {
+  public:
+    void address(const ip::AddressEvent& event) noexcept override {
+        if (event.kind == ip::AddressEventKind::duplicate || event.kind == ip::AddressEventKind::disabled)
+            first = first.value_or(event);
+    }
+    std::optional<ip::AddressEvent> first;
+};
+
 // The SYN of the connection: no other segment of TCP leaves this stack before it.
 bool carries_tcp(const rte_mbuf& frame) {
     const auto* octets = rte_pktmbuf_mtod(&frame, const std::byte*);
@@ -53,24 +63,40 @@ bool carries_tcp(const rte_mbuf& frame) {
 
 ProbeAnswer probe(port::Wire& wire, const StackConfig& config, rte_mempool* mbufs,
                   const SocketAddress& server, const std::function<Instant()>& now, Duration patience) {
+    // Addresses that are probed for, and routers that are asked, are waited for besides, not without end.
+    constexpr Duration longest_probing = 40s;
     ProbeAnswer answer;
     Listener listener;
-    Stack stack(config, mbufs);
-    const Instant begin = now();
-    stack.advance(begin);
-    constexpr std::uint16_t discard = 9;  // to nobody: the SYN is not sent
-    const tcp::ConnectResult opened = stack.connect({.remote_address = server.address,
-                                                     .remote_port = server.port == 0 ? discard : server.port,
-                                                     .handler = &listener});
-    if (opened.error != tcp::Error::none) {
-        answer.no_route = true;
-        return answer;
-    }
+    Duplicates duplicates;
+    StackConfig watched = config;
+    watched.ip.address_observer = &duplicates;
+    Stack stack(watched, mbufs);
+    bool asked = false;
+    const Instant start = now();
+    Instant begin = start;
     std::array<rte_mbuf*, 32> frames{};
-    for (Instant time = begin; time - begin < patience; time = now()) {
+    for (Instant time = begin; asked ? time - begin < patience : time - start < longest_probing;
+         time = now()) {
         const std::size_t received = wire.receive(frames);
         stack.receive({frames.data(), received}, time);
         stack.advance(time);
+        if (duplicates.first) {
+            answer.duplicate = duplicates.first;
+            return answer;
+        }
+        if (!asked && !stack.probes_addresses()) {
+            constexpr std::uint16_t discard = 9;  // to nobody: the SYN is not sent
+            const tcp::ConnectResult opened =
+                stack.connect({.remote_address = server.address,
+                               .remote_port = server.port == 0 ? discard : server.port,
+                               .handler = &listener});
+            if (opened.error != tcp::Error::none) {
+                answer.no_route = true;
+                return answer;
+            }
+            asked = true;
+            begin = time;
+        }
         while (const std::size_t ready = stack.transmit(frames)) {
             std::size_t to_send = ready;
             for (std::size_t i = 0; i < ready; ++i) {
@@ -101,6 +127,11 @@ ProbeAnswer probe(port::Wire& wire, const StackConfig& config, rte_mempool* mbuf
 std::vector<Finding> describe(const ProbeAnswer& answer, const SocketAddress& server, const IpAddress& hop) {
     const char* const protocol = hop.is_v4() ? "ARP" : "Neighbour Discovery";
     const std::string who = to_string(hop);
+    if (answer.duplicate)
+        return {{Grade::hinders,
+                 "addresses",
+                 ip::to_string(*answer.duplicate),
+                 {"runnel ... --address ANOTHER"}}};
     if (answer.no_route)
         return {{Grade::hinders,
                  protocol,

@@ -7,6 +7,7 @@
 
 #include <rte_mempool.h>
 
+#include "runnel/ip/address_events.hpp"
 #include "runnel/port/wire.hpp"
 #include "runnel/stack/stack.hpp"
 
@@ -17,11 +18,12 @@ namespace runnel::app::doctor {
 
 /// What became of it.
 struct ProbeAnswer {
-    std::optional<MacAddress> neighbour;  ///< of the next hop, where it has answered
-    bool established = false;             ///< the server completed the handshake
-    bool refused = false;                 ///< its host answered with RST or ICMP
-    bool no_route = false;                ///< no interface leads there
-    Duration took{};                      ///< until the last of these was known
+    std::optional<MacAddress> neighbour;        ///< of the next hop, where it has answered
+    bool established = false;                   ///< the server completed the handshake
+    bool refused = false;                       ///< its host answered with RST or ICMP
+    bool no_route = false;                      ///< no interface leads there
+    std::optional<ip::AddressEvent> duplicate;  ///< another host has an address of ours: no more was asked
+    Duration took{};                            ///< until the last of these was known
 };
 
 /// Opens one connection from `config`'s address, and resets it. `server` without a port: only the neighbour

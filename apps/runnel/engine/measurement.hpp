@@ -12,6 +12,7 @@
 #include "runnel/runtime/shared_port.hpp"
 #include "runnel/stack/stack.hpp"
 
+#include "engine/after_probing.hpp"
 #include "engine/attacker.hpp"
 #include "engine/client.hpp"
 #include "engine/result.hpp"
@@ -53,12 +54,16 @@ struct ClientSide {
                const runtime::Clock& clock, const port::TracedWire::Observer& trace);
     void attach(runtime::PollLoop& loop) {
         loop.add(stack, stamped);
-        loop.add(*client);
+        if (stack.probes_addresses())
+            loop.add(after_probing);
+        else
+            loop.add(*client);
         if (attacker) loop.add(*attacker);
     }
 
     Stack stack;
-    std::unique_ptr<Generator> client;         // as the recipe wants it
+    std::unique_ptr<Generator> client;  // as the recipe wants it
+    AfterProbing after_probing{stack, *client};
     std::unique_ptr<port::TracedWire> traced;  // between the wire and `stamped`
     std::unique_ptr<Attacker> attacker;        // in front of that, where there are attacks
     StampedWire stamped;

@@ -486,6 +486,31 @@ TEST_P(DoctorProbe, TargetThatNoRouteLeadsToIsNamed) {
     EXPECT_THAT(to_text(describe(answer, server, server.address)), HasSubstr("no route"));
 }
 
+TEST_P(DoctorProbe, AddressThatAnotherHostHasIsNamed) {
+    PeerWire wire(peer(80), now);
+    StackConfig own = config(1);
+    own.ip.dad_probes = own.ip.arp_probes = 1;
+    if (GetParam())
+        own.ip.interfaces[0].ipv6[0].address = address(2).v6();
+    else
+        own.ip.interfaces[0].address = address(2).v4();
+    const ProbeAnswer answer = probe(
+        wire, own, pool(), {address(3), 80}, [this] { return now += 100us; }, 10s);
+    ASSERT_TRUE(answer.duplicate);
+    EXPECT_THAT(
+        to_text(describe(answer, {address(3), 80}, address(3))),
+        AllOf(HasSubstr("hinders"), HasSubstr(to_string(address(2)) + " is in use by 02:00:00:00:00:02")));
+}
+
+TEST_P(DoctorProbe, AddressIsProbedForBeforeTheServerIsAsked) {
+    PeerWire wire(peer(80), now);
+    StackConfig own = config(1);
+    own.ip.dad_probes = own.ip.arp_probes = 1;
+    const ProbeAnswer answer = probe(
+        wire, own, pool(), {address(2), 80}, [this] { return now += 100us; }, 10s);
+    EXPECT_TRUE(answer.established);
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, DoctorProbe, testing::Bool(),
                          [](const auto& family) { return family.param ? "Ipv6" : "Ipv4"; });
 
