@@ -20,6 +20,8 @@
 #include "engine/measurement.hpp"
 #include "engine/plan.hpp"
 #include "joined_wire.hpp"
+#include "live/capture.hpp"
+#include "live/front_ends.hpp"
 #include "options.hpp"
 #include "report.hpp"
 #include "signals.hpp"
@@ -52,6 +54,7 @@ struct HandshakeSettings {
     load::Traffic traffic;
     runtime::Choice huge = runtime::Choice::automatic;
     Output output;
+    live::Settings live;
 };
 
 MacAddress mac_of(bool server, unsigned pair) {
@@ -179,6 +182,7 @@ nlohmann::ordered_json describe(const HandshakeSettings& settings, const std::ve
 
 ExitStatus run(HandshakeSettings& settings) {
     const Signals signals;
+    live::FrontEnds front(settings.live, settings.output.text());
     const runtime::HostFacts machine = runtime::host_facts();
     validate(settings.wire);
     if (settings.traffic.recipe == load::Recipe::rr && settings.traffic.sizes.drawn())
@@ -192,7 +196,7 @@ ExitStatus run(HandshakeSettings& settings) {
             settings.cores));
     const unsigned count = settings.both_roles ? settings.cores : settings.cores / 2;
     std::vector<Pair> pairs = make_pairs(settings, count);
-    AttackLog attacks(stderr);
+    AttackLog attacks(front.notices());
     for (Pair& pair : pairs) pair.client.tcp.observer = pair.server.tcp.observer = &attacks;
 
     port::MbufPoolOptions pool{
@@ -208,13 +212,16 @@ ExitStatus run(HandshakeSettings& settings) {
         memory.add_packets(wire_octets);
     }
     memory.add_packets(port::memory_needed(pool) + block_octets);
+    const auto capture_options = live::capture_options(settings.live, settings.cores + 1);
+    if (capture_options) memory.add_packets(live::Capture::memory_needed(*capture_options));
     memory.check(machine.available_memory_mb, settings.traffic);
     const std::size_t memory_mb = memory.total_mb();
-    const runtime::EalOptions eal_options{.memory_mb = memory_mb,
-                                          .arrays_mb = memory.tables_mb(),
-                                          .hugepages = settings.huge,
-                                          .workers = settings.cores,
-                                          .extra = eal_arguments_of(settings.wire)};
+    runtime::EalOptions eal_options{.memory_mb = memory_mb,
+                                    .arrays_mb = memory.tables_mb(),
+                                    .hugepages = settings.huge,
+                                    .workers = settings.cores,
+                                    .extra = eal_arguments_of(settings.wire)};
+    live::apply(settings.live, eal_options);
     std::FILE* const text = settings.output.text();
     fmt::print(text, "memory {}\n",
                memory.describe(settings.traffic, runtime::uses_hugepages(eal_options, machine),
@@ -268,8 +275,17 @@ ExitStatus run(HandshakeSettings& settings) {
         }
     }
 
+    // Each side of the wires is an interface of the file, and the number of the pair its queue.
+    std::optional<live::Capture> capture;
+    std::uint16_t client_port = 0, server_port_id = 0;
+    if (capture_options) {
+        client_port = live::make_nominal_port("net_null_client");
+        server_port_id = live::make_nominal_port("net_null_server");
+        capture.emplace(*capture_options);
+    }
+
     port::TracedWire::Observer trace;
-    if (settings.output.trace) trace = make_trace(text, *settings.output.trace);
+    if (settings.output.trace) trace = make_trace(front.text(), *settings.output.trace);
 
     load::Result result;
     result.command = "handshake";
@@ -300,6 +316,13 @@ ExitStatus run(HandshakeSettings& settings) {
     fmt::print(text, "runnel handshake: recipe {}, {}, wire {}, {} core{}\n", to_string(result.recipe),
                what_is_asked(settings.traffic, count), result.wire, settings.cores,
                settings.cores == 1 ? "" : "s");
+    front.begin(
+        eal,
+        {.command = "handshake",
+         .what = fmt::format("{}, {}", to_string(result.recipe), what_is_asked(settings.traffic, count)),
+         .wire = result.wire,
+         .server = true},
+        result.config);
 
     runtime::count_stages();
     runtime::PollLoopOptions loop;
@@ -310,6 +333,10 @@ ExitStatus run(HandshakeSettings& settings) {
         const unsigned number = both ? core.index : core.index / 2;
         Pair& pair = pairs[number];
         auto instance = std::make_unique<load::TrafficCore>();
+        const auto tapped = [&](port::Wire& wire, std::uint16_t port) -> port::Wire& {
+            if (!capture) return wire;
+            return *instance->taps.emplace_back(capture->tap(wire, port, number));
+        };
         if (both || core.index % 2 == 1) {
             const std::uint32_t slots = pair.server.tcp.connections;
             std::unique_ptr<load::Responder> responder;
@@ -321,13 +348,15 @@ ExitStatus run(HandshakeSettings& settings) {
                 responder->behave(settings.traffic.server, slots, settings.traffic.seed + number);
             instance->server = std::make_unique<load::ServerSide>(pair.server, server_port,
                                                                   std::move(responder), mbufs.get());
-            instance->server->attach(core.loop, servers ? servers->wire(number) : pair.wire->server());
+            instance->server->attach(
+                core.loop, tapped(servers ? servers->wire(number) : pair.wire->server(), server_port_id));
             if (servers) servers->attach(number, instance->server->stack, core.loop);
         }
         if (both || core.index % 2 == 0) {
             instance->client = std::make_unique<load::ClientSide>(
-                pair.client, pair.plan.client, clients ? clients->wire(number) : pair.wire->client(),
-                mbufs.get(), runtime.clock(), trace);
+                pair.client, pair.plan.client,
+                tapped(clients ? clients->wire(number) : pair.wire->client(), client_port), mbufs.get(),
+                runtime.clock(), trace);
             instance->client->attach(core.loop);
             if (clients) clients->attach(number, instance->client->stack, core.loop);
         }
@@ -336,11 +365,13 @@ ExitStatus run(HandshakeSettings& settings) {
     };
     const auto progress = [&, print = make_progress(text, result.recipe)](const load::Interval& interval) {
         attacks.print();
-        print(interval);
+        if (!front.views()) print(interval);
     };
     load::measure(
-        runtime, factory, progress, [&] { return signals.arrived(); }, result);
+        runtime, factory, progress, [&] { return signals.arrived(); }, result, front.followers());
     attacks.print();
+    front.end();
+    if (capture) live::note(capture->finish(), settings.live.pcap, result.notes);
     return report(result, settings.output);
 }
 
@@ -436,6 +467,8 @@ Action add_handshake(CLI::App& command) {
     add_page_option(command, settings->output);
     add_goal_option(command, settings->output);
     add_trace_option(command, settings->output);
+    live::add_options(command, settings->live);
+    live::add_capture_options(command, settings->live);
     command.footer(
         "Examples:\n"
         "  runnel handshake                                       connect, request, response, close: as fast "

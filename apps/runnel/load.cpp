@@ -18,6 +18,8 @@
 #include "engine/measurement.hpp"
 #include "engine/plan.hpp"
 #include "engine/target.hpp"
+#include "live/capture.hpp"
+#include "live/front_ends.hpp"
 #include "options.hpp"
 #include "port_options.hpp"
 #include "report.hpp"
@@ -37,6 +39,7 @@ struct LoadSettings {
     bool fast_open = false;
     load::Traffic traffic;
     Output output;
+    live::Settings live;
 };
 
 // Whom we may ask, and who we are: all of one family, and nobody on both sides.
@@ -113,6 +116,7 @@ std::uint32_t client_count(const LoadSettings& settings) {
 
 ExitStatus run(LoadSettings& settings) {
     const Signals signals;
+    live::FrontEnds front(settings.live, settings.output.text());
     if (settings.traffic.recipe == load::Recipe::rr) settings.traffic.sizes.set_missing(transfer_octets);
     load::Traffic& traffic = settings.traffic;
     check_addresses(settings);
@@ -121,8 +125,8 @@ ExitStatus run(LoadSettings& settings) {
     const unsigned cores = settings.port.cores;
     std::vector<load::CorePlan> plans;
     std::vector<StackConfig> configs(cores);
-    AttackLog attacks(stderr);
-    AddressLog addresses(stderr);
+    AttackLog attacks(front.notices());
+    AddressLog addresses(front.notices());
     port::MbufPoolOptions pool{
         .mbufs = 0,
         .data_room = static_cast<std::uint16_t>(std::max(2048U, settings.port.mtu + 64)),
@@ -140,6 +144,8 @@ ExitStatus run(LoadSettings& settings) {
         pool.mbufs += plan.mbufs + 4096;
     }
     memory.add_packets(port::memory_needed(pool));
+    const auto capture_options = live::capture_options(settings.live, cores + 1);
+    if (capture_options) memory.add_packets(live::Capture::memory_needed(*capture_options));
     const std::size_t memory_mb =
         announce_memory(settings.port, memory, settings.traffic, settings.output.text());
 
@@ -150,7 +156,9 @@ ExitStatus run(LoadSettings& settings) {
                                            : load::http_request(target.address, settings.path);
     static const std::vector<std::byte> block(block_octets, std::byte{0x55});
 
-    runtime::Eal eal(eal_options(settings.port, memory));
+    runtime::EalOptions eal_settings = eal_options(settings.port, memory);
+    live::apply(settings.live, eal_settings);
+    runtime::Eal eal(eal_settings);
     const port::MbufPool mbufs = port::make_mbuf_pool(pool);
     port::Port port(port_config(settings.port), mbufs.get());
     runtime::SharedPort shared(port, cores);
@@ -172,9 +180,12 @@ ExitStatus run(LoadSettings& settings) {
         client.fast_open = settings.fast_open;
     }
 
+    std::optional<live::Capture> capture;
+    if (capture_options) capture.emplace(*capture_options);
+
     std::FILE* const text = settings.output.text();
     port::TracedWire::Observer trace;
-    if (settings.output.trace) trace = make_trace(text, *settings.output.trace);
+    if (settings.output.trace) trace = make_trace(front.text(), *settings.output.trace);
 
     load::Result result;
     result.command = "load";
@@ -227,16 +238,26 @@ ExitStatus run(LoadSettings& settings) {
                traffic.clients.empty() ? to_string(settings.port.address->address)
                                        : fmt::format("{} client addresses", client_count(settings)),
                result.wire);
-    SteeringLog steering(text, shared);
+    SteeringLog steering(front.text(), shared);
     steering.print();
     note_cores(cores, result);
+    front.begin(eal,
+                {.command = "load",
+                 .what = fmt::format("{}, {}, towards {}", to_string(result.recipe),
+                                     what_is_asked(settings.traffic, cores), towards),
+                 .wire = result.wire},
+                result.config);
 
     runtime::Runtime runtime(eal, loop_options(settings.port));
     const auto factory = [&](runtime::Core& core) -> std::unique_ptr<runtime::CoreInstance> {
         auto instance = std::make_unique<load::TrafficCore>();
-        instance->client =
-            std::make_unique<load::ClientSide>(configs[core.index], plans[core.index].client,
-                                               shared.wire(core.index), mbufs.get(), runtime.clock(), trace);
+        port::Wire* wire = &shared.wire(core.index);
+        if (capture) {
+            instance->taps.push_back(capture->tap(*wire, port.id(), core.index));
+            wire = instance->taps.back().get();
+        }
+        instance->client = std::make_unique<load::ClientSide>(configs[core.index], plans[core.index].client,
+                                                              *wire, mbufs.get(), runtime.clock(), trace);
         instance->client->attach(core.loop);
         shared.attach(core.index, instance->client->stack, core.loop);
         if (core.index == 0) instance->shared.push_back(&shared);
@@ -246,12 +267,14 @@ ExitStatus run(LoadSettings& settings) {
         attacks.print();
         addresses.print();
         steering.print();
-        print(interval);
+        if (!front.views()) print(interval);
     };
     load::measure(
-        runtime, factory, progress, [&] { return signals.arrived(); }, result);
+        runtime, factory, progress, [&] { return signals.arrived(); }, result, front.followers());
     attacks.print();
     addresses.print();
+    front.end();
+    if (capture) live::note(capture->finish(), settings.live.pcap, result.notes);
     result.config["steering"] = shared.description();
     return report(result, settings.output);
 }
@@ -330,6 +353,8 @@ Action add_load(CLI::App& command) {
     add_page_option(command, settings->output);
     add_goal_option(command, settings->output);
     add_trace_option(command, settings->output);
+    live::add_options(command, settings->live);
+    live::add_capture_options(command, settings->live);
     command.footer(
         "Examples, with a tap device towards this machine's kernel (as root):\n"
         "  runnel load --port net_tap0,iface=run0 --address 192.0.2.2/24 --target 192.0.2.1:80 --rate 5k\n"

@@ -1,9 +1,11 @@
 // `runnel serve`: an HTTP/1.1-shaped and an echo server on a DPDK port with an address.
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 #include <fmt/format.h>
@@ -23,6 +25,8 @@
 #include "engine/server.hpp"
 #include "engine/transfer_responders.hpp"
 #include "exception_options.hpp"
+#include "live/capture.hpp"
+#include "live/front_ends.hpp"
 #include "options.hpp"
 #include "port_options.hpp"
 #include "report.hpp"
@@ -98,6 +102,7 @@ struct ServeSettings {
     std::uint32_t request_octets = transfer_octets, response_octets = transfer_octets;
     load::Traffic traffic;  // settings of the protocol, and of stream
     Output output;
+    live::Settings live{.ending = load::Ending::leave};
 };
 
 // The server on its core.
@@ -171,18 +176,19 @@ struct ServeCore final : runtime::CoreInstance {
     Stack stack;
     std::vector<std::unique_ptr<load::Responder>> responders;
     std::vector<load::DiscardResponder*> discards;
+    std::unique_ptr<port::Wire> tap;  // of a capture
     std::unique_ptr<port::TracedWire> traced;
     std::unique_ptr<runtime::ExceptionTask> exception;
 };
 
-void print_received(const std::vector<load::Received>& reports) {
+void print_received(std::FILE* out, const std::vector<load::Received>& reports) {
     for (const load::Received& one : reports)
         fmt::print(
-            "received {} octets from {}:{}, {}, sha256 {}\n", one.octets, to_string(one.remote_address),
+            out, "received {} octets from {}:{}, {}, sha256 {}\n", one.octets, to_string(one.remote_address),
             one.remote_port, one.orderly ? "to the end" : "cut off before the end",
             one.digest ? load::to_string(*one.digest)
                        : fmt::format("not made: more than {} connections at once", ServeCore::most_digests));
-    if (!reports.empty()) std::fflush(stdout);
+    if (!reports.empty()) std::fflush(out);
 }
 
 void print_summary(std::FILE* out, const load::ServerTotals& totals, const runtime::Snapshot& counters) {
@@ -207,8 +213,74 @@ void print_cores(runtime::Runtime& runtime, const std::function<ServeCore&(unsig
                between.get(Counter::frames_handed_over));
 }
 
+// What is served where, in words and as settings.
+load::RunFacts facts_of(const ServeSettings& settings, const std::vector<InterfaceAddress>& addresses,
+                        const port::Port& port) {
+    std::string what;
+    for (const Listen& listen : settings.listen)
+        for (const InterfaceAddress& own : addresses)
+            what += fmt::format("{}{} on {}", what.empty() ? "" : ", ", to_string(listen.service),
+                                socket_text(own.address, listen.port));
+    return {.command = "serve",
+            .what = what,
+            .wire = fmt::format("port {} (driver {})", port.name(), port.driver()),
+            .client = false,
+            .server = true};
+}
+
+nlohmann::ordered_json config_of(const ServeSettings& settings, const port::Port& port, unsigned cores) {
+    nlohmann::ordered_json config;
+    config["port"] = settings.port.device;
+    config["mtu"] = port.mtu();
+    config["cores"] = cores;
+    config["queues"] = port.queue_count();
+    config["size"] = settings.size;
+    config["connections"] = settings.connections;
+    config["half_open"] = settings.half_open;
+    config["time_wait_table"] = settings.time_wait_table;
+    describe_behaviour(settings.traffic.server, config);
+    describe_tcp(settings.traffic.tcp, config);
+    return config;
+}
+
+// Ends what is open as the server was told, some connections at a time, so that the cores go on meanwhile;
+// with FIN there are some seconds for the peers to answer.
+void end_connections(runtime::Runtime& runtime, const std::function<ServeCore&(unsigned)>& server,
+                     const ServeSettings& settings, std::uint32_t slots, load::Ending ending) {
+    if (ending == load::Ending::leave) return;
+    constexpr std::uint32_t at_once = 1024;
+    for (unsigned core = 0; core < runtime.core_count(); ++core) {
+        runtime.call(core, [&] {
+            for (const Listen& listen : settings.listen) server(core).stack.unlisten({}, listen.port);
+        });
+        for (std::uint32_t first = 0; first < slots; first += at_once)
+            runtime.call(core, [&] {
+                for (std::uint32_t slot = first; slot < std::min(slots, first + at_once); ++slot) {
+                    tcp::Connection connection = server(core).stack.tcp().connection_in(slot);
+                    if (!connection.alive()) continue;
+                    if (ending == load::Ending::reset)
+                        (void)connection.abort();
+                    else
+                        (void)connection.close();
+                }
+            });
+    }
+    const auto open = [&] {
+        std::uint64_t sum = 0;
+        for (unsigned core = 0; core < runtime.core_count(); ++core)
+            runtime.call(core, [&] { sum += server(core).stack.tcp().connections(); });
+        return sum;
+    };
+    // RST leaves within a turn or two.
+    const std::chrono::milliseconds patience{ending == load::Ending::reset ? 20 : 3000};
+    const auto until = std::chrono::steady_clock::now() + patience;
+    do std::this_thread::sleep_for(std::chrono::milliseconds{5});
+    while (std::chrono::steady_clock::now() < until && (ending == load::Ending::reset || open() > 0));
+}
+
 ExitStatus run(ServeSettings& settings) {
     const Signals signals;
+    live::FrontEnds front(settings.live, stdout);
     if (settings.listen.empty()) settings.listen.push_back({.port = 80, .service = Service::http});
     for (std::size_t i = 0; i < settings.listen.size(); ++i)
         for (std::size_t j = 0; j < i; ++j)
@@ -230,8 +302,8 @@ ExitStatus run(ServeSettings& settings) {
     config.secret = host_secret();
     config.ip = planned_ip_config(settings.port);
     config.ip.exception = exception_config(settings.exception);
-    AttackLog attacks(stderr);
-    AddressLog address_log(stderr);
+    AttackLog attacks(front.notices());
+    AddressLog address_log(front.notices());
     config.tcp.observer = &attacks;
     const port::MbufPoolOptions pool{
         .mbufs = 24576 + 8192 * cores,
@@ -242,6 +314,8 @@ ExitStatus run(ServeSettings& settings) {
     load::MemoryPlan memory;
     for (unsigned core = 0; core < cores; ++core) memory.add(load::MemoryPlan::Side::server, config);
     memory.add_packets(runtime::SharedPort::memory_needed(cores, 1) + port::memory_needed(pool));
+    const auto capture_options = live::capture_options(settings.live, cores + 1);
+    if (capture_options) memory.add_packets(live::Capture::memory_needed(*capture_options));
     announce_memory(settings.port, memory, sizing, stdout);
     const runtime::HostFacts machine = runtime::host_facts();
 
@@ -251,7 +325,9 @@ ExitStatus run(ServeSettings& settings) {
     static const std::vector<std::byte> block(std::max<std::size_t>(block_octets, settings.response_octets),
                                               std::byte{0x55});
 
-    runtime::Eal eal(eal_options(settings.port, memory));
+    runtime::EalOptions eal_settings = eal_options(settings.port, memory);
+    live::apply(settings.live, eal_settings);
+    runtime::Eal eal(eal_settings);
     const port::MbufPool mbufs = port::make_mbuf_pool(pool);
     port::Port port(port_config(settings.port), mbufs.get());
     runtime::SharedPort shared(port, cores);
@@ -261,14 +337,21 @@ ExitStatus run(ServeSettings& settings) {
     std::optional<port::Port> kernel;
     if (config.ip.exception) kernel.emplace(kernel_port_config(settings.exception, port, cores), mbufs.get());
 
+    std::optional<live::Capture> capture;
+    if (capture_options) capture.emplace(*capture_options);
+
     port::TracedWire::Observer trace;
-    if (settings.output.trace) trace = make_trace(stdout, *settings.output.trace);
+    if (settings.output.trace) trace = make_trace(front.text(), *settings.output.trace);
     runtime::Runtime runtime(eal, loop_options(settings.port));
     runtime.start([&](runtime::Core& core) -> std::unique_ptr<runtime::CoreInstance> {
         StackConfig own = config;
         shared.configure(core.index, own);
         auto instance = std::make_unique<ServeCore>(own, settings, keep_alive, closing, block, mbufs.get());
         port::Wire* wire = &shared.wire(core.index);
+        if (capture) {
+            instance->tap = capture->tap(*wire, port.id(), core.index);
+            wire = instance->tap.get();
+        }
         if (trace) {
             instance->traced = std::make_unique<port::TracedWire>(
                 *wire, [clock = runtime.clock()] { return clock.now(); }, trace);
@@ -307,9 +390,11 @@ ExitStatus run(ServeSettings& settings) {
             fmt::print("  ip address add {}/{} dev {}\n", to_string(own.address), own.prefix_length,
                        settings.exception.interface);
     }
-    SteeringLog steering(stdout, shared);
+    SteeringLog steering(front.text(), shared);
     steering.print();
     std::fflush(stdout);
+    front.begin(eal, facts_of(settings, addresses, port), config_of(settings, port, cores));
+    front.control().begin_serving();
 
     const auto picture = [&] {
         load::ServerTotals totals;
@@ -330,28 +415,64 @@ ExitStatus run(ServeSettings& settings) {
         for (unsigned core = 0; core < cores; ++core) snapshot += server(core).stack.counters();
         return snapshot;
     };
+    const auto sample = [&](const load::ServerTotals& totals, const runtime::Snapshot& servers) {
+        load::Sample seen{.time = runtime.clock().now()};
+        seen.totals.established = totals.connections;
+        seen.totals.transactions = totals.requests;
+        seen.totals.octets_received = totals.octets_in;
+        seen.totals.octets_sent = totals.octets_out;
+        seen.servers = servers;  // what passes between cores is in it
+        for (unsigned core = 0; core < cores; ++core) {
+            runtime.call(core, [&] {
+                seen.open += server(core).stack.tcp().connections();
+                seen.time_wait += server(core).stack.tcp().time_wait();
+            });
+            const runtime::CoreReport report = runtime.report(core);
+            seen.cores.push_back({report.values, report.longest_gap});
+        }
+        return seen;
+    };
     const Instant begin = runtime.clock().now();
     Instant last_time = begin;
     load::ServerTotals last;
     runtime::Snapshot last_counters = counters();
+    load::Sample last_sample = sample(last, last_counters);
+    std::vector<load::Event> events;
+    load::Ending ending = settings.live.ending;
     bool stopped = false;
     while (!stopped) {
         Instant now = runtime.clock().now();
         Duration left = last_time + 1s - now;
         if (settings.duration > 0s) left = std::min(left, begin + settings.duration - now);
-        if (left > 0s) stopped = signals.wait(std::max<long>(1, left.count() / 1'000'000));
+        // Orders are looked for as often as it takes for a person not to wait.
+        left = std::min<Duration>(left, 50ms);
+        if (left > 0s && signals.wait(std::max<long>(1, left.count() / 1'000'000)))
+            front.control().ask({.kind = load::Order::Kind::stop, .by = "signal"});
         now = runtime.clock().now();
+        for (const load::Order& order : front.control().take()) {
+            events.push_back({static_cast<double>((now - begin).count()) / 1e9, order});
+            ending = *order.ending;
+            stopped = true;
+        }
         if (settings.duration > 0s && now - begin >= settings.duration) stopped = true;
         attacks.print();
         address_log.print();
         steering.print();
         if (now - last_time < 1s && !stopped) continue;
-        print_received(reports());
+        print_received(front.text(), reports());
         const load::ServerTotals totals = picture();
         const runtime::Snapshot snapshot = counters();
         const runtime::Snapshot since = snapshot.since(last_counters);
         const double seconds = static_cast<double>((now - last_time).count()) / 1e9;
-        if (!stopped) {
+        load::Sample present = sample(totals, snapshot);
+        auto seen = std::make_shared<load::Observation>(observe(front.facts(), last_sample, present));
+        seen->phase = "serving";
+        seen->t_s = static_cast<double>((now - begin).count()) / 1e9;
+        seen->state = front.control().state();
+        seen->events = events;
+        front.board().publish(std::move(seen));
+        last_sample = std::move(present);
+        if (!stopped && !front.views()) {
             fmt::print(
                 "{:6.0f} s  {:>8} connections/s  {:>8} requests/s  {}bit/s in  {}bit/s out  {} "
                 "retransmissions  {} drops\n",
@@ -367,9 +488,14 @@ ExitStatus run(ServeSettings& settings) {
         last_counters = snapshot;
         last_time = now;
     }
-    print_received(reports());
+    front.control().end();
+    end_connections(runtime, server, settings, config.tcp.connections, ending);
+    print_received(front.text(), reports());
+    attacks.print();
+    front.end();
     runtime.stop();
     print_summary(stdout, picture(), counters());
+    if (capture) fmt::print("capture: {}\n", live::describe(capture->finish(), settings.live.pcap));
     if (cores > 1) print_cores(runtime, server, shared.counters());
     return ExitStatus::good;
 }
@@ -415,6 +541,8 @@ Action add_serve(CLI::App& command) {
     add_behaviour_options(command, settings->traffic.server);
     add_tcp_options(command, settings->traffic.tcp);
     add_trace_option(command, settings->output);
+    live::add_options(command, settings->live);
+    live::add_capture_options(command, settings->live);
     command.footer(
         "Example, with a tap device towards this machine's kernel (as root):\n"
         "  runnel serve --port net_tap0,iface=run0 --address 192.0.2.2/24 --listen 80 --listen 7:echo\n"

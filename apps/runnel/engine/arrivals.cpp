@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <utility>
 
 #include "engine/distribution.hpp"
 #include "engine/seconds.hpp"
@@ -35,6 +36,43 @@ Arrivals::Arrivals(const Options& options, Instant start) noexcept
     next_ = varied();
 }
 
+void Arrivals::change_rate(std::optional<double> rate, Instant now) noexcept {
+    const bool was_paused = paused();
+    if (was_paused) resume(now);
+    // The next one of a slow schedule may lie far ahead; the new one does not wait for it.
+    start_ = open_loop() ? std::min(next_, now) : now;
+    next_ = start_;
+    before_ = attempted_;
+    profile_ = nullptr;
+    if (!rate) {
+        pace_ = Pace::max;
+    } else if (process_ == ArrivalProcess::even) {
+        pace_ = Pace::constant;
+        interval_ = 1e9 / *rate;
+    } else {
+        pace_ = Pace::varied;
+        constant_ = {.rate = *rate};
+        segment_ = 0;
+        passed_ = position_ = 0;
+        next_ = varied();
+    }
+    if (pace_ == Pace::max) interval_ = 0;
+    if (was_paused) pause(now);
+}
+
+void Arrivals::pause(Instant now) noexcept {
+    if (paused()) return;
+    paused_at_ = now;
+    resumed_next_ = std::exchange(next_, never);
+}
+
+void Arrivals::resume(Instant now) noexcept {
+    if (!paused()) return;
+    const Duration length = now - std::exchange(paused_at_, never);
+    start_ += length;
+    next_ = resumed_next_ == never ? never : resumed_next_ + length;
+}
+
 Instant Arrivals::after(double seconds) const noexcept {
     constexpr double ages = 1e9;
     if (!(seconds < ages)) return never;
@@ -44,14 +82,14 @@ Instant Arrivals::after(double seconds) const noexcept {
 Instant Arrivals::varied() noexcept {
     if (profile_ != nullptr && profile_->burst()) {
         const Burst& burst = *profile_->burst();
-        return start_ + burst.every * static_cast<Duration::rep>(attempted_ / burst.count);
+        return start_ + burst.every * static_cast<Duration::rep>((attempted_ - before_) / burst.count);
     }
     if (process_ == ArrivalProcess::poisson) {
         random_ += 0x9e3779b97f4a7c15U;
         const double share = (static_cast<double>(mixed(random_) >> 11) + 0.5) * 0x1p-53;
         position_ -= std::log(share);
     } else {
-        position_ = static_cast<double>(attempted_);
+        position_ = static_cast<double>(attempted_ - before_);
     }
     const std::span<const RatePoint> points =
         profile_ != nullptr ? std::span{profile_->points()} : std::span{&constant_, 1};

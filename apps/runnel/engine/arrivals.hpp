@@ -45,6 +45,14 @@ class Arrivals {
     /// many.
     std::uint64_t finish(Instant end) noexcept { return give_up_before(end); }
 
+    /// From `now` on so many a second, nothing: max. What has come due and is not sent stays due; what was
+    /// counted stays counted. A profile ends with it, Poisson arrivals stay such.
+    void change_rate(std::optional<double> rate, Instant now) noexcept;
+    /// Nothing comes due until `resume`; what was due then is, so much later. Once each in turn.
+    void pause(Instant now) noexcept;
+    void resume(Instant now) noexcept;
+    [[nodiscard]] bool paused() const noexcept { return paused_at_ != never; }
+
     /// Arrivals that came due: those sent and those given up.
     [[nodiscard]] std::uint64_t attempted() const noexcept { return attempted_; }
     /// Of the attempted, those given up.
@@ -74,7 +82,8 @@ class Arrivals {
         else
             // From the start each time, not from the last: rounding does not add up.
             next_ =
-                start_ + Duration{static_cast<Duration::rep>(static_cast<double>(attempted_) * interval_)};
+                start_ +
+                Duration{static_cast<Duration::rep>(static_cast<double>(attempted_ - before_) * interval_)};
     }
     /// When arrival `attempted_` is intended; to be called once for each.
     [[nodiscard]] Instant varied() noexcept;
@@ -89,7 +98,10 @@ class Arrivals {
     Instant start_;
     Instant next_ = start_;
     std::uint64_t attempted_ = 0;
+    std::uint64_t before_ = 0;  // of these, before the rate was changed last
     std::uint64_t unsent_ = 0;
+    Instant paused_at_ = never;
+    Instant resumed_next_ = never;  // what is next, but for the length of the pause
 
     const LoadProfile* profile_;
     RatePoint constant_{};     // where there is no profile

@@ -156,6 +156,15 @@ bool Attacker::poll(Instant now) noexcept {
         return true;
     }
     if (!running_) return false;
+    if (client_->paused() != paused_) [[unlikely]] {
+        paused_ = !paused_;
+        for (One& one : attacks_) {
+            if (paused_)
+                one.arrivals.pause(now);
+            else
+                one.arrivals.resume(now);
+        }
+    }
     std::uint32_t launched = 0;
     for (std::size_t i = 0; i < attacks_.size(); ++i) launched += launch(attacks_[i], counts_[i], now);
     return launched > 0;

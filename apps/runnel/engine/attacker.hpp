@@ -111,6 +111,7 @@ class Attacker final : public port::Wire, public runtime::Task {
     std::uint16_t link_tag_ = 0, link_port_ = 0;
     Instant next_question_{};
     bool running_ = false, over_ = false;
+    bool paused_ = false;  // as the client is
     bool half_open_ = false;
     std::uint64_t random_;
 };

@@ -19,7 +19,8 @@ Client::Client(Stack& stack, const ClientOptions& options)
       options_(options),
       addresses_(make_picker(options)),
       records_(options.slots),
-      arrivals_({}, Instant{}) {
+      arrivals_({}, Instant{}),
+      intends_(options.rate.has_value()) {
     connect_.handler = this;
     connect_.fast_open = options.fast_open && options.recipe == Recipe::crr;
     // Between two polls at most as many are established as are on their way.
@@ -51,6 +52,29 @@ Arrivals Client::arrivals_of(const LoadProfile* profile, std::uint64_t limit, In
                     start);
 }
 
+// Another schedule, which stands still where this client does.
+void Client::follow(const Arrivals& next, Instant now) noexcept {
+    arrivals_ = next;
+    if (paused()) arrivals_.pause(now);
+}
+
+void Client::change_rate(std::optional<double> rate, Instant now) noexcept {
+    if (present_phase() > Phase::measured) return;
+    if (rate && !intends_) {
+        // Until now each was intended when it was sent.
+        measurement_.latency.intended = measurement_.latency.actual;
+        intends_ = true;
+    }
+    options_.rate = rate;
+    options_.profile.reset();
+    up_ = down_ = std::nullopt;
+    if (rate) {
+        up_ = LoadProfile::constant(*rate);
+        if (options_.ramp_down > 0s) down_ = LoadProfile::ramp(*rate, 0, options_.ramp_down);
+    }
+    arrivals_.change_rate(rate, now);
+}
+
 bool Client::poll(Instant now) noexcept {
     return poll(now, options_.batch);
 }
@@ -80,7 +104,8 @@ bool Client::poll(Instant now, std::uint32_t most) noexcept {
 // Returns whether a phase ended.
 bool Client::step_phase(Instant now) noexcept {
     const auto measure_from = [&](Instant begin) {
-        arrivals_ = arrivals_of(options_.profile ? &*options_.profile : nullptr, options_.connections, begin);
+        follow(arrivals_of(options_.profile ? &*options_.profile : nullptr, options_.connections, begin),
+               begin);
         window_begin_ = begin;
         phase_end_ = begin + options_.duration;
         at_window_begin_ = measurement_.all;
@@ -92,7 +117,7 @@ bool Client::step_phase(Instant now) noexcept {
                 measure_from(now);
             } else {
                 // A profile that begins with 0 has nothing before it.
-                arrivals_ = arrivals_of(up_ ? &*up_ : nullptr, options_.rate && !up_ ? 0 : UINT64_MAX, now);
+                follow(arrivals_of(up_ ? &*up_ : nullptr, options_.rate && !up_ ? 0 : UINT64_MAX, now), now);
                 phase_end_ = now + options_.ramp_up + options_.ramp;
                 enter(Phase::ramp);
             }
@@ -113,9 +138,14 @@ bool Client::step_phase(Instant now) noexcept {
             return true;
         }
         case Phase::draining:
-            if (told_to_stop() && now < ramp_down_end_) {
-                phase_end_ = now + options_.drain;
-                ramp_down_end_ = now;
+            if (told_to_stop() && !stopped_) [[unlikely]] {
+                stopped_ = true;
+                cut_off();
+                if (ending() == Ending::reset)
+                    phase_end_ = now;
+                else if (now < ramp_down_end_ || ending() == Ending::fin)
+                    phase_end_ = now + options_.drain;
+                ramp_down_end_ = std::min(ramp_down_end_, now);
             }
             if ((open_ > 0 && now < phase_end_) || now < ramp_down_end_) return false;
             finish();
@@ -140,8 +170,25 @@ void Client::end_window(Instant now) noexcept {
     m.window.octets_received = m.all.octets_received - at_window_begin_.octets_received;
     const bool falls = down_ && !told_to_stop();
     ramp_down_end_ = falls ? now + options_.ramp_down : now;
-    if (falls) arrivals_ = arrivals_of(&*down_, UINT64_MAX, now);
+    if (falls) follow(arrivals_of(&*down_, UINT64_MAX, now), now);
     phase_end_ = ramp_down_end_ + options_.drain;
+}
+
+// Those that are under way end by FIN, and count as in flight: their recipe was not carried out.
+void Client::cut_off() noexcept {
+    if (ending() != Ending::fin) return;
+    for (std::size_t slot = 0; slot < records_.size(); ++slot) {
+        Record& record = records_[slot];
+        if (!record.in_use || record.ending) continue;
+        if (!record.counted && record.measured && !record.held) {
+            ++measurement_.accounting.in_flight;
+            record.counted = true;
+        }
+        if (record.held) release_held(static_cast<std::uint32_t>(slot));
+        record.ending = true;
+        // Half a close: an answer that comes all the same is taken, and the server's FIN ends it.
+        if (connection_of(slot).shutdown() != tcp::Error::none) (void)connection_of(slot).close();
+    }
 }
 
 void Client::finish() noexcept {
@@ -153,7 +200,7 @@ void Client::finish() noexcept {
         record.counted = true;
         (void)connection_of(slot).abort();
     }
-    if (!arrivals_.open_loop()) measurement_.latency.intended = measurement_.latency.actual;
+    if (!intends_) measurement_.latency.intended = measurement_.latency.actual;
     enter(Phase::finished);
 }
 
@@ -252,8 +299,7 @@ void Client::release_held(std::uint32_t slot) noexcept {
 
 void Client::note_latency(Histogram LatencyHistograms::*which, const Record& record, Instant at) noexcept {
     (measurement_.latency.actual.*which).record(nanoseconds_between(record.actual, at));
-    if (arrivals_.open_loop())
-        (measurement_.latency.intended.*which).record(nanoseconds_between(record.intended, at));
+    if (intends_) (measurement_.latency.intended.*which).record(nanoseconds_between(record.intended, at));
 }
 
 void Client::count(Record& record, std::uint64_t Accounting::*outcome) noexcept {

@@ -80,6 +80,9 @@ class Client final : public Generator {
 
     bool poll(Instant now) noexcept override;
     bool poll_behind(Instant now) noexcept override;
+    [[nodiscard]] bool has_rate() const noexcept override { return true; }
+    void change_rate(std::optional<double> rate, Instant now) noexcept override;
+    [[nodiscard]] bool can_pause() const noexcept override { return true; }
 
     void established(tcp::Connection connection) noexcept override;
     tcp::Ownership data(tcp::Connection connection, rte_mbuf& payload) noexcept override;
@@ -109,7 +112,11 @@ class Client final : public Generator {
     bool poll(Instant now, std::uint32_t most) noexcept;
     bool step_phase(Instant now) noexcept;
     void end_window(Instant now) noexcept;
+    void cut_off() noexcept;
     void finish() noexcept;
+    void begin_pause(Instant now) noexcept override { arrivals_.pause(now); }
+    void end_pause(Instant now) noexcept override { arrivals_.resume(now); }
+    void follow(const Arrivals& next, Instant now) noexcept;
     std::uint32_t begin_connections(Instant now, std::uint32_t most) noexcept;
     void ask(tcp::Connection connection) noexcept;
     std::uint32_t end_connections() noexcept;
@@ -140,6 +147,8 @@ class Client final : public Generator {
     Instant ramp_down_end_{};
     Instant window_begin_{};
     bool answered_ = false;  // some connection has been established, or has ended
+    bool stopped_ = false;   // the order to stop has been followed
+    bool intends_;           // a schedule says, or has said, when connections are intended
     Totals at_window_begin_;
 };
 

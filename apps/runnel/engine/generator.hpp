@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 
 #include "runnel/base/histogram.hpp"
 #include "runnel/base/time.hpp"
@@ -11,6 +12,7 @@
 #include "runnel/tcp/connection.hpp"
 
 #include "engine/accounting.hpp"
+#include "engine/control.hpp"
 #include "engine/http_counts.hpp"
 #include "engine/latency.hpp"
 
@@ -66,6 +68,35 @@ class Generator : public tcp::Handler, public runtime::Task {
     /// Ends the window at the next poll, as if its time were over. From any thread.
     void stop_early() noexcept { stopped_.store(true, std::memory_order_release); }
 
+    /// What it is told while it goes: on the stack's thread, between two polls.
+    ///
+    /// Whether a schedule says when it begins something.
+    [[nodiscard]] virtual bool has_rate() const noexcept { return false; }
+    /// From now on so many arrivals a second on this core, in place of what the schedule would have brought;
+    /// nothing: max.
+    virtual void change_rate(std::optional<double>, Instant) noexcept {}
+    /// Whether it can begin nothing for a while.
+    [[nodiscard]] virtual bool can_pause() const noexcept { return false; }
+    /// Begins nothing new, until `resume`. The window's time goes on, and what is under way; the schedule
+    /// stands still, and goes on where it stood.
+    void pause(Instant now) noexcept {
+        if (paused_ || !can_pause()) return;
+        paused_ = true;
+        begin_pause(now);
+    }
+    void resume(Instant now) noexcept {
+        if (!paused_) return;
+        paused_ = false;
+        end_pause(now);
+    }
+    [[nodiscard]] bool paused() const noexcept { return paused_; }
+    /// `stop_early`, and what becomes of the connections that are open then. What is cut off counts as in
+    /// flight.
+    void stop(Ending ending) noexcept {
+        ending_ = ending;
+        stop_early();
+    }
+
     /// What happened so far; final once `finished`.
     [[nodiscard]] const Measurement& measurement() const noexcept { return measurement_; }
     /// Connections begun and not ended.
@@ -77,6 +108,10 @@ class Generator : public tcp::Handler, public runtime::Task {
     [[nodiscard]] bool told_to_stop() const noexcept { return stopped_.load(std::memory_order_relaxed); }
     [[nodiscard]] bool released() const noexcept { return released_.load(std::memory_order_acquire); }
 
+    [[nodiscard]] Ending ending() const noexcept { return ending_; }
+    virtual void begin_pause(Instant) noexcept {}
+    virtual void end_pause(Instant) noexcept {}
+
     Instant now_{};
     std::uint64_t open_ = 0;  // begun and not ended
     Measurement measurement_;
@@ -84,6 +119,8 @@ class Generator : public tcp::Handler, public runtime::Task {
   private:
     std::atomic<Phase> phase_{Phase::waiting};
     std::atomic<bool> released_{false}, stopped_{false};
+    bool paused_ = false;
+    Ending ending_ = Ending::drain;
 };
 
 }  // namespace runnel::load

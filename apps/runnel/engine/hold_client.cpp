@@ -11,10 +11,23 @@ HoldClient::HoldClient(Stack& stack, const ClientOptions& options)
       addresses_(make_picker(options)),
       records_(options.window),
       arrivals_({}, Instant{}),
-      order_(std::max(options.slots, 1U), 0) {
+      order_(std::max(options.slots, 1U), 0),
+      intends_(options.rate.has_value()) {
     connect_.handler = this;
     free_records_.reserve(options.window);
     for (std::uint32_t i = options.window; i > 0; --i) free_records_.push_back(i - 1);
+}
+
+void HoldClient::change_rate(std::optional<double> rate, Instant now) noexcept {
+    if (present_phase() > Phase::measured) return;
+    if (rate && !intends_) {
+        // Until now each was intended when it was sent.
+        measurement_.latency.intended.handshake = measurement_.latency.actual.handshake;
+        intends_ = true;
+    }
+    options_.rate = rate;
+    options_.profile.reset();
+    arrivals_.change_rate(rate, now);
 }
 
 bool HoldClient::poll(Instant now) noexcept {
@@ -43,6 +56,7 @@ bool HoldClient::step_phase(Instant now) noexcept {
                                   .process = options_.arrivals,
                                   .seed = options_.seed},
                                  now);
+            if (paused()) arrivals_.pause(now);
             window_begin_ = last_move_ = now;
             phase_end_ = now + options_.duration;
             enter(Phase::measured);
@@ -54,13 +68,15 @@ bool HoldClient::step_phase(Instant now) noexcept {
             enter(Phase::draining);
             return true;
         case Phase::draining:
-            if (busy() > 0 && now < phase_end_) return false;
+            // What is cut off does not wait for answers.
+            if (busy() > 0 && now < phase_end_ && (!told_to_stop() || ending() == Ending::drain))
+                return false;
             enter(Phase::held);
             return true;
         case Phase::held:
             if (!released()) return false;
             closing_begin_ = now;
-            phase_end_ = now + options_.drain;
+            phase_end_ = now + (ending() == Ending::reset ? Duration{} : options_.drain);
             enter(Phase::closing);
             return true;
         case Phase::closing:
@@ -81,6 +97,7 @@ bool HoldClient::all_open(Instant now) const noexcept {
 
 bool HoldClient::window_over(Instant now) noexcept {
     if (now < phase_end_) return false;
+    if (paused()) last_move_ = now;
     if (now - last_move_ > options_.drain) return true;
     if (arrivals_.open_loop() && options_.transactions == 0) return true;
     return all_open(now) && asking_ == 0 && !more_to_ask();
@@ -111,7 +128,7 @@ void HoldClient::finish() noexcept {
         (void)connection.abort();
     }
     // A transaction is begun when another ends, or is chosen: no schedule intends it sooner.
-    if (arrivals_.open_loop())
+    if (intends_)
         measurement_.latency.intended.transaction = measurement_.latency.actual.transaction;
     else
         measurement_.latency.intended = measurement_.latency.actual;
@@ -158,6 +175,7 @@ std::uint32_t HoldClient::begin_transactions(Instant now) noexcept {
     std::uint32_t chosen = 0;
     const auto most =
         static_cast<std::uint32_t>(std::min<std::size_t>({options_.batch, most_batch, free_records_.size()}));
+    if (paused()) return 0;
     while (chosen < most && more_to_ask()) {
         if (rounds_ == 0 || order_.done()) {
             order_ = RandomOrder(options_.slots, 0x9e3779b97f4a7c15U * ++rounds_);
@@ -187,11 +205,20 @@ bool HoldClient::ask(tcp::Connection connection, Instant now) noexcept {
 }
 
 std::uint32_t HoldClient::end_connections(Instant now) noexcept {
+    if (ending() == Ending::reset) return 0;  // `finish` ends them all
     std::uint32_t looked_at = 0;
     while (looked_at < options_.batch && busy() < options_.window && next_to_close_ < options_.slots) {
         tcp::Connection connection = stack_.tcp().connection_in(next_to_close_++);
         ++looked_at;
-        if (!connection.alive() || Word::decode(connection.context()).stand != Stand::held) continue;
+        if (!connection.alive()) continue;
+        const Word word = Word::decode(connection.context());
+        if (word.stand == Stand::asking && ending() == Ending::fin) {
+            ++measurement_.transactions.in_flight;
+            --asking_;
+            free_records_.push_back(word.record);
+        } else if (word.stand != Stand::held) {
+            continue;
+        }
         (void)connection.set_context(Word{Stand::ending, 0}.encode());
         ++ending_;
         (void)connection.close();
@@ -219,8 +246,7 @@ void HoldClient::established(tcp::Connection connection) noexcept {
     Measurement& m = measurement_;
     m.opening_length = now_ - window_begin_;
     m.latency.actual.handshake.record(actual);
-    if (arrivals_.open_loop())
-        m.latency.intended.handshake.record(nanoseconds_between(record.intended, now_));
+    if (intends_) m.latency.intended.handshake.record(nanoseconds_between(record.intended, now_));
     ++m.all.established;
     ++m.all.completed;
     ++m.accounting.established;

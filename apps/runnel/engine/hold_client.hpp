@@ -30,6 +30,9 @@ class HoldClient final : public Generator {
     HoldClient(Stack& stack, const ClientOptions& options);
 
     bool poll(Instant now) noexcept override;
+    [[nodiscard]] bool has_rate() const noexcept override { return true; }
+    void change_rate(std::optional<double> rate, Instant now) noexcept override;
+    [[nodiscard]] bool can_pause() const noexcept override { return true; }
 
     void established(tcp::Connection connection) noexcept override;
     tcp::Ownership data(tcp::Connection connection, rte_mbuf& payload) noexcept override;
@@ -64,6 +67,8 @@ class HoldClient final : public Generator {
 
     bool step_phase(Instant now) noexcept;
     void end_window(Instant now) noexcept;
+    void begin_pause(Instant now) noexcept override { arrivals_.pause(now); }
+    void end_pause(Instant now) noexcept override { arrivals_.resume(now); }
     void finish() noexcept;
     [[nodiscard]] bool window_over(Instant now) noexcept;
     [[nodiscard]] bool all_open(Instant now) const noexcept;
@@ -88,6 +93,7 @@ class HoldClient final : public Generator {
     Instant window_begin_{}, phase_end_{}, last_move_{}, first_request_{}, closing_begin_{};
     std::uint32_t next_to_close_ = 0;  // slots below have been closed
     std::uint64_t opening_ = 0, asking_ = 0, ending_ = 0;
+    bool intends_;  // a schedule says, or has said, when connections are intended
 };
 
 }  // namespace runnel::load

@@ -12,6 +12,8 @@ class IdleClient final : public Generator {
     explicit IdleClient(const ClientOptions& options) : ramp_(options.ramp), duration_(options.duration) {}
 
     bool poll(Instant now) noexcept override;
+    /// The attacks beside it pause.
+    [[nodiscard]] bool can_pause() const noexcept override { return true; }
     tcp::Ownership data(tcp::Connection, rte_mbuf&) noexcept override { return tcp::Ownership::returned; }
 
   private:

@@ -115,6 +115,7 @@ struct Picture {
         std::uint64_t octets_sent = 0;  // of a client: handed to TCP
     };
     Generator::Totals totals;
+    Accounting outcomes;
     std::uint64_t open = 0;
     std::uint64_t time_wait = 0;
     LatencyHistograms latency;  // from the actual time of sending
@@ -165,7 +166,9 @@ class Watch {
                 picture.totals.established += totals.established;
                 picture.totals.completed += totals.completed;
                 picture.totals.octets_received += totals.octets_received;
+                picture.totals.octets_sent += totals.octets_sent;
                 picture.totals.transactions += totals.transactions;
+                picture.outcomes += client.measurement().accounting;
                 picture.open += client.open();
                 picture.time_wait += running.side->stack.tcp().time_wait();
                 picture.latency.merge(client.measurement().latency.actual);
@@ -195,6 +198,32 @@ class Watch {
             octets.server_received += serving.side->responder->totals().octets_in;
             octets.server_sent += serving.side->responder->totals().octets_out;
         }
+    }
+    /// Has each client do something between two polls, at the time of its core.
+    template <class What>
+    void tell(What&& what) {
+        for (const Running& running : clients_)
+            runtime_.call(running.core, [&] { what(*running.side->client, runtime_.clock().now()); });
+    }
+    [[nodiscard]] Sample sample(const Picture& picture) {
+        Sample sample{.time = runtime_.clock().now(),
+                      .totals = picture.totals,
+                      .refused = picture.outcomes.refused,
+                      .reset = picture.outcomes.reset,
+                      .timed_out = picture.outcomes.timed_out,
+                      .open = picture.open,
+                      .time_wait = picture.time_wait,
+                      .latency = picture.latency,
+                      .clients = picture.clients,
+                      .servers = picture.servers,
+                      .between_cores = {},
+                      .cores = {}};
+        for (const runtime::SharedPort* port : shared_) sample.between_cores += port->counters();
+        for (unsigned i = 0; i < runtime_.core_count(); ++i) {
+            const runtime::CoreReport report = runtime_.report(i);
+            sample.cores.push_back({report.values, report.longest_gap});
+        }
+        return sample;
     }
     [[nodiscard]] std::vector<runtime::LoopStatistics::Values> loops() {
         std::vector<runtime::LoopStatistics::Values> values;
@@ -332,19 +361,134 @@ void count_window(const Picture& before, const Picture& after, Result& result) {
 
 }  // namespace
 
+namespace {
+
+// Passes on what the run is told, and keeps what was told when.
+class Orders {
+  public:
+    Orders(Control& control, Watch& watch, const runtime::Clock& clock, Result& result)
+        : control_(control), watch_(watch), clock_(clock), result_(result) {
+        const auto any = [&](auto&& can) {
+            return std::ranges::any_of(
+                watch.clients(), [&](const Watch::Running& running) { return can(*running.side->client); });
+        };
+        control.begin(any([](const Generator& client) { return client.has_rate(); }),
+                      any([](const Generator& client) { return client.can_pause(); }),
+                      result.asked_cps ? result.asked_cps : result.asked_tps);
+    }
+    ~Orders() { control_.end(); }
+    Orders(const Orders&) = delete;
+    Orders& operator=(const Orders&) = delete;
+
+    void carry_out() {
+        for (const Order& order : control_.take()) {
+            told_.emplace_back(clock_.now(), order);
+            switch (order.kind) {
+                case Order::Kind::rate: {
+                    std::optional<double> share = order.rate;
+                    if (share) *share /= static_cast<double>(watch_.clients().size());
+                    watch_.tell([&](Generator& client, Instant now) { client.change_rate(share, now); });
+                    break;
+                }
+                case Order::Kind::pause:
+                    watch_.tell([](Generator& client, Instant now) { client.pause(now); });
+                    break;
+                case Order::Kind::resume:
+                    watch_.tell([](Generator& client, Instant now) { client.resume(now); });
+                    break;
+                case Order::Kind::stop:
+                    watch_.tell([&](Generator& client, Instant) { client.stop(*order.ending); });
+                    result_.cut_off = *order.ending != Ending::drain;
+                    break;
+            }
+        }
+    }
+    [[nodiscard]] std::vector<Event> events(Instant begin) const {
+        std::vector<Event> events;
+        for (const auto& [at, order] : told_) events.push_back({seconds(at - begin), order});
+        return events;
+    }
+
+  private:
+    Control& control_;
+    Watch& watch_;
+    runtime::Clock clock_;
+    Result& result_;
+    std::vector<std::pair<Instant, Order>> told_;
+};
+
+std::string_view to_string(Phase phase) {
+    switch (phase) {
+        case Phase::waiting:
+        case Phase::ramp:
+            return "ramp";
+        case Phase::measured:
+            return "measured";
+        case Phase::draining:
+            return "draining";
+        case Phase::held:
+            return "held";
+        case Phase::closing:
+            return "closing";
+        case Phase::finished:
+            return "ended";
+    }
+    return "?";
+}
+
+// Hangs an observation up each second, in whatever phase.
+class Observing {
+  public:
+    Observing(const Followers& followers, const Control& control, Watch& watch, Instant start)
+        : followers_(followers), control_(control), watch_(watch), start_(start) {
+        last_.time = start;
+    }
+    [[nodiscard]] bool due(Instant now) const noexcept {
+        return followers_.board != nullptr && now - last_.time >= 1s;
+    }
+    void publish(const Picture& picture, std::vector<Event> events) {
+        if (followers_.board == nullptr) return;
+        Sample sample = watch_.sample(picture);
+        auto seen = std::make_shared<Observation>(observe(followers_.facts, last_, sample));
+        Phase phase = Phase::finished;
+        for (const Watch::Running& running : watch_.clients())
+            phase = std::min(phase, running.side->client->phase());
+        seen->phase = to_string(phase);
+        seen->t_s = seconds(sample.time - start_);
+        seen->state = control_.state();
+        seen->events = std::move(events);
+        last_ = std::move(sample);
+        followers_.board->publish(std::move(seen));
+    }
+
+  private:
+    const Followers& followers_;
+    const Control& control_;
+    Watch& watch_;
+    Instant start_;
+    Sample last_;
+};
+
+}  // namespace
+
 void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const Progress& progress,
-             const Interrupted& interrupted, Result& result) {
+             const Interrupted& interrupted, Result& result, const Followers& followers) {
     constexpr auto glance = std::chrono::milliseconds(5);
     result.memory.before = resident_octets();
     runtime.start(factory);
     Watch watch(runtime);
     const runtime::Clock& clock = runtime.clock();
 
-    bool stopped = false;
+    Control own;
+    Control& control = followers.control != nullptr ? *followers.control : own;
+    Orders orders(control, watch, clock, result);
+    Instant begin = clock.now();
+    Observing observing(followers, control, watch, begin);
+    bool in_window = false;  // its intervals are observed
     const auto heed = [&] {
-        if (stopped || !interrupted || !interrupted()) return;
-        for (const Watch::Running& running : watch.clients()) running.side->client->stop_early();
-        stopped = true;
+        if (interrupted && interrupted()) control.ask({.kind = Order::Kind::stop, .by = "signal"});
+        orders.carry_out();
+        if (!in_window && observing.due(clock.now())) observing.publish(watch.look(), orders.events(begin));
     };
     const auto wait_past = [&](Phase phase) {
         while (!watch.all_past(phase)) {
@@ -353,7 +497,7 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
         }
     };
     wait_past(Phase::measured);
-    const Instant begin = clock.now();
+    begin = clock.now();
     const auto loops_before = watch.loops();
     const Picture first = watch.look();
     Picture last = first;
@@ -363,16 +507,19 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
         const Instant time = clock.now();
         result.intervals.push_back(
             interval_between(last, now, seconds(time - last_time), seconds(time - begin), result.recipe));
+        observing.publish(now, orders.events(begin));
         last = std::move(now);
         last_time = time;
         if (progress) progress(result.intervals.back());
     };
+    in_window = true;
     while (!watch.all_past(Phase::draining)) {
         std::this_thread::sleep_for(glance);
         if (clock.now() - last_time >= 1s && !watch.all_past(Phase::draining)) end_interval();
         heed();
     }
     if (clock.now() - last_time >= 100ms) end_interval();
+    in_window = false;
     const auto loops_after = watch.loops();
 
     // What is kept is counted before it is closed again: the recipes have no packets for that.
@@ -394,6 +541,7 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
     Picture at_end;
     watch.count(at_end);
     if (!kept) counted = at_end;
+    result.events = orders.events(begin);
     runtime.stop();
 
     gather(watch, result);

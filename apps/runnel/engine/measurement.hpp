@@ -15,6 +15,8 @@
 #include "engine/after_probing.hpp"
 #include "engine/attacker.hpp"
 #include "engine/client.hpp"
+#include "engine/control.hpp"
+#include "engine/observation.hpp"
 #include "engine/result.hpp"
 #include "engine/server.hpp"
 
@@ -92,18 +94,27 @@ struct ServerSide {
 struct TrafficCore final : runtime::CoreInstance {
     std::unique_ptr<ServerSide> server;
     std::unique_ptr<ClientSide> client;
+    std::vector<std::unique_ptr<port::Wire>> taps;   ///< between these and their wires, where there are any
     std::vector<const runtime::SharedPort*> shared;  ///< whose counters belong to the result too; not owned
 };
 
 /// Called with each second's figures, on the control thread.
 using Progress = std::function<void(const Interval&)>;
-/// Asked some hundred times a second, on the control thread: true ends the window early.
+/// Asked some hundred times a second, on the control thread: true stops the run, as an order does.
 using Interrupted = std::function<bool()>;
+
+/// Who has a say in a run, and who looks on; neither is owned, and either may be left out.
+struct Followers {
+    Control* control = nullptr;  ///< whose orders are carried out while clients run
+    Board* board = nullptr;      ///< gets an observation each second, in each phase
+    RunFacts facts{};            ///< for the board
+};
 
 /// Starts `runtime` with `factory`, which makes a `TrafficCore` on each core, and measures until the clients
 /// have finished. Fills what `result` says about connections, rates, packets, latency, counters, generator
-/// and intervals, and the judgement. What set the run up (command, config, host, wire) is the caller's.
+/// intervals and events, and the judgement. What set the run up (command, config, host, wire) is the
+/// caller's.
 void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const Progress& progress,
-             const Interrupted& interrupted, Result& result);
+             const Interrupted& interrupted, Result& result, const Followers& followers = {});
 
 }  // namespace runnel::load

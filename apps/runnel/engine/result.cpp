@@ -132,7 +132,7 @@ ExitStatus Judgement::exit_status() const noexcept {
     return ExitStatus::goal_missed;
 }
 
-Judgement judge(const Accounting& c, std::optional<double> asked_cps, bool failures_bounded) {
+Judgement judge(const Accounting& c, std::optional<double> asked_cps, bool failures_bounded, bool cut_off) {
     if (c.residual() != 0)
         return {Verdict::failed, fmt::format("the accounting does not close: residual {}", c.residual())};
     if (c.failed() > 0 && !failures_bounded)
@@ -143,12 +143,17 @@ Judgement judge(const Accounting& c, std::optional<double> asked_cps, bool failu
         return {
             Verdict::failed,
             fmt::format("none of {} connections was established: the target did not answer", c.attempted)};
-    if (c.in_flight > 0)
+    if (c.in_flight > 0 && !cut_off)
         return {Verdict::failed, fmt::format("{} connections had not ended when the run ended", c.in_flight)};
     if (c.unsent * 1000 > c.attempted)
         return {Verdict::generator_limited,
                 fmt::format("{} of {} connections were not sent: more was asked for than could be offered",
                             c.unsent, c.attempted)};
+    if (cut_off && c.in_flight > 0)
+        return {Verdict::valid,
+                fmt::format("it was told to end at once: {} connections were cut off, and none failed "
+                            "before",
+                            c.in_flight)};
     if (c.completed == 0) return {Verdict::failed, "no connection was completed"};
     if (c.failed() > 0)
         return {Verdict::valid, fmt::format("{} of {} connections failed, of which a goal says how many may",
@@ -164,12 +169,13 @@ Judgement failed(std::string reason) {
 }
 
 // What transactions have failed of; nothing where all are answered.
-std::optional<Judgement> judge_transactions(const TransactionAccounting& t) {
+std::optional<Judgement> judge_transactions(const TransactionAccounting& t, bool cut_off) {
     if (t.residual() != 0)
         return failed(
             fmt::format("the accounting of transactions does not close: residual {}", t.residual()));
-    if (t.lost + t.in_flight > 0)
-        return failed(fmt::format("{} of {} transactions had no answer", t.lost + t.in_flight, t.asked));
+    const std::uint64_t unanswered = t.lost + (cut_off ? 0 : t.in_flight);
+    if (unanswered > 0)
+        return failed(fmt::format("{} of {} transactions had no answer", unanswered, t.asked));
     if (t.unsent * 1000 > t.planned)
         return failed(fmt::format(
             "{} of {} transactions were not sent within --max-lag, or by the end: every connection "
@@ -181,10 +187,10 @@ std::optional<Judgement> judge_transactions(const TransactionAccounting& t) {
 }  // namespace
 
 Judgement judge_hold(const Result& r) {
-    const Judgement connections = judge(r.connections, r.asked_cps, r.failures_bounded);
+    const Judgement connections = judge(r.connections, r.asked_cps, r.failures_bounded, r.cut_off);
     if (connections.verdict == Verdict::failed) return connections;
-    if (const auto transactions = judge_transactions(r.transactions)) return *transactions;
-    if (r.closed_in_order != r.connections.completed)
+    if (const auto transactions = judge_transactions(r.transactions, r.cut_off)) return *transactions;
+    if (!r.cut_off && r.closed_in_order != r.connections.completed)
         return failed(fmt::format("{} of {} connections that were kept did not close in order",
                                   r.connections.completed - r.closed_in_order, r.connections.completed));
     return connections;
@@ -204,20 +210,20 @@ std::optional<Judgement> judge_attacks(const std::vector<AttackCounts>& attacks)
 }
 
 Judgement judge_transactions(const Result& r) {
-    const Judgement connections = judge(r.connections, r.asked_cps, r.failures_bounded);
+    const Judgement connections = judge(r.connections, r.asked_cps, r.failures_bounded, r.cut_off);
     if (connections.verdict != Verdict::valid) return connections;
-    if (const auto transactions = judge_transactions(r.transactions)) return *transactions;
+    if (const auto transactions = judge_transactions(r.transactions, r.cut_off)) return *transactions;
     return connections;
 }
 
 Judgement judge_transfer(const Result& r) {
-    const Judgement connections = judge(r.connections, std::nullopt, r.failures_bounded);
+    const Judgement connections = judge(r.connections, std::nullopt, r.failures_bounded, r.cut_off);
     if (connections.verdict == Verdict::failed) return connections;
     if (r.connections.unsent > 0)
         return failed(fmt::format("{} of {} connections were not opened", r.connections.unsent,
                                   r.connections.attempted));
     if (transacts(r.recipe)) {
-        if (const auto transactions = judge_transactions(r.transactions)) return *transactions;
+        if (const auto transactions = judge_transactions(r.transactions, r.cut_off)) return *transactions;
         if (r.tps <= 0) return failed("no transaction was answered in the window");
         if (r.asked_tps)
             return {Verdict::valid, "the rate of transactions asked for was offered, and none failed"};
@@ -225,7 +231,7 @@ Judgement judge_transfer(const Result& r) {
     }
     const OctetAccounting& o = r.octets;
     // The server's part is known where the server is ours.
-    if (r.server_cores > 0 && (o.residual_to_server() != 0 || o.residual_to_client() != 0))
+    if (r.server_cores > 0 && !r.cut_off && (o.residual_to_server() != 0 || o.residual_to_client() != 0))
         return failed(
             fmt::format("the accounting of octets does not close: {} to the server and {} to the "
                         "client are missing",
@@ -281,6 +287,23 @@ std::uint64_t retransmissions(const runtime::Snapshot& counters) noexcept {
     return counters.get(Counter::tcp_syn_retransmits) + counters.get(Counter::tcp_synack_retransmits) +
            counters.get(Counter::tcp_data_retransmits) + counters.get(Counter::tcp_fin_retransmits);
 }
+
+namespace {
+
+Json events_to_json(const std::vector<Event>& events) {
+    Json list = Json::array();
+    for (const Event& event : events) {
+        Json one = {
+            {"t_s", rounded(event.t_s)}, {"what", to_string(event.order.kind)}, {"by", event.order.by}};
+        if (event.order.kind == Order::Kind::rate)
+            one["rate"] = event.order.rate ? Json(*event.order.rate) : Json("max");
+        if (event.order.ending) one["ending"] = to_string(*event.order.ending);
+        list.push_back(std::move(one));
+    }
+    return list;
+}
+
+}  // namespace
 
 nlohmann::ordered_json to_json(const Result& r) {
     const Accounting& c = r.connections;
@@ -381,6 +404,7 @@ nlohmann::ordered_json to_json(const Result& r) {
         {"verdict", to_string(r.judgement.verdict)},
         {"reason", r.judgement.reason},
         {"notes", r.notes},
+        {"events", events_to_json(r.events)},
         {"intervals", intervals},
     };
     const TransactionAccounting& t = r.transactions;
@@ -563,6 +587,8 @@ std::string to_text(const Result& r) {
                          most_in_time_wait(r), r.counters.get(Counter::tcp_time_wait_recycled),
                          r.counters.get(Counter::tcp_time_wait_reopened)));
     }
+    for (const Event& event : r.events)
+        line("told", fmt::format("at {:.1f} s by {}: {}", event.t_s, event.order.by, to_string(event.order)));
     line("retransmissions", fmt::format("{}", retransmissions(r.counters)));
     if (const auto drops = nonzero_drops(r.counters); drops.empty()) {
         line("drops", "none");

@@ -14,6 +14,7 @@
 
 #include "engine/accounting.hpp"
 #include "engine/attacker.hpp"
+#include "engine/control.hpp"
 #include "engine/http_counts.hpp"
 #include "engine/latency.hpp"
 #include "engine/line_rate.hpp"
@@ -62,8 +63,9 @@ struct Judgement {
 /// the connections to hold) not offered: generator-limited. At "max" the window of open connections is the
 /// limit by intention, and the result valid.
 /// `failures_bounded`: how many may fail is said by a goal, and not judged here.
+/// `cut_off`: the run was stopped so that what was under way did not come to its end: that is no failure.
 [[nodiscard]] Judgement judge(const Accounting& connections, std::optional<double> asked_cps,
-                              bool failures_bounded = false);
+                              bool failures_bounded = false, bool cut_off = false);
 
 struct Result;
 /// Of `rr` and `stream`: besides, a transaction that was lost, and an octet that one side sent and the other
@@ -128,6 +130,8 @@ struct Result {
     std::uint64_t tx_full = 0;
 
     bool failures_bounded = false;   ///< a goal says how many connections may fail: else none may
+    std::vector<Event> events;       ///< what it was told while it went
+    bool cut_off = false;            ///< it was stopped by FIN or RST at once
     std::vector<std::string> notes;  ///< for the summary: what qualifies the figures
     Judgement judgement;
     std::vector<Interval> intervals;

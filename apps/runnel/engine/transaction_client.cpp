@@ -24,6 +24,7 @@ std::string host_of(const ClientOptions& options) {
 TransactionClient::TransactionClient(Stack& stack, const ClientOptions& options)
     : stack_(stack),
       options_(options),
+      schedules_transactions_(!options.comes_and_goes && options.rate.has_value()),
       kind_(options.recipe == Recipe::http ? Kind::http
             : options.sizes.drawn()        ? Kind::sized
                                            : Kind::fixed),
@@ -34,7 +35,7 @@ TransactionClient::TransactionClient(Stack& stack, const ClientOptions& options)
       records_(options.slots),
       readers_(kind_ == Kind::http ? options.slots : 0),
       thinking_(options.slots),
-      idle_(schedules_transactions() ? options.slots : 0),
+      idle_(options.slots),
       arrivals_({}, Instant{}),
       to_open_(options.comes_and_goes ? 0 : options.connections) {
     connect_.handler = this;
@@ -81,7 +82,44 @@ void TransactionClient::change_arrivals(const Arrivals& next, Instant now) noexc
         t.planned += arrivals_.attempted() - (measuring_ ? 0 : arrivals_.unsent());
         if (measuring_) t.unsent += arrivals_.unsent();
     }
+    follow(next, now);
+}
+
+// Another schedule, which stands still where this client does.
+void TransactionClient::follow(const Arrivals& next, Instant now) noexcept {
     arrivals_ = next;
+    if (paused()) arrivals_.pause(now);
+}
+
+void TransactionClient::change_rate(std::optional<double> rate, Instant now) noexcept {
+    if (present_phase() > Phase::measured) return;
+    options_.rate = rate;
+    options_.profile.reset();
+    before_ = after_ = std::nullopt;
+    if (rate) before_ = after_ = LoadProfile::constant(*rate);
+    arrivals_.change_rate(rate, now);
+}
+
+void TransactionClient::begin_pause(Instant now) noexcept {
+    paused_at_ = now;
+    arrivals_.pause(now);
+}
+
+void TransactionClient::end_pause(Instant now) noexcept {
+    opening_end_ += now - paused_at_;
+    arrivals_.resume(now);
+}
+
+// Of those that no schedule begins: what a pause has held back, some a poll.
+std::uint32_t TransactionClient::go_on(Instant now) noexcept {
+    std::uint32_t n = 0;
+    for (; n < options_.batch && idle_count_ > 0; ++n) {
+        const Slot slot = idle_[idle_begin_];
+        if (++idle_begin_ == idle_.size()) idle_begin_ = 0;
+        --idle_count_;
+        if (takes(slot)) ask(connection_of(slot.slot), now);
+    }
+    return n;
 }
 
 bool TransactionClient::poll(Instant now) noexcept {
@@ -95,6 +133,8 @@ bool TransactionClient::poll_behind(Instant now) noexcept {
 bool TransactionClient::poll(Instant now, std::uint32_t most) noexcept {
     now_ = now;
     bool worked = step_phase(now);
+    if (idle_count_ > 0 && !schedules_transactions() && !paused() && !stopping_) [[unlikely]]
+        worked |= go_on(now) > 0;
     switch (present_phase()) {
         case Phase::ramp:
         case Phase::measured:
@@ -126,8 +166,9 @@ bool TransactionClient::step_phase(Instant now) noexcept {
         phase_end_ = now + options_.ramp_up + options_.ramp;
         // A profile that begins with 0 has nothing before it.
         if (goes || schedules_transactions())
-            arrivals_ =
-                arrivals_of(before_ ? &*before_ : nullptr, options_.rate && !before_ ? 0 : UINT64_MAX, now);
+            follow(
+                arrivals_of(before_ ? &*before_ : nullptr, options_.rate && !before_ ? 0 : UINT64_MAX, now),
+                now);
     };
     switch (present_phase()) {
         case Phase::waiting:
@@ -140,7 +181,7 @@ bool TransactionClient::step_phase(Instant now) noexcept {
             return true;
         case Phase::ramp: {
             const bool open = goes || (to_open_ == 0 && opening_ == 0);
-            if (!open && now < opening_end_ && !told_to_stop()) return false;
+            if (!open && (now < opening_end_ || paused()) && !told_to_stop()) return false;
             if (!ramping_) begin_ramp();
             if (now < phase_end_ && !told_to_stop()) return false;
             begin_window(now);
@@ -165,14 +206,22 @@ bool TransactionClient::step_phase(Instant now) noexcept {
                 enter(Phase::held);
                 return true;
             }
+            if (told_to_stop() && !stopped_) [[unlikely]] {
+                stopped_ = true;
+                cut_off();
+                if (ending() != Ending::drain)
+                    phase_end_ = now + (ending() == Ending::reset ? Duration{} : options_.drain);
+            }
             if (open_ > 0 && now < phase_end_) return false;
             finish();
             return true;
         case Phase::held:
             if (!released()) return false;
+            resume(now);
             stopping_ = true;
             change_arrivals(Arrivals({.limit = 0}, now), now);
-            phase_end_ = now + options_.drain;
+            cut_off();
+            phase_end_ = now + (ending() == Ending::reset ? Duration{} : options_.drain);
             enter(Phase::closing);
             return true;
         case Phase::closing:
@@ -208,6 +257,7 @@ void TransactionClient::end_window(Instant now) noexcept {
         arrivals_.finish(std::min(now, phase_end_));
         m.accounting.attempted = arrivals_.attempted();
         m.accounting.unsent = arrivals_.unsent();
+        resume(now);  // what is open comes to its end
         phase_end_ = now + options_.drain;
     } else if (schedules_transactions()) {
         window_end_ = std::min(now, phase_end_);
@@ -216,6 +266,23 @@ void TransactionClient::end_window(Instant now) noexcept {
     }
     measuring_ = false;
     enter(options_.comes_and_goes ? Phase::draining : Phase::held);
+}
+
+// Those on which something is under way end without it; what rests is closed anyway.
+void TransactionClient::cut_off() noexcept {
+    if (ending() != Ending::fin) return;
+    for (std::size_t slot = 0; slot < records_.size(); ++slot) {
+        Record& record = records_[slot];
+        if (!record.in_use || record.ending || (!record.asking && !options_.comes_and_goes)) continue;
+        if (!options_.comes_and_goes || record.measured) ++measurement_.accounting.in_flight;
+        if (record.asking) ++measurement_.transactions.in_flight;
+        record.counted = true;
+        record.asking = record.head_left = false;
+        record.body_left = 0;
+        record.ending = true;
+        // Half a close: an answer that comes all the same is taken, and the server's FIN ends it.
+        if (connection_of(slot).shutdown() != tcp::Error::none) (void)connection_of(slot).close();
+    }
 }
 
 void TransactionClient::finish() noexcept {
@@ -229,7 +296,7 @@ void TransactionClient::finish() noexcept {
     for (std::size_t slot = 0; slot < records_.size(); ++slot) {
         Record& record = records_[slot];
         if (!record.in_use) continue;
-        if (!options_.comes_and_goes || record.measured) ++a.in_flight;
+        if (!record.counted && (!options_.comes_and_goes || record.measured)) ++a.in_flight;
         if (record.asking) ++measurement_.transactions.in_flight;
         record.counted = true;
         record.asking = false;
@@ -280,6 +347,7 @@ bool TransactionClient::connect(Instant intended, Instant now) noexcept {
 }
 
 std::uint32_t TransactionClient::open_connections(Instant now, std::uint32_t most) noexcept {
+    if (paused()) return 0;
     std::uint32_t begun = 0;
     const std::uint32_t window = options_.first_alone && !answered_ ? 1 : options_.window;
     while (begun < most && opening_ < window && to_open_ > 0 && connect(now, now)) {
@@ -322,7 +390,7 @@ std::uint32_t TransactionClient::begin_arrivals(Instant now, std::uint32_t most)
 
 // Nothing is under way on it.
 void TransactionClient::rest(tcp::Connection connection, Instant intended) noexcept {
-    if (!schedules_transactions()) {
+    if (!schedules_transactions() && !paused()) [[likely]] {
         ask(connection, intended);
         return;
     }
@@ -510,6 +578,7 @@ void TransactionClient::end(tcp::Connection connection, Record& record) noexcept
 
 // Those on which nothing is under way; the others end when they have been answered.
 std::uint32_t TransactionClient::end_connections(Instant now) noexcept {
+    if (ending() == Ending::reset) return 0;  // `finish` ends them all
     std::uint32_t n = 0;
     while (n < options_.batch && next_to_end_ < records_.size()) {
         const std::size_t slot = next_to_end_++;

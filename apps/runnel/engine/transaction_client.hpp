@@ -38,6 +38,11 @@ class TransactionClient final : public Generator {
 
     bool poll(Instant now) noexcept override;
     bool poll_behind(Instant now) noexcept override;
+    [[nodiscard]] bool has_rate() const noexcept override {
+        return options_.comes_and_goes || schedules_transactions();
+    }
+    void change_rate(std::optional<double> rate, Instant now) noexcept override;
+    [[nodiscard]] bool can_pause() const noexcept override { return true; }
 
     void established(tcp::Connection connection) noexcept override;
     tcp::Ownership data(tcp::Connection connection, rte_mbuf& payload) noexcept override;
@@ -75,7 +80,12 @@ class TransactionClient final : public Generator {
     bool step_phase(Instant now) noexcept;
     void begin_window(Instant now) noexcept;
     void end_window(Instant now) noexcept;
+    void cut_off() noexcept;
     void finish() noexcept;
+    void begin_pause(Instant now) noexcept override;
+    void end_pause(Instant now) noexcept override;
+    void follow(const Arrivals& next, Instant now) noexcept;
+    std::uint32_t go_on(Instant now) noexcept;
     [[nodiscard]] Arrivals arrivals_of(const LoadProfile* profile, std::uint64_t limit,
                                        Instant start) const noexcept;
     void change_arrivals(const Arrivals& next, Instant now) noexcept;
@@ -94,12 +104,11 @@ class TransactionClient final : public Generator {
     [[nodiscard]] tcp::Connection connection_of(std::size_t slot) const noexcept;
     void note(Histogram LatencyHistograms::*which, Instant intended, Instant actual) noexcept;
     /// Whether a rate says when transactions begin.
-    [[nodiscard]] bool schedules_transactions() const noexcept {
-        return !options_.comes_and_goes && options_.rate.has_value();
-    }
+    [[nodiscard]] bool schedules_transactions() const noexcept { return schedules_transactions_; }
 
     Stack& stack_;
     ClientOptions options_;
+    bool schedules_transactions_;
     Kind kind_;
     tcp::ConnectOptions connect_;
     AddressPicker addresses_;
@@ -107,13 +116,13 @@ class TransactionClient final : public Generator {
     std::vector<Record> records_;      // by slot
     std::vector<HttpReader> readers_;  // by slot, of HTTP
     DueQueue<Slot> thinking_;
-    std::vector<Slot> idle_;  // a ring of those that wait for the schedule
+    std::vector<Slot> idle_;  // a ring of those that wait for the schedule, or for the end of a pause
     std::size_t idle_begin_ = 0, idle_count_ = 0;
     std::vector<std::string> heads_;             // of HTTP: of each ask, as far as it is always the same
     std::string head_;                           // the one that is being put together
     std::optional<LoadProfile> before_, after_;  // the rate before and after the window
     Arrivals arrivals_;
-    Instant opening_end_{}, phase_end_{}, window_begin_{};
+    Instant opening_end_{}, phase_end_{}, window_begin_{}, paused_at_{};
     Instant window_end_ = never;  // the schedule of transactions ends here
     std::uint64_t to_open_ = 0;   // of those that are kept
     std::uint64_t opening_ = 0;   // SYN sent, and neither established nor failed
@@ -121,6 +130,7 @@ class TransactionClient final : public Generator {
     bool ramping_ = false;    // all are open, and the ramp's time runs
     bool measuring_ = false;  // in the window
     bool stopping_ = false;   // no transaction is begun
+    bool stopped_ = false;    // the order to stop has been followed
     bool answered_ = false;   // some connection has been established, or has ended
     Totals at_window_begin_;
 };

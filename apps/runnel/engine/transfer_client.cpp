@@ -1,6 +1,8 @@
 // See transfer_client.hpp.
 #include "engine/transfer_client.hpp"
 
+#include <utility>
+
 namespace runnel::load {
 
 TransferClient::TransferClient(Stack& stack, const ClientOptions& options)
@@ -14,7 +16,9 @@ TransferClient::TransferClient(Stack& stack, const ClientOptions& options)
 
 bool TransferClient::poll(Instant now) noexcept {
     now_ = now;
-    const bool worked = step_phase(now);
+    bool worked = step_phase(now);
+    if (next_to_go_on_ < records_.size()) [[unlikely]]
+        worked |= go_on() > 0;
     switch (present_phase()) {
         case Phase::ramp:
             return (open_connections(now) > 0) | worked;
@@ -34,7 +38,7 @@ bool TransferClient::step_phase(Instant now) noexcept {
             return true;
         case Phase::ramp: {
             const bool open = measurement_.all.started == options_.connections && opening_ == 0;
-            if (!open && now < opening_end_ && !told_to_stop()) return false;
+            if (!open && (now < opening_end_ || paused()) && !told_to_stop()) return false;
             if (!ramping_) {
                 ramping_ = true;
                 phase_end_ = now + options_.ramp;
@@ -50,8 +54,10 @@ bool TransferClient::step_phase(Instant now) noexcept {
             return true;
         case Phase::held:
             if (!released()) return false;
+            resume(now);
             stopping_ = true;
-            phase_end_ = now + options_.drain;
+            cut_off();
+            phase_end_ = now + (ending() == Ending::reset ? Duration{} : options_.drain);
             enter(Phase::closing);
             return true;
         case Phase::closing:
@@ -83,6 +89,46 @@ void TransferClient::end_window(Instant now) noexcept {
     enter(Phase::held);
 }
 
+// Those that wait for an answer end without it.
+void TransferClient::cut_off() noexcept {
+    if (ending() != Ending::fin || options_.recipe != Recipe::rr) return;
+    for (std::size_t slot = 0; slot < records_.size(); ++slot) {
+        Record& record = records_[slot];
+        if (!record.in_use || record.ending || record.owed == 0) continue;
+        ++measurement_.accounting.in_flight;
+        ++measurement_.transactions.in_flight;
+        record.counted = true;
+        end(connection_of(slot), record);
+    }
+}
+
+void TransferClient::end_pause(Instant now) noexcept {
+    opening_end_ += now - paused_at_;
+    next_to_go_on_ = 0;
+}
+
+// What the pause has held back, some connections a poll.
+std::uint32_t TransferClient::go_on() noexcept {
+    std::uint32_t n = 0;
+    for (; n < options_.batch && next_to_go_on_ < records_.size() && !paused(); ++next_to_go_on_) {
+        Record& record = records_[next_to_go_on_];
+        if (!record.in_use || !record.waits) continue;
+        record.waits = false;
+        ++n;
+        tcp::Connection connection = connection_of(next_to_go_on_);
+        if (options_.recipe == Recipe::rr) {
+            if (stopping_)
+                end(connection, record);
+            else
+                ask(connection, record);
+            continue;
+        }
+        if (record.owed > 0) (void)connection.consume(std::exchange(record.owed, 0));
+        if (sends_to_server(options_.direction)) push(connection);
+    }
+    return n;
+}
+
 void TransferClient::finish() noexcept {
     Accounting& a = measurement_.accounting;
     a.attempted = options_.connections;
@@ -92,8 +138,10 @@ void TransferClient::finish() noexcept {
     for (std::size_t slot = 0; slot < records_.size(); ++slot) {
         Record& record = records_[slot];
         if (!record.in_use) continue;
-        ++a.in_flight;
-        if (record.owed > 0) ++measurement_.transactions.in_flight;
+        if (!record.counted) {
+            ++a.in_flight;
+            if (options_.recipe == Recipe::rr && record.owed > 0) ++measurement_.transactions.in_flight;
+        }
         record.counted = true;
         (void)connection_of(slot).abort();
     }
@@ -104,6 +152,7 @@ void TransferClient::finish() noexcept {
 std::uint32_t TransferClient::open_connections(Instant now) noexcept {
     std::uint32_t begun = 0;
     const bool answered = measurement_.all.established > 0 || open_ < measurement_.all.started;
+    if (paused()) return 0;
     const std::uint32_t window = options_.first_alone && !answered ? 1 : options_.window;
     while (begun < options_.batch && opening_ < window && measurement_.all.started < options_.connections) {
         const AddressPicker::Pick pick = addresses_.next();
@@ -131,7 +180,7 @@ std::uint32_t TransferClient::open_connections(Instant now) noexcept {
 
 // `rr` ends a connection when its answer has come; what is sent of `stream` ends here.
 std::uint32_t TransferClient::end_connections(Instant now) noexcept {
-    if (options_.recipe == Recipe::rr) return 0;
+    if (options_.recipe == Recipe::rr || ending() == Ending::reset) return 0;
     std::uint32_t n = 0;
     while (n < options_.batch && next_to_end_ < records_.size()) {
         const std::size_t slot = next_to_end_++;
@@ -159,7 +208,10 @@ void TransferClient::put(tcp::Connection connection, Record& record) noexcept {
 }
 
 void TransferClient::push(tcp::Connection connection) noexcept {
-    if (!stopping_) measurement_.all.octets_sent += source_.push(connection);
+    if (paused()) [[unlikely]]
+        records_[connection.slot()].waits = true;
+    else if (!stopping_)
+        measurement_.all.octets_sent += source_.push(connection);
 }
 
 // Half a close: what the server has still to send is taken.
@@ -179,19 +231,27 @@ void TransferClient::established(tcp::Connection connection) noexcept {
     ++measurement_.all.established;
     measurement_.opening_length = now_ - (opening_end_ - opening_limit);
     measurement_.latency.actual.handshake.record(nanoseconds_between(record.since, now_));
-    if (options_.recipe == Recipe::rr)
-        ask(connection, record);
-    else if (sends_to_server(options_.direction))
+    if (options_.recipe == Recipe::rr) {
+        if (paused())
+            record.waits = true;
+        else
+            ask(connection, record);
+    } else if (sends_to_server(options_.direction))
         push(connection);
 }
 
 tcp::Ownership TransferClient::data(tcp::Connection connection, rte_mbuf& payload) noexcept {
     const std::uint32_t octets = rte_pktmbuf_pkt_len(&payload);
     measurement_.all.octets_received += octets;
-    (void)connection.consume(octets);
-    if (options_.recipe != Recipe::rr) return tcp::Ownership::returned;
-
     Record& record = records_[connection.slot()];
+    if (options_.recipe != Recipe::rr && paused()) [[unlikely]] {
+        // What is not taken closes the window: so the server pauses too.
+        record.waits = true;
+        record.owed += octets;
+        return tcp::Ownership::returned;
+    }
+    (void)connection.consume(octets);
+    if (options_.recipe != Recipe::rr || record.counted) return tcp::Ownership::returned;
     if (octets < record.owed) {
         record.owed -= octets;
         return tcp::Ownership::returned;
@@ -207,6 +267,8 @@ tcp::Ownership TransferClient::data(tcp::Connection connection, rte_mbuf& payloa
     if (measuring_) measurement_.latency.actual.transaction.record(nanoseconds_between(record.since, now_));
     if (stopping_) [[unlikely]]
         end(connection, record);
+    else if (paused()) [[unlikely]]
+        record.waits = true;
     else
         ask(connection, record);
     return tcp::Ownership::returned;
@@ -233,7 +295,7 @@ void TransferClient::closed(tcp::Connection connection, tcp::CloseReason reason)
     if (!record.established) --opening_;
     if (record.counted) return;
     record.counted = true;
-    if (record.owed > 0) ++measurement_.transactions.lost;
+    if (options_.recipe == Recipe::rr && record.owed > 0) ++measurement_.transactions.lost;
     Accounting& a = measurement_.accounting;
     switch (reason) {
         case tcp::CloseReason::orderly:

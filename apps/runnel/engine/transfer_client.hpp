@@ -28,6 +28,7 @@ class TransferClient final : public Generator {
     TransferClient(Stack& stack, const ClientOptions& options);
 
     bool poll(Instant now) noexcept override;
+    [[nodiscard]] bool can_pause() const noexcept override { return true; }
 
     void established(tcp::Connection connection) noexcept override;
     tcp::Ownership data(tcp::Connection connection, rte_mbuf& payload) noexcept override;
@@ -37,13 +38,16 @@ class TransferClient final : public Generator {
 
   private:
     struct Record {
-        Instant since;           // SYN; of `rr` from then on the request under way
-        std::uint64_t owed = 0;  // of `rr`: octets of the response that are still to come
+        Instant since;  // SYN; of `rr` from then on the request under way
+        /// Of `rr`: octets of the response that are still to come; of `stream`: received in a pause, and not
+        /// yet taken from TCP.
+        std::uint64_t owed = 0;
         std::uint32_t generation = 0;
         bool in_use : 1 = false;       // begun and not ended
         bool established : 1 = false;  // since then
         bool ending : 1 = false;       // we have closed it, as the recipe wants
         bool counted : 1 = false;      // its outcome is in the accounting
+        bool waits : 1 = false;        // for the end of a pause
         bool refused : 1 = false;      // of `rr`: for want of memory the request has not been taken yet
     };
     static_assert(sizeof(Record) == 24);
@@ -51,7 +55,11 @@ class TransferClient final : public Generator {
     bool step_phase(Instant now) noexcept;
     void begin_window(Instant now) noexcept;
     void end_window(Instant now) noexcept;
+    void cut_off() noexcept;
     void finish() noexcept;
+    void begin_pause(Instant now) noexcept override { paused_at_ = now; }
+    void end_pause(Instant now) noexcept override;
+    std::uint32_t go_on() noexcept;
     std::uint32_t open_connections(Instant now) noexcept;
     std::uint32_t end_connections(Instant now) noexcept;
     void ask(tcp::Connection connection, Record& record) noexcept;
@@ -66,8 +74,9 @@ class TransferClient final : public Generator {
     AddressPicker addresses_;
     StreamSource source_;
     std::vector<Record> records_;  // by slot
-    Instant opening_end_{}, phase_end_{}, window_begin_{};
-    std::uint64_t opening_ = 0;  // SYN sent, and neither established nor failed
+    Instant opening_end_{}, phase_end_{}, window_begin_{}, paused_at_{};
+    std::size_t next_to_go_on_ = SIZE_MAX;  // after a pause: slots below have been looked at
+    std::uint64_t opening_ = 0;             // SYN sent, and neither established nor failed
     std::size_t next_to_end_ = 0;
     bool ramping_ = false;    // all are open, and the ramp's time runs
     bool measuring_ = false;  // in the window

@@ -50,7 +50,7 @@ std::vector<std::string> values_of(const toml::node& node, const std::string& wh
     return values;
 }
 
-struct Reader {
+struct TableReader {
     Scenario& scenario;
 
     void table(const toml::table& table, std::optional<Role> role, const std::string& section) {
@@ -96,7 +96,7 @@ Scenario parse(std::string_view text, const std::string& source) {
     } catch (const toml::parse_error& wrong) {
         throw BadScenario(fmt::format("{}: {}", place_of(source, wrong.source()), wrong.description()));
     }
-    Reader{scenario}.table(table, std::nullopt, {});
+    TableReader{scenario}.table(table, std::nullopt, {});
     std::ranges::stable_sort(scenario.settings, {}, line_of);
     return scenario;
 }

@@ -65,6 +65,14 @@ class Histogram {
         return count_ == 0 ? 0.0 : static_cast<double>(sum_) / static_cast<double>(count_);
     }
 
+    /// Values below `value`, exactly where it is a power of two: there a step ends; else to within the step
+    /// that it lies in.
+    [[nodiscard]] std::uint64_t count_below(std::uint64_t value) const noexcept {
+        std::uint64_t below = 0;
+        for (std::size_t i = 0, end = index_of(value); i < end; ++i) below += counts_[i];
+        return below;
+    }
+
     /// The least value that at least `percent` of a hundred of the values do not exceed, to within 1/64 of
     /// itself. 0 gives the least value and 100 the greatest, both exactly; 0 where there is no value.
     [[nodiscard]] std::uint64_t percentile(double percent) const noexcept {

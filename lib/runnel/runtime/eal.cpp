@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <stdexcept>
 #include <string_view>
 
@@ -15,6 +16,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
+#include <rte_pdump.h>
 #include <rte_version.h>
 
 #include "runnel/port/captured_log.hpp"
@@ -123,6 +125,28 @@ std::string joined(const Range& words, std::string_view separator) {
     return line;
 }
 
+std::string prefix_of(const EalOptions& options, const HostFacts& host) {
+    return options.file_prefix.empty() ? fmt::format("runnel_{}", host.process) : options.file_prefix;
+}
+
+/// Files of memory that EAL leaves to whoever may still use them: this process was the last.
+void remove_hugepage_files(const std::string& prefix) noexcept {
+    try {
+        std::ifstream mounts{"/proc/self/mounts"};
+        for (std::string line; std::getline(mounts, line);) {
+            std::istringstream words{line};
+            std::string device, where, type;
+            if (!(words >> device >> where >> type) || type != "hugetlbfs") continue;
+            std::error_code error;
+            for (const auto& file : std::filesystem::directory_iterator{where, error})
+                if (file.path().filename().string().starts_with(prefix + "map_"))
+                    std::filesystem::remove(file.path(), error);
+        }
+    } catch (const std::exception&) {
+        return;  // what stays is found, and removed, at the next start with this prefix
+    }
+}
+
 std::string lcore_map(const EalOptions& options, const HostFacts& host) {
     const std::vector<unsigned>& given = options.cpus;
     for (const unsigned cpu : given) {
@@ -165,6 +189,9 @@ std::string_view mend(int error, const EalOptions& options) {
         default:
             break;
     }
+    if (options.secondaries)
+        return "mount a file system for hugepages that this user may write (mount -t hugetlbfs nodev "
+               "/dev/hugepages), and let no other process have the same file prefix";
     if (!options.extra.empty()) return "check the extra EAL arguments";
     if (!options.pci_devices.empty() || !options.vdevs.empty())
         return "check the device names, their drivers and their permissions";
@@ -219,10 +246,15 @@ std::vector<std::string> eal_arguments(const EalOptions& options, const HostFact
             : std::max(options.memory_mb - std::min(options.memory_mb, options.arrays_mb), least_memory_mb);
     std::vector<std::string> arguments{options.program, "--lcores=" + lcore_map(options, host),
                                        "--main-lcore=0", "-m", std::to_string(memory_mb)};
+    if (options.secondaries && !hugepages)
+        throw std::invalid_argument(
+            fmt::format("EAL: secondary processes are to join, which needs {} MB of hugepages, and {} MB are "
+                        "free; allocate some (echo {} > /proc/sys/vm/nr_hugepages, as root)",
+                        options.memory_mb, host.free_hugepage_mb, (options.memory_mb + 1) / 2));
     // Nothing is shared with other processes through files: none to clear up, none to be refused. (EAL takes
     // --in-memory with hugepages only.)
-    arguments.emplace_back(hugepages ? "--in-memory" : "--no-shconf");
-    arguments.push_back(fmt::format("--file-prefix=runnel_{}", host.process));
+    if (!options.secondaries) arguments.emplace_back(hugepages ? "--in-memory" : "--no-shconf");
+    arguments.push_back("--file-prefix=" + prefix_of(options, host));
     if (!hugepages) {
         if (host.available_memory_mb != 0 && options.memory_mb > host.available_memory_mb) {
             throw std::invalid_argument(
@@ -249,7 +281,7 @@ std::vector<std::string> eal_arguments(const EalOptions& options, const HostFact
             "one that this user may write");
     }
     const bool telemetry = options.telemetry == Choice::yes ||
-                           (options.telemetry == Choice::automatic && hugepages && host.runtime_directory);
+                           (options.telemetry == Choice::automatic && host.runtime_directory);
     if (!telemetry) arguments.emplace_back("--no-telemetry");
     arguments.push_back("--log-level=" + options.log_level);
     arguments.insert(arguments.end(), options.extra.begin(), options.extra.end());
@@ -272,6 +304,12 @@ Eal::Eal(const EalOptions& options) : arguments_(eal_arguments(options, host_fac
         }
     }
     hugepages_ = rte_eal_has_hugepages() != 0;
+    file_prefix_ = prefix_of(options, host_facts());
+    if (options.secondaries && rte_pdump_init() != 0)
+        throw std::runtime_error(
+            fmt::format("EAL: captures of other processes cannot be served ({}); start without secondary "
+                        "processes, and capture here",
+                        rte_strerror(rte_errno)));
     unsigned lcore = 0;
     RTE_LCORE_FOREACH_WORKER(lcore) {
         workers_.push_back(lcore);
@@ -281,9 +319,16 @@ Eal::Eal(const EalOptions& options) : arguments_(eal_arguments(options, host_fac
 Eal::~Eal() {
     // Not rte_eal_cleanup: in DPDK 22.11 it unmaps the memory in which the interrupt thread still reads the
     // handles of devices, and a process that has done its work would end by SIGSEGV now and then. All that it
-    // would free is this process's alone (--in-memory or --no-shconf) and goes with it; only the empty
-    // runtime directory would stay.
-    rmdir(rte_eal_get_runtime_dir());
+    // would free is this process's alone (--in-memory or --no-shconf) and goes with it; only the runtime
+    // directory would stay, with its sockets, and what secondary processes were to find.
+    std::error_code error;
+    std::filesystem::remove_all(rte_eal_get_runtime_dir(), error);
+    if (std::ranges::find(arguments_, "--in-memory") == arguments_.end() && hugepages_)
+        remove_hugepage_files(file_prefix_);
+}
+
+bool Eal::telemetry() const noexcept {
+    return std::ranges::find(arguments_, "--no-telemetry") == arguments_.end();
 }
 
 std::string Eal::argument_line() const {

@@ -27,7 +27,11 @@ struct EalOptions {
     std::vector<std::string>
         pci_devices;  ///< PCI addresses allowed, as in `-a`; none: the PCI bus is not scanned
     Choice telemetry =
-        Choice::no;  ///< DPDK's telemetry socket; automatic: with hugepages and a runtime directory
+        Choice::no;  ///< DPDK's telemetry socket; automatic: where there is a runtime directory
+    /// Secondary processes of DPDK (dpdk-dumpcap, dpdk-proc-info) may join, and rte_pdump serves them: memory
+    /// lies in files of a hugetlbfs then, so it needs hugepages.
+    bool secondaries = false;
+    std::string file_prefix;  ///< by which other processes find this one; empty: runnel_ and the process id
     std::string program = "runnel";  ///< argv[0] for EAL
     std::string log_level = "4";     ///< as in `--log-level`: 4 shows errors only
     std::vector<std::string> extra;  ///< appended as they are: the last word is the user's
@@ -75,12 +79,17 @@ class Eal {
     /// Lcore ids of the workers, in the order of `EalOptions::cpus`.
     [[nodiscard]] const std::vector<unsigned>& workers() const noexcept { return workers_; }
     [[nodiscard]] bool hugepages() const noexcept { return hugepages_; }
+    /// What dpdk-telemetry.py -f and dpdk-dumpcap --file-prefix are to be told.
+    [[nodiscard]] const std::string& file_prefix() const noexcept { return file_prefix_; }
+    /// Whether there is a telemetry socket.
+    [[nodiscard]] bool telemetry() const noexcept;
     /// The argument line as EAL got it, in one line.
     [[nodiscard]] std::string argument_line() const;
 
   private:
     std::vector<std::string> arguments_;
     std::vector<unsigned> workers_;
+    std::string file_prefix_;
     bool hugepages_ = false;
 };
 

@@ -72,6 +72,7 @@ void SegmentArrival::listen_state(Segment& segment, std::uint16_t listener, SeqN
         defence_.unexpected(segment, true);
         return;
     }
+    core_.counters.add(Counter::tcp_syns_in);
     defence_.syn_arrived(segment);
     if (!core_.syn_credit.take()) [[unlikely]] {
         core_.counters.drop(DropReason::tcp_syn_while_behind);
@@ -282,6 +283,7 @@ void SegmentArrival::syn_sent_state(std::uint32_t slot, Segment& segment) noexce
         core_.counters.drop(DropReason::tcp_syn_sent_unexpected);
         return;
     }
+    if (has_ack) core_.counters.add(Counter::tcp_syn_acks_in);
     syn_sent_synchronize(slot, tcb, segment, has_ack);
 }
 
@@ -411,6 +413,7 @@ void SegmentArrival::half_open_state(std::uint32_t slot, Segment& segment) noexc
     // The peer's SYN again: our SYN-ACK was lost. (By the letter it would get an empty ACK, which a peer in
     // SYN-SENT cannot use.)
     if ((segment.flags & (flag::syn | flag::ack | flag::rst)) == flag::syn && segment.seq == half_open.irs) {
+        core_.counters.add(Counter::tcp_syns_in);
         if (half_open.challenges.allow(core_.now, core_.config.challenge_acks_per_second)) {
             core_.counters.add(Counter::tcp_synack_retransmits);
             transmission_.send_syn_ack(half_open, segment.ends());

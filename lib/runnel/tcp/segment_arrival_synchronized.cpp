@@ -432,6 +432,7 @@ void SegmentArrival::acknowledge_text(std::uint32_t slot, Tcb& tcb, bool at_once
 
 // Eighth: the FIN bit; all before it has been delivered.
 void SegmentArrival::check_fin(std::uint32_t slot, Tcb& tcb) noexcept {
+    core_.counters.add(Counter::tcp_fins_in);
     tcb.rcv_nxt += 1;
     tcb.ack_now = true;
     if (Cold* const cold = core_.cold_of(tcb); cold != nullptr && !cold->out_of_order.empty()) [[unlikely]] {

@@ -244,7 +244,7 @@ bool Transmission::send_new(std::uint32_t slot, Tcb& tcb, Cold* cold) noexcept {
 
         const std::uint32_t length = octets + (with_fin ? 1 : 0);
         if (with_fin) {
-            if (again) core_.counters.add(Counter::tcp_fin_retransmits);
+            core_.counters.add(again ? Counter::tcp_fin_retransmits : Counter::tcp_fins_out);
             tcb.fin_sent = true;
         }
         if (again) {

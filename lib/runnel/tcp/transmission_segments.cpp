@@ -209,6 +209,7 @@ bool Transmission::emit_syn(const Ends& ends, SeqNum seq, SeqNum ack, std::uint8
         core_.counters.drop(DropReason::no_mbuf);
         return false;
     }
+    core_.counters.add((flags & flag::ack) != 0 ? Counter::tcp_syn_acks_out : Counter::tcp_syns_out);
     const auto header_size =
         static_cast<std::uint8_t>(wire::tcp_header_size + wire::syn_options_size(options));
     std::byte* const header = put_header(mbuf,

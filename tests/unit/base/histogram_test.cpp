@@ -31,6 +31,20 @@ TEST(Histogram, OfNothingIsZero) {
     EXPECT_EQ(histogram->percentile(50), 0U);
 }
 
+TEST(Histogram, CountsExactlyWhatLiesBelowAPowerOfTwo) {
+    std::mt19937_64 random{test::seed()};
+    const auto histogram = std::make_unique<Histogram>();
+    std::vector<std::uint64_t> values(10'000);
+    for (std::uint64_t& value : values) histogram->record(value = any_value(random));
+    for (int bit = 0; bit < 64; ++bit) {
+        const std::uint64_t bound = std::uint64_t{1} << bit;
+        EXPECT_EQ(histogram->count_below(bound),
+                  static_cast<std::uint64_t>(
+                      std::ranges::count_if(values, [&](std::uint64_t value) { return value < bound; })));
+    }
+    EXPECT_EQ(histogram->count_below(0), 0U);
+}
+
 TEST(Histogram, HoldsSmallValuesExactly) {
     const auto histogram = std::make_unique<Histogram>();
     for (std::uint64_t value = 0; value < 100; ++value) histogram->record(value);

@@ -134,6 +134,22 @@ TEST(EalArguments, OpenTheTelemetrySocketOnlyWhereItHasAPlace) {
                 ThrowsMessage<std::invalid_argument>(HasSubstr("XDG_RUNTIME_DIR")));
 }
 
+TEST(EalArguments, OpenTheTelemetrySocketWithoutHugepagesToo) {
+    HostFacts host = plain_host();
+    host.runtime_directory = true;
+    EXPECT_THAT(eal_arguments({.telemetry = Choice::automatic}, host),
+                AllOf(Contains("--no-huge"), Not(Contains("--no-telemetry"))));
+}
+
+TEST(EalArguments, ShareMemoryWithSecondaryProcessesWhereAskedTo) {
+    const EalOptions options{.memory_mb = 512, .secondaries = true, .file_prefix = "rte"};
+    EXPECT_THAT(
+        eal_arguments(options, host_with_hugepages()),
+        AllOf(Contains("--file-prefix=rte"), Not(Contains("--in-memory")), Not(Contains("--no-shconf"))));
+    EXPECT_THAT([&] { (void)eal_arguments(options, plain_host()); },
+                ThrowsMessage<std::invalid_argument>(HasSubstr("nr_hugepages")));
+}
+
 TEST(EalArguments, EndWithWhatTheUserAdds) {
     const auto arguments = eal_arguments({.extra = {"--log-level=8", "--no-hpet"}}, plain_host());
     EXPECT_EQ(arguments.back(), "--no-hpet");
