@@ -36,13 +36,8 @@ bool HoldClient::poll(Instant now) noexcept {
 bool HoldClient::step_phase(Instant now) noexcept {
     switch (present_phase()) {
         case Phase::waiting:
-            arrivals_ = Arrivals({.rate = options_.rate,
-                                  .max_lag = options_.max_lag,
-                                  .limit = options_.connections,
-                                  .profile = options_.profile ? &*options_.profile : nullptr,
-                                  .process = options_.arrivals,
-                                  .seed = options_.seed},
-                                 now);
+            arrivals_ = arrivals_of_core(options_, options_.profile ? &*options_.profile : nullptr,
+                                         options_.connections, now);
             window_begin_ = last_move_ = now;
             phase_end_ = now + options_.duration;
             enter(Phase::measured);
@@ -54,7 +49,7 @@ bool HoldClient::step_phase(Instant now) noexcept {
             enter(Phase::draining);
             return true;
         case Phase::draining:
-            if (busy() > 0 && now < phase_end_) return false;
+            if (busy() > 0 && now < phase_end_ && !abandoned()) return false;
             enter(Phase::held);
             return true;
         case Phase::held:
@@ -64,7 +59,7 @@ bool HoldClient::step_phase(Instant now) noexcept {
             enter(Phase::closing);
             return true;
         case Phase::closing:
-            if (open_ > 0 && now < phase_end_) return false;
+            if (open_ > 0 && now < phase_end_ && !abandoned()) return false;
             finish();
             return true;
         case Phase::ramp:
