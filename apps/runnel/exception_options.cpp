@@ -118,6 +118,12 @@ bool is_the_kernels(const ExceptionSettings& settings, std::uint16_t tcp_port) n
     });
 }
 
+bool is_the_kernels_udp(const ExceptionSettings& settings, std::uint16_t udp_port) noexcept {
+    return std::ranges::any_of(settings.udp, [udp_port](const ip::PortRange& range) {
+        return range.first <= udp_port && udp_port <= range.last;
+    });
+}
+
 port::PortConfig kernel_port_config(const ExceptionSettings& settings, const port::Port& port,
                                     unsigned cores) {
     return port::kernel_port_config({.way = *settings.way,

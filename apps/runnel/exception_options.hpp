@@ -30,6 +30,8 @@ void add_rules(const std::string& text, ExceptionSettings& settings);
 [[nodiscard]] std::optional<ip::ExceptionConfig> exception_config(const ExceptionSettings& settings);
 /// Whether a rule gives a TCP port to the kernel.
 [[nodiscard]] bool is_the_kernels(const ExceptionSettings& settings, std::uint16_t tcp_port) noexcept;
+/// The same of a UDP port.
+[[nodiscard]] bool is_the_kernels_udp(const ExceptionSettings& settings, std::uint16_t udp_port) noexcept;
 
 /// The port towards the kernel: with the link address and MTU of `port`, and a pair of queues for each core.
 [[nodiscard]] port::PortConfig kernel_port_config(const ExceptionSettings& settings, const port::Port& port,

@@ -16,6 +16,7 @@
 
 #include "attack_log.hpp"
 #include "command.hpp"
+#include "engine/busy_wire.hpp"
 #include "engine/http.hpp"
 #include "engine/measurement.hpp"
 #include "engine/plan.hpp"
@@ -23,6 +24,7 @@
 #include "live/capture.hpp"
 #include "live/front_ends.hpp"
 #include "options.hpp"
+#include "port_options.hpp"
 #include "report.hpp"
 #include "signals.hpp"
 
@@ -55,6 +57,9 @@ struct HandshakeSettings {
     runtime::Choice huge = runtime::Choice::automatic;
     Output output;
     live::Settings live;
+    // For tests of the verdict and for benchmarks, and not shown by --help.
+    Duration client_work{}, server_work{};  // of each frame, besides
+    bool unmeasured = false;
 };
 
 MacAddress mac_of(bool server, unsigned pair) {
@@ -105,6 +110,7 @@ struct Pair {
     load::CorePlan plan;
     StackConfig client, server;
     std::unique_ptr<JoinedWire> wire;
+    std::unique_ptr<load::BusyWire> busy_client, busy_server;  // where a side is to be slow
 };
 
 // A seed makes addresses, ports and sequence numbers the same again; without one the keys are the kernel's
@@ -119,6 +125,13 @@ std::optional<std::array<std::uint64_t, 2>> secret_from(const std::optional<std:
     };
     const std::uint64_t start = mixed(*seed + stack);
     return std::array{mixed(start + 1), mixed(start + 2)};
+}
+
+HashKey datagram_key(const std::optional<std::uint64_t>& seed, std::uint64_t number) {
+    constexpr std::uint64_t apart = 1U << 20;  // from those of stacks
+    if (const auto secret = secret_from(seed, apart + number)) return {(*secret)[0], (*secret)[1]};
+    const auto secret = host_secret();
+    return {secret[0], secret[1]};
 }
 
 std::vector<Pair> make_pairs(const HandshakeSettings& settings, unsigned count) {
@@ -145,6 +158,7 @@ std::vector<Pair> make_pairs(const HandshakeSettings& settings, unsigned count) 
         pair.client.secret = secret_from(settings.seed, 2 * i);
         pair.server.ip = side(settings, true, station, 1 + station, 1);
         pair.server.tcp = pair.plan.server_tcp;
+        pair.client.udp.sockets = pair.plan.client_sockets;
         pair.server.secret = secret_from(settings.seed, 2 * i + 1);
         pair.plan.client.first_local_address = first_address(pair.client.ip);
         pair.plan.client.local_addresses = addresses;
@@ -185,7 +199,8 @@ ExitStatus run(HandshakeSettings& settings) {
     live::FrontEnds front(settings.live, settings.output.text());
     const runtime::HostFacts machine = runtime::host_facts();
     validate(settings.wire);
-    if (settings.traffic.recipe == load::Recipe::rr && settings.traffic.sizes.drawn())
+    const bool datagrams = load::sends_datagrams(settings.traffic.recipe);
+    if (datagrams || (settings.traffic.recipe == load::Recipe::rr && settings.traffic.sizes.drawn()))
         settings.traffic.sizes.set_missing(transfer_octets);
     if (settings.cores == 0) settings.cores = machine.cpus.size() >= 2 ? 2 : 1;
     if (settings.cores == 1) settings.both_roles = true;
@@ -257,6 +272,7 @@ ExitStatus run(HandshakeSettings& settings) {
         pair.plan.client.request = std::as_bytes(std::span{request});
         pair.plan.client.response_octets = answered.size();
         pair.plan.client.block = block;
+        pair.plan.client.measures = !settings.unmeasured;
         pair.wire = make_wire(settings.wire, i, mbufs.get());
         pair.client.ip.interfaces[0].offloads = pair.wire->client_offloads();
         pair.server.ip.interfaces[0].offloads = pair.wire->server_offloads();
@@ -298,8 +314,11 @@ ExitStatus run(HandshakeSettings& settings) {
     result.failures_bounded = results::bounds_failures(settings.output.goals);
     result.wire = describe(settings.wire);
     result.client_cores = result.server_cores = count;
+    result.unmeasured = settings.unmeasured;
     result.comes_and_goes = load::comes_and_goes(settings.traffic);
-    (load::rates_transactions(settings.traffic) ? result.asked_tps : result.asked_cps) =
+    (load::rates_transactions(settings.traffic)            ? result.asked_tps
+     : settings.traffic.recipe == load::Recipe::udp_oneway ? result.asked_dps
+                                                           : result.asked_cps) =
         load::mean_rate(settings.traffic);
     if (settings.cores == 1) result.notes.emplace_back("client and server share one core");
     if (settings.both_roles && settings.cores > 1)
@@ -348,15 +367,32 @@ ExitStatus run(HandshakeSettings& settings) {
                 responder->behave(settings.traffic.server, slots, settings.traffic.seed + number);
             instance->server = std::make_unique<load::ServerSide>(pair.server, server_port,
                                                                   std::move(responder), mbufs.get());
-            instance->server->attach(
-                core.loop, tapped(servers ? servers->wire(number) : pair.wire->server(), server_port_id));
+            if (datagrams)
+                instance->server->serve_datagrams(
+                    server_port,
+                    {.flows = pair.plan.server_flows,
+                     .senders = std::min(pair.plan.server_flows, load::DatagramResponder::most_senders),
+                     .key = datagram_key(settings.seed, number)},
+                    settings.traffic.server, settings.traffic.seed + number);
+            port::Wire* wire = servers ? &servers->wire(number) : &pair.wire->server();
+            if (settings.server_work > 0s) {
+                pair.busy_server =
+                    std::make_unique<load::BusyWire>(*wire, runtime.clock(), settings.server_work);
+                wire = pair.busy_server.get();
+            }
+            instance->server->attach(core.loop, tapped(*wire, server_port_id));
             if (servers) servers->attach(number, instance->server->stack, core.loop);
         }
         if (both || core.index % 2 == 0) {
-            instance->client = std::make_unique<load::ClientSide>(
-                pair.client, pair.plan.client,
-                tapped(clients ? clients->wire(number) : pair.wire->client(), client_port), mbufs.get(),
-                runtime.clock(), trace);
+            port::Wire* wire = clients ? &clients->wire(number) : &pair.wire->client();
+            if (settings.client_work > 0s) {
+                pair.busy_client =
+                    std::make_unique<load::BusyWire>(*wire, runtime.clock(), settings.client_work);
+                wire = pair.busy_client.get();
+            }
+            instance->client =
+                std::make_unique<load::ClientSide>(pair.client, pair.plan.client, tapped(*wire, client_port),
+                                                   mbufs.get(), runtime.clock(), trace);
             instance->client->attach(core.loop);
             if (clients) clients->attach(number, instance->client->stack, core.loop);
         }
@@ -427,6 +463,7 @@ Action add_handshake(CLI::App& command) {
     add_traffic_options(command, settings->traffic);
     add_transfer_options(command, settings->traffic);
     add_request_options(command, settings->traffic);
+    add_datagram_options(command, settings->traffic);
     add_behaviour_options(command, settings->traffic.server);
     add_attack_options(command, settings->traffic);
     add_count(command, "--cores", settings->cores, 0, 128,
@@ -462,6 +499,15 @@ Action add_handshake(CLI::App& command) {
             "same "
             "again")
         ->type_name("N");
+    {
+        const OptionGroup group(command, "");
+        add_duration(command, "--client-work", settings->client_work, 0s,
+                     "Time that each frame takes of a client's core besides");
+        add_duration(command, "--server-work", settings->server_work, 0s,
+                     "Time that each frame takes of a server's core besides");
+        command.add_flag("--unmeasured", settings->unmeasured,
+                         "No latencies and no intervals: to see what measuring them costs");
+    }
     add_huge_option(command, settings->huge);
     add_json_option(command, settings->output);
     add_page_option(command, settings->output);
@@ -484,6 +530,10 @@ Action add_handshake(CLI::App& command) {
         "connections\n"
         "  runnel handshake --recipe stream --mtu 9000            one connection, as much data as it "
         "carries\n"
+        "  runnel handshake --recipe udp-rr --rate 100k           requests in datagrams, each with its time\n"
+        "  runnel handshake --recipe udp-oneway --rate 1M         datagrams one way: which are lost, and "
+        "what is "
+        "late\n"
         "  runnel handshake --wire memif                          the same over two memif ports\n"
         "  runnel handshake --cores 8 --roles both --one-address  eight cores, one server address\n"
         "  runnel handshake --connections 1 --trace               see one connection, segment by segment\n"

@@ -117,7 +117,8 @@ std::uint32_t client_count(const LoadSettings& settings) {
 ExitStatus run(LoadSettings& settings) {
     const Signals signals;
     live::FrontEnds front(settings.live, settings.output.text());
-    if (settings.traffic.recipe == load::Recipe::rr) settings.traffic.sizes.set_missing(transfer_octets);
+    if (settings.traffic.recipe == load::Recipe::rr || load::sends_datagrams(settings.traffic.recipe))
+        settings.traffic.sizes.set_missing(transfer_octets);
     load::Traffic& traffic = settings.traffic;
     check_addresses(settings);
     check_attacks(settings);
@@ -138,6 +139,7 @@ ExitStatus run(LoadSettings& settings) {
         load::check_addresses(traffic, plan, client_count(settings));
         configs[core].tcp = plan.client_tcp;
         configs[core].tcp.observer = &attacks;
+        configs[core].udp.sockets = plan.client_sockets;
         configs[core].ip = planned_ip_config(settings.port);
         memory.add(load::MemoryPlan::Side::client, configs[core]);
         // Descriptors of the port besides what the plan counts for two sides of a wire.
@@ -196,8 +198,16 @@ ExitStatus run(LoadSettings& settings) {
     result.failures_bounded = results::bounds_failures(settings.output.goals);
     result.wire = fmt::format("port {} (driver {})", port.name(), port.driver());
     result.client_cores = cores;
+    result.give_up = traffic.give_up;
+    result.target = to_string(traffic.servers[0]);
+    const load::Network own_network{settings.port.address->address, settings.port.address->prefix_length};
+    result.next_hop =
+        to_string(own_network.contains(target.address) || !settings.port.gateway ? target.address
+                                                                                 : *settings.port.gateway);
     result.comes_and_goes = load::comes_and_goes(settings.traffic);
-    (load::rates_transactions(settings.traffic) ? result.asked_tps : result.asked_cps) =
+    (load::rates_transactions(settings.traffic)            ? result.asked_tps
+     : settings.traffic.recipe == load::Recipe::udp_oneway ? result.asked_dps
+                                                           : result.asked_cps) =
         load::mean_rate(settings.traffic);
     result.config["port"] = settings.port.device;
     result.config["address"] =
@@ -338,6 +348,20 @@ Action add_load(CLI::App& command) {
     add_traffic_options(command, settings->traffic);
     add_transfer_options(command, settings->traffic);
     add_request_options(command, settings->traffic);
+    add_datagram_options(command, settings->traffic);
+    {
+        const OptionGroup group(command, "Datagrams");
+        command.add_flag(
+            "--blind", settings->traffic.blind,
+            "udp-oneway: send whether or not the target answers; what arrives is known only where it is a "
+            "server of ours");
+    }
+    {
+        const OptionGroup group(command, "Traffic");
+        add_duration(
+            command, "--give-up", settings->traffic.give_up, 0s,
+            "End the run where the target has answered nothing for so long from the start; 0: never");
+    }
     add_attack_options(command, settings->traffic);
     add_tcp_options(command, settings->traffic.tcp);
     {
@@ -366,7 +390,8 @@ Action add_load(CLI::App& command) {
         "--request-octets with --response-octets: runnel serve --listen PORT:rr, or an echo. stream wants "
         "one that\n"
         "takes what comes, or sends all the while, and closes when the client does: serve --listen "
-        "PORT:stream.");
+        "PORT:stream. udp-rr wants serve --listen PORT:udp, or an echo; udp-oneway wants serve --listen "
+        "PORT:udp.");
     return [settings] { return run(*settings); };
 }
 

@@ -116,12 +116,18 @@ void add_traffic_options(CLI::App& app, load::Traffic& traffic) {
         "or so many --transactions on each of connections that come and go\n"
         "http   the same as HTTP/1.1 has it\n"
         "stream bulk data on --connections that are kept\n"
+        "udp-rr requests and responses in datagrams, on --connections flows: --rate of them, or "
+        "--concurrency "
+        "under way\n"
+        "udp-oneway datagrams by --direction, counted by their numbers: lost, copied, out of order\n"
         "none   no connection: --attack alone",
         [&traffic](const std::string& text) {
             const auto recipe = load::parse_recipe(text);
             if (!recipe)
-                throw BadQuantity(fmt::format(
-                    "\"{}\" is no recipe; choose hold, rst, fin, crr, rr, http, stream or none", text));
+                throw BadQuantity(
+                    fmt::format("\"{}\" is no recipe; choose hold, rst, fin, crr, rr, http, stream, udp-rr, "
+                                "udp-oneway or none",
+                                text));
             traffic.recipe = *recipe;
         });
     add_read(
@@ -130,7 +136,7 @@ void add_traffic_options(CLI::App& app, load::Traffic& traffic) {
         "measured "
         "time as ramp:1k-50k/10s, steps:10k,20k,30k/5s (5 s each), schedule:0s=1k,10s=50k,20s=5k or "
         "burst:100/10ms (so many at once, so often); or max: as fast as they end. Of rr and http without "
-        "--transactions: transactions a second, on connections that are kept",
+        "--transactions, and of udp-rr: transactions a second; of udp-oneway: datagrams a second, each way",
         [&traffic](const std::string& text) {
             traffic.rate.reset();
             traffic.profile.reset();
@@ -146,14 +152,15 @@ void add_traffic_options(CLI::App& app, load::Traffic& traffic) {
         "another");
     add_read(app, "--concurrency", "N", "",
              "Connections that stay open: rst and fin with a --rate end the oldest when there are more; at "
-             "--rate max the next is opened when there are fewer",
+             "--rate max the next is opened when there are fewer. Requests of udp-rr under way at --rate max",
              [&traffic](const std::string& text) {
                  traffic.concurrency = parse_count(text);
                  if (*traffic.concurrency == 0)
                      throw BadQuantity("\"" + text + "\" is none; write at least 1");
              });
     add_read(app, "--connections", "N", "",
-             "Connections in all; the run ends when they have ended. rr keeps 2000 if not told, stream 1",
+             "Connections in all; the run ends when they have ended. rr keeps 2000 if not told, stream 1. Of "
+             "udp-rr (64 if not told) and udp-oneway (1) flows, each from an address and port of its own",
              [&traffic](const std::string& text) {
                  traffic.connections = parse_count(text);
                  if (*traffic.connections == 0)
@@ -191,7 +198,7 @@ void add_transfer_options(CLI::App& app, load::Traffic& traffic) {
               "random. rr, http: each connection carries so many, one after the other, and ends; others are "
               "opened at --rate, or so that --concurrency are open");
     add_read(app, "--direction", "WAY", std::string{to_string(traffic.direction)},
-             "Which way the data of stream goes: to-server, to-client or both",
+             "Which way the data of stream and udp-oneway goes: to-server, to-client or both",
              [&traffic](const std::string& text) {
                  const auto direction = load::parse_direction(text);
                  if (!direction)
@@ -218,18 +225,21 @@ void add_request_options(CLI::App& app, load::Traffic& traffic) {
     const OptionGroup group(app, "Requests");
     load::Transactions& sizes = traffic.sizes;
     add_read(app, "--think", "TIMES", "0s",
-             "rr, http: time from a response to the next request on its connection: 10ms, uniform:1ms-5ms, "
+             "rr, http, udp-rr: time from a response to the next request on its connection: 10ms, "
+             "uniform:1ms-5ms, "
              "exponential:MEAN, lognormal:MEDIAN,SIGMA, pareto:LEAST,SHAPE, or a list 1ms,5ms*2 with weights",
              [&sizes](const std::string& text) { sizes.think = load::parse_times(text); });
     add_read(app, "--request-octets", "SIZES", "",
-             "Octets of a request of rr, or of the body of one of http: 64, or as --think: 64,576*4,1500, "
+             "Octets of a request of rr and udp-rr, or of the body of one of http: 64, or as --think: "
+             "64,576*4,1500, "
              "uniform:64-1500. Where sizes of rr differ each request says them: the server is serve --listen "
              "PORT:sized",
              [&sizes](const std::string& text) { sizes.request = load::parse_sizes(text); });
-    add_read(app, "--response-octets", "SIZES", "",
-             "Octets that answer a request of rr; of http the path asks for them, /bytes/N, as serve "
-             "understands it",
-             [&sizes](const std::string& text) { sizes.response = load::parse_sizes(text); });
+    add_read(
+        app, "--response-octets", "SIZES", "",
+        "Octets that answer a request of rr and udp-rr; of http the path asks for them, /bytes/N, as serve "
+        "understands it",
+        [&sizes](const std::string& text) { sizes.response = load::parse_sizes(text); });
     add_each(
         app, "--request", "[METHOD ]PATH",
         "http: what is asked for, GET if no method is named. May be given several times: one after the other "
@@ -271,6 +281,17 @@ CLI::Option* add_each(CLI::App& app, const std::string& name, const char* type,
             },
             description)
         ->type_name(type);
+}
+
+void add_datagram_options(CLI::App& app, load::Traffic& traffic) {
+    const OptionGroup group(app, "Datagrams");
+    add_read(app, "--datagram-octets", "SIZES", load::sizes_to_string(traffic.datagram_octets),
+             "udp-oneway: octets of data of a datagram, 16 at least: 64, or as --request-octets. What is "
+             "larger than "
+             "the MTU goes in fragments",
+             [&traffic](const std::string& text) { traffic.datagram_octets = load::parse_sizes(text); });
+    add_duration(app, "--reply-timeout", traffic.reply_timeout, 1ms,
+                 "udp-rr: after this a request counts as lost, and its response as late");
 }
 
 void add_attack_options(CLI::App& app, load::Traffic& traffic) {
@@ -333,7 +354,9 @@ void add_transaction_options(CLI::App& app, std::uint32_t& request, std::uint32_
     constexpr std::uint32_t most = 1U << 20;
     add_count(app, "--request-octets", request, 1, most, "Octets of a request of rr; of both sides the same");
     add_count(app, "--response-octets", response, 1, most,
-              "Octets that answer a request of rr; of both sides the same");
+              "Octets that answer a request of rr; of both sides the same. To udp a request says how many it "
+              "wants: it "
+              "gets as many as this, or three times its own, at most");
 }
 
 std::string_view to_string(tcp::SynCookieUse use) noexcept {
@@ -436,8 +459,9 @@ void add_goal_option(CLI::App& app, Output& output) {
            },
            "What the result has to reach, or the exit status is 2: \"handshake_p99 < 1ms\", \"failures < 0.1 "
            "%\", "
-           "\"cps >= 200k\". A metric is cps, tps, goodput, failures, unsent, retransmissions, drops, or "
-           "handshake, "
+           "\"cps >= 200k\". A metric is cps, tps, dps (datagrams a second), goodput, failures, unsent, "
+           "loss, "
+           "duplicates, reordered, retransmissions, drops, or handshake, "
            "ttfb, ttlb, close or transaction with _p50, _p90, _p99, _p999, _max. May be given several times")
         ->type_name("GOAL");
 }

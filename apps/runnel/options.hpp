@@ -70,6 +70,8 @@ inline constexpr std::size_t block_octets = std::size_t{64} << 10;
 /// Of `rr` and `http`: --think, --request-octets, --response-octets, --request, --header, --host,
 /// --no-keep-alive.
 void add_request_options(CLI::App& app, load::Traffic& traffic);
+/// Of `udp-rr` and `udp-oneway`: --datagram-octets, --reply-timeout.
+void add_datagram_options(CLI::App& app, load::Traffic& traffic);
 /// Attackers beside the load: --attack, --attack-sources, --attack-octets.
 void add_attack_options(CLI::App& app, load::Traffic& traffic);
 /// Several of what `read` reads, each given by an option of its own or after the first; `clear` comes before

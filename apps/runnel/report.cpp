@@ -53,6 +53,15 @@ port::TracedWire::Observer make_trace(std::FILE* out, std::uint32_t limit) {
 
 load::Progress make_progress(std::FILE* out, load::Recipe recipe) {
     return [out, recipe](const load::Interval& i) {
+        if (load::sends_datagrams(recipe)) {
+            const std::string rate = recipe == load::Recipe::udp_rr ? human_count(i.tps) + " requests/s"
+                                                                    : human_count(i.dps) + " datagrams/s";
+            fmt::print(out, "{:6.1f} s  {:>22}  {:>8}bit/s  {:>8} under way  p99 {:>8}  {} drops\n", i.t_s,
+                       rate, human_count(i.goodput_bps), human_count(static_cast<double>(i.in_flight)),
+                       load::human_time(i.transaction.p99), i.drops);
+            std::fflush(out);
+            return;
+        }
         // `hold` opens first, and then carries transactions.
         if (recipe == load::Recipe::none) {
             fmt::print(out, "{:6.1f} s  attacks alone  {} drops\n", i.t_s, i.drops);
@@ -72,7 +81,31 @@ load::Progress make_progress(std::FILE* out, load::Recipe recipe) {
     };
 }
 
+namespace {
+
+std::string what_datagrams(const load::Traffic& traffic, unsigned cores) {
+    const std::uint64_t flows = *load::kept_connections(traffic, cores);
+    const bool requests = traffic.recipe == load::Recipe::udp_rr;
+    std::string text = fmt::format("{} flow{}", flows, flows == 1 ? "" : "s");
+    if (!requests) text += fmt::format(" {}", to_string(traffic.direction));
+    if (traffic.profile)
+        text += ", rate " + to_string(*traffic.profile);
+    else if (traffic.rate)
+        text += fmt::format(", rate {}/s", human_count(static_cast<double>(*traffic.rate)));
+    else if (requests)
+        text += fmt::format(", {} requests under way",
+                            human_count(static_cast<double>(
+                                traffic.concurrency.value_or(traffic.window != 0 ? traffic.window : flows))));
+    else
+        text += ", rate max";
+    if (traffic.arrivals == load::ArrivalProcess::poisson) text += ", poisson";
+    return text;
+}
+
+}  // namespace
+
 std::string what_is_asked(const load::Traffic& traffic, unsigned cores) {
+    if (load::sends_datagrams(traffic.recipe)) return what_datagrams(traffic, cores);
     const bool kept = load::transfers(traffic.recipe) && !load::comes_and_goes(traffic);
     std::string before =
         kept ? fmt::format("{} connections kept", *load::kept_connections(traffic, cores)) : "";
@@ -131,6 +164,14 @@ void describe_traffic(const load::Traffic& traffic, const load::CorePlan& plan,
         config["direction"] = to_string(traffic.direction);
         config["send"] = traffic.copies ? "copied" : "referred to";
     }
+    if (traffic.recipe == load::Recipe::udp_oneway) {
+        config["direction"] = to_string(traffic.direction);
+        config["datagram_octets"] = load::sizes_to_string(traffic.datagram_octets);
+        config["blind"] = traffic.blind;
+    }
+    if (traffic.recipe == load::Recipe::udp_rr)
+        config["reply_timeout"] = human_duration(traffic.reply_timeout);
+    config["give_up"] = human_duration(traffic.give_up);
     config["window"] = plan.client.window;
     config["batch"] = plan.client.batch;
     config["duration"] = human_duration(traffic.duration);

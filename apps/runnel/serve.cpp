@@ -19,7 +19,9 @@
 #include "address_log.hpp"
 #include "attack_log.hpp"
 #include "command.hpp"
+#include "engine/datagram_responder.hpp"
 #include "engine/http.hpp"
+#include "engine/measurement.hpp"
 #include "engine/plan.hpp"
 #include "engine/result.hpp"
 #include "engine/server.hpp"
@@ -35,7 +37,7 @@
 namespace runnel::app {
 namespace {
 
-enum class Service : std::uint8_t { http, echo, discard, crr, rr, sized, stream };
+enum class Service : std::uint8_t { http, echo, discard, crr, rr, sized, stream, udp };
 
 struct Listen {
     std::uint16_t port = 0;
@@ -58,6 +60,8 @@ std::string_view to_string(Service service) {
             return "sized";
         case Service::stream:
             return "stream";
+        case Service::udp:
+            return "udp";
     }
     return "?";
 }
@@ -76,16 +80,16 @@ Listen parse_listen(const std::string& text) {
         throw CLI::ValidationError(
             "--listen", fmt::format("\"{}\" has no port from 1 to 65535; write 80 or 7:echo", text));
     for (const Service service : {Service::http, Service::echo, Service::discard, Service::crr, Service::rr,
-                                  Service::sized, Service::stream}) {
+                                  Service::sized, Service::stream, Service::udp}) {
         if (rest != ":" + std::string{to_string(service)}) continue;
         listen.service = service;
         return listen;
     }
     if (!rest.empty())
-        throw CLI::ValidationError("--listen",
-                                   fmt::format("\"{0}\" names no service; write {1}:http, {1}:echo, "
-                                               "{1}:discard, {1}:crr, {1}:rr, {1}:sized or {1}:stream",
-                                               text, listen.port));
+        throw CLI::ValidationError(
+            "--listen", fmt::format("\"{0}\" names no service; write {1}:http, {1}:echo, "
+                                    "{1}:discard, {1}:crr, {1}:rr, {1}:sized, {1}:stream or {1}:udp",
+                                    text, listen.port));
     return listen;
 }
 
@@ -99,6 +103,7 @@ struct ServeSettings {
     std::uint32_t time_wait_table = 1U << 16;
     Duration duration{};  // 0: until a signal
     bool digest = false;
+    std::uint32_t udp_flows = 16384;
     std::uint32_t request_octets = transfer_octets, response_octets = transfer_octets;
     load::Traffic traffic;  // settings of the protocol, and of stream
     Output output;
@@ -112,6 +117,7 @@ struct ServeCore final : runtime::CoreInstance {
               const load::HttpResponse& closing, std::span<const std::byte> block, rte_mempool* mbufs)
         : stack(config, mbufs) {
         for (const Listen& listen : settings.listen) {
+            if (listen.service == Service::udp && datagrams != nullptr) continue;  // one for all its ports
             std::unique_ptr<load::Responder> responder;
             switch (listen.service) {
                 case Service::http:
@@ -139,6 +145,19 @@ struct ServeCore final : runtime::CoreInstance {
                 case Service::sized:
                     responder = std::make_unique<load::SizedResponder>(block, config.tcp.connections);
                     break;
+                case Service::udp:
+                    datagrams = std::make_unique<load::DatagramResponder>(
+                        stack,
+                        load::DatagramResponder::Options{
+                            .flows = settings.udp_flows,
+                            .senders = std::min(settings.udp_flows, load::DatagramResponder::most_senders),
+                            .response_octets = settings.response_octets,
+                            .key = {(*config.secret)[1], (*config.secret)[0]}});
+                    if (!settings.traffic.server.answers_at_once())
+                        datagrams->behave(settings.traffic.server, settings.traffic.seed);
+                    for (const Listen& one : settings.listen)
+                        if (one.service == Service::udp) stack.udp().bind({}, one.port, *datagrams);
+                    continue;
                 case Service::stream:
                     responder = std::make_unique<load::StreamResponder>(
                         load::StreamSource(block.first(block_octets), settings.traffic.copies),
@@ -160,6 +179,11 @@ struct ServeCore final : runtime::CoreInstance {
         for (const auto& responder : responders) {
             sum += responder->totals();
         }
+        if (datagrams) {
+            sum.requests += datagrams->totals().answered;
+            sum.octets_in += datagrams->totals().octets_in;
+            sum.octets_out += datagrams->totals().octets_out;
+        }
         return sum;
     }
 
@@ -177,7 +201,9 @@ struct ServeCore final : runtime::CoreInstance {
     std::vector<std::unique_ptr<load::Responder>> responders;
     std::vector<load::DiscardResponder*> discards;
     std::unique_ptr<port::Wire> tap;  // of a capture
+    std::unique_ptr<load::DatagramResponder> datagrams;
     std::unique_ptr<port::TracedWire> traced;
+    std::unique_ptr<load::StampedWire> stamped;
     std::unique_ptr<runtime::ExceptionTask> exception;
 };
 
@@ -189,6 +215,22 @@ void print_received(std::FILE* out, const std::vector<load::Received>& reports) 
             one.digest ? load::to_string(*one.digest)
                        : fmt::format("not made: more than {} connections at once", ServeCore::most_digests));
     if (!reports.empty()) std::fflush(out);
+}
+
+void print_datagrams(std::FILE* out, const load::DatagramTotals& totals) {
+    fmt::print(out, "datagrams: {} in ({}), {} out ({}), {} requests answered\n", totals.datagrams_in,
+               human_octets(totals.octets_in), totals.datagrams_out, human_octets(totals.octets_out),
+               totals.answered);
+    fmt::print(out, "datagrams that came: {} lost on the way, {} copies, {} out of order\n", totals.lost,
+               totals.duplicated, totals.reordered);
+    const auto note = [&](std::uint64_t n, const char* what) {
+        if (n > 0) fmt::print(out, "{} {}\n", n, what);
+    };
+    note(totals.unsent, "datagrams could not be sent");
+    note(totals.strange, "datagrams were of no recipe");
+    note(totals.untracked,
+         "datagrams were of flows for which --udp-flows is too small, and not counted by number");
+    note(totals.refused, "times data was asked for without a right, or by too many");
 }
 
 void print_summary(std::FILE* out, const load::ServerTotals& totals, const runtime::Snapshot& counters) {
@@ -284,11 +326,13 @@ ExitStatus run(ServeSettings& settings) {
     if (settings.listen.empty()) settings.listen.push_back({.port = 80, .service = Service::http});
     for (std::size_t i = 0; i < settings.listen.size(); ++i)
         for (std::size_t j = 0; j < i; ++j)
-            if (settings.listen[i].port == settings.listen[j].port)
+            if (settings.listen[i].port == settings.listen[j].port &&
+                (settings.listen[i].service == Service::udp) == (settings.listen[j].service == Service::udp))
                 throw std::invalid_argument(fmt::format("--listen: port {} is given twice; one service each",
                                                         settings.listen[i].port));
     for (const Listen& listen : settings.listen)
-        if (is_the_kernels(settings.exception, listen.port))
+        if (listen.service == Service::udp ? is_the_kernels_udp(settings.exception, listen.port)
+                                           : is_the_kernels(settings.exception, listen.port))
             throw std::invalid_argument(fmt::format(
                 "--to-kernel: port {} is served here by --listen; give it to one of the two", listen.port));
     const unsigned cores = settings.port.cores;
@@ -357,7 +401,13 @@ ExitStatus run(ServeSettings& settings) {
                 *wire, [clock = runtime.clock()] { return clock.now(); }, trace);
             wire = instance->traced.get();
         }
+        if (instance->datagrams) {
+            instance->stamped =
+                std::make_unique<load::StampedWire>(*wire, runtime.clock(), *instance->datagrams);
+            wire = instance->stamped.get();
+        }
         core.loop.add(instance->stack, *wire);
+        if (instance->datagrams) core.loop.add(*instance->datagrams);
         for (const auto& responder : instance->responders)
             if (responder->answers_late()) core.loop.add(*responder);
         shared.attach(core.index, instance->stack, core.loop);
@@ -496,6 +546,11 @@ ExitStatus run(ServeSettings& settings) {
     runtime.stop();
     print_summary(stdout, picture(), counters());
     if (capture) fmt::print("capture: {}\n", live::describe(capture->finish(), settings.live.pcap));
+    if (server(0).datagrams) {
+        load::DatagramTotals datagrams;
+        for (unsigned core = 0; core < cores; ++core) datagrams += server(core).datagrams->totals();
+        print_datagrams(stdout, datagrams);
+    }
     if (cores > 1) print_cores(runtime, server, shared.counters());
     return ExitStatus::good;
 }
@@ -513,18 +568,22 @@ Action add_serve(CLI::App& command) {
                 settings->listen.clear();
                 for (const std::string& text : texts) settings->listen.push_back(parse_listen(text));
             },
-            "TCP port, and what answers there: http (HTTP/1.1-shaped; /bytes/N asks for so many octets), "
+            "Port, and what answers there: http (HTTP/1.1-shaped; /bytes/N asks for so many octets), "
             "echo (RFC 862), discard (takes what "
             "comes, RFC 863), crr (any octets get a response and FIN), rr (each --request-octets get "
             "--response-octets), sized (each request says how long it and its response are), or stream "
-            "(takes what comes, and by --direction sends all the while). May "
-            "be "
-            "given several times")
+            "(takes what comes, and by --direction sends all the while), all of TCP; or udp (answers udp-rr "
+            "and "
+            "udp-oneway of runnel load). May be given several times")
         ->type_name("PORT[:SERVICE]")
         ->default_str("80:http");
     add_count(command, "--size", settings->size, 0, static_cast<std::uint32_t>(load::HttpResponse::max_size),
               "Octets of the body of an HTTP or crr response");
     add_count(command, "--connections", settings->connections, 64, 1U << 28, "Connections at once, at most");
+    add_count(command, "--udp-flows", settings->udp_flows, 64, 1U << 22,
+              "Flows to udp that a core tells apart at once, to count what is lost; beyond it those that "
+              "were silent "
+              "for 30 s give way");
     add_count(command, "--half-open", settings->half_open, 64, 1U << 28,
               "Half-open connections at once, at most");
     add_count(command, "--time-wait-table", settings->time_wait_table, 1024, 1U << 28,

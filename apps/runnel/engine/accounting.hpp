@@ -17,6 +17,7 @@ namespace runnel::load {
 struct Accounting {
     std::uint64_t attempted = 0;    ///< arrivals that came due in the measured window
     std::uint64_t unsent = 0;       ///< of these, given up by the generator: no SYN was sent
+    std::uint64_t unsent_full = 0;  ///< of the unsent: as many were open as may be, and the generator kept up
     std::uint64_t established = 0;  ///< three-way handshake complete; whatever came after
     std::uint64_t completed = 0;    ///< went through the whole recipe
     std::uint64_t refused = 0;      ///< RST or ICMP answered the SYN
@@ -32,6 +33,7 @@ struct Accounting {
     constexpr Accounting& operator+=(const Accounting& other) noexcept {
         attempted += other.attempted;
         unsent += other.unsent;
+        unsent_full += other.unsent_full;
         established += other.established;
         completed += other.completed;
         refused += other.refused;

@@ -2,6 +2,9 @@
 #include "engine/client.hpp"
 
 #include <algorithm>
+#include <utility>
+
+#include "engine/rate_around.hpp"
 
 namespace runnel::load {
 
@@ -12,6 +15,17 @@ AddressPicker make_picker(const ClientOptions& options) {
     if (servers.empty())
         servers.push_back({{options.remote_address, 1}, {options.remote_port, options.remote_port}});
     return {clients, servers, options.choice, options.seed};
+}
+
+Arrivals arrivals_of_core(const ClientOptions& options, const LoadProfile* profile, std::uint64_t limit,
+                          Instant start) noexcept {
+    return Arrivals({.rate = options.rate,
+                     .max_lag = options.max_lag,
+                     .limit = limit,
+                     .profile = profile,
+                     .process = options.arrivals,
+                     .seed = options.seed},
+                    start);
 }
 
 Client::Client(Stack& stack, const ClientOptions& options)
@@ -27,29 +41,18 @@ Client::Client(Stack& stack, const ClientOptions& options)
     fresh_.reserve(options.window);
     to_end_.reserve(options.window);
     if (options.concurrency > 0) neighbours_.resize(options.slots);
-    if (!options.rate) return;
-    const bool bursts = options.profile && options.profile->burst();
-    const double first = options.profile ? options.profile->rate_at(Duration{}) : *options.rate;
-    const double last = options.profile ? options.profile->rate_at(options.duration) : *options.rate;
-    if (bursts)
-        up_ = options.profile;
-    else if (first > 0 && options.ramp_up > 0s)
-        up_ = LoadProfile::ramp(0, first, options.ramp_up);
-    else if (first > 0)
-        up_ = LoadProfile::constant(first);
-    if (last > 0 && options.ramp_down > 0s) down_ = LoadProfile::ramp(last, 0, options.ramp_down);
+    RateAround around =
+        RateAround::of(options.rate, options.profile, options.duration, options.ramp_up, options.ramp_down);
+    up_ = std::move(around.before);
+    // Without a time to fall, nothing is begun after the window.
+    if (options.ramp_down > 0s && !(options.profile && options.profile->burst()))
+        down_ = std::move(around.after);
 }
 
 Client::~Client() = default;
 
 Arrivals Client::arrivals_of(const LoadProfile* profile, std::uint64_t limit, Instant start) const noexcept {
-    return Arrivals({.rate = options_.rate,
-                     .max_lag = options_.max_lag,
-                     .limit = limit,
-                     .profile = profile,
-                     .process = options_.arrivals,
-                     .seed = options_.seed},
-                    start);
+    return arrivals_of_core(options_, profile, limit, start);
 }
 
 // Another schedule, which stands still where this client does.
@@ -76,26 +79,26 @@ void Client::change_rate(std::optional<double> rate, Instant now) noexcept {
 }
 
 bool Client::poll(Instant now) noexcept {
-    return poll(now, options_.batch);
+    return poll(now, options_.batch, false);
 }
 
 // An open loop does not wait for answers: with more asked for than this core carries, or after a stall, it
 // would open connections and let those that are open wait, until they time out. So it goes slowly, and what
 // is late is counted as that. The closed loop's window bounds it.
 bool Client::poll_behind(Instant now) noexcept {
-    return poll(now, arrivals_.open_loop() ? 1 : options_.batch);
+    return poll(now, arrivals_.open_loop() ? 1 : options_.batch, true);
 }
 
-bool Client::poll(Instant now, std::uint32_t most) noexcept {
+bool Client::poll(Instant now, std::uint32_t most, bool behind) noexcept {
     now_ = now;
     bool worked = step_phase(now);
     worked |= end_connections() > 0;
     switch (present_phase()) {
         case Phase::ramp:
         case Phase::measured:
-            return (begin_connections(now, most) > 0) | worked;
+            return (begin_connections(now, most, behind) > 0) | worked;
         case Phase::draining:
-            return (now < ramp_down_end_ && begin_connections(now, most) > 0) | worked;
+            return (now < ramp_down_end_ && begin_connections(now, most, behind) > 0) | worked;
         default:
             return worked;
     }
@@ -147,7 +150,7 @@ bool Client::step_phase(Instant now) noexcept {
                     phase_end_ = now + options_.drain;
                 ramp_down_end_ = std::min(ramp_down_end_, now);
             }
-            if ((open_ > 0 && now < phase_end_) || now < ramp_down_end_) return false;
+            if (((open_ > 0 && now < phase_end_) || now < ramp_down_end_) && !abandoned()) return false;
             finish();
             return true;
         case Phase::held:
@@ -159,8 +162,9 @@ bool Client::step_phase(Instant now) noexcept {
 }
 
 void Client::end_window(Instant now) noexcept {
-    arrivals_.finish(std::min(now, phase_end_));
+    const std::uint64_t given_up = arrivals_.finish(std::min(now, phase_end_));
     Measurement& m = measurement_;
+    if (open_ - held_ >= options_.window) m.accounting.unsent_full += given_up;
     m.accounting.attempted = arrivals_.attempted();
     m.accounting.unsent = arrivals_.unsent();
     m.window_length = now - window_begin_;
@@ -204,11 +208,13 @@ void Client::finish() noexcept {
     enter(Phase::finished);
 }
 
-std::uint32_t Client::begin_connections(Instant now, std::uint32_t most) noexcept {
-    arrivals_.give_up(now);
+std::uint32_t Client::begin_connections(Instant now, std::uint32_t most, bool behind) noexcept {
     std::uint32_t begun = 0;
     const bool measured = present_phase() == Phase::measured;
     const std::uint32_t window = options_.first_alone && !answered_ ? 1 : options_.window;
+    const std::uint64_t given_up = arrivals_.give_up(now);
+    if (given_up > 0 && measured && !behind && open_ - held_ >= window)
+        measurement_.accounting.unsent_full += given_up;
     while (begun < most && open_ - held_ < window && arrivals_.due(now)) {
         const AddressPicker::Pick pick = addresses_.next();
         connect_.local_address = pick.client;
@@ -228,7 +234,7 @@ std::uint32_t Client::begin_connections(Instant now, std::uint32_t most) noexcep
         record.generation = result.connection.generation();
         record.in_use = true;
         record.measured = measured;
-        if (measured && arrivals_.open_loop()) {
+        if (measured && arrivals_.open_loop() && options_.measures) {
             measurement_.lag.record(nanoseconds_between(record.intended, now));
         }
         if (connect_.fast_open) ask(result.connection);
@@ -298,6 +304,8 @@ void Client::release_held(std::uint32_t slot) noexcept {
 }
 
 void Client::note_latency(Histogram LatencyHistograms::*which, const Record& record, Instant at) noexcept {
+    if (!options_.measures) [[unlikely]]
+        return;
     (measurement_.latency.actual.*which).record(nanoseconds_between(record.actual, at));
     if (intends_) (measurement_.latency.intended.*which).record(nanoseconds_between(record.intended, at));
 }
@@ -334,6 +342,8 @@ void Client::established(tcp::Connection connection) noexcept {
         case Recipe::rr:
         case Recipe::http:
         case Recipe::stream:
+        case Recipe::udp_rr:
+        case Recipe::udp_oneway:
         case Recipe::none:
             break;  // of other clients
     }

@@ -55,20 +55,31 @@ struct ClientOptions {
     std::uint32_t slots = 65536;  ///< tcp::Config::connections of the stack: handles are numbered below this
     std::uint32_t batch = 32;     ///< connections begun in one poll, at most
     bool fast_open = false;       ///< the request of `crr` goes with the SYN where it can (RFC 7413)
+    bool measures = true;         ///< false: no latencies, of benchmarks of what they cost
     bool first_alone = false;     ///< until the first connection has been answered, begin no other: its SYN
                                   ///< resolves the neighbour, behind which few packets may wait
     /// Of `rst` and `fin`: so many connections stay open, and the oldest is ended when there are more; 0:
     /// each is ended at once.
     std::uint32_t concurrency = 0;
-    Duration ramp_up = 0s;    ///< before the ramp: the rate climbs evenly from 0; not at max
-    Duration ramp = 0s;       ///< the schedule runs, nothing is measured
-    Duration duration = 5s;   ///< the measured window
-    Duration ramp_down = 0s;  ///< after the window the rate falls evenly to 0, nothing is measured
-    Duration drain = 3s;      ///< how long connections in flight at the end may take to end
+    // Of `udp-rr` and `udp-oneway`, whose `connections` are flows, each of its own address and port.
+    std::uint16_t first_port = 1024, last_port = 65535;        ///< ports of flows
+    Duration reply_timeout = 1s;                               ///< of `udp-rr`: then a request counts as lost
+    Distribution datagram_octets = Distribution::fixed(1400);  ///< of `udp-oneway`: data of a datagram
+    Duration give_up = 3500ms;  ///< where nobody answers for so long the run ends; 0: never
+    bool blind = false;         ///< of `udp-oneway` to a server: whether it answers does not matter
+    Duration ramp_up = 0s;      ///< before the ramp: the rate climbs evenly from 0; not at max
+    Duration ramp = 0s;         ///< the schedule runs, nothing is measured
+    Duration duration = 5s;     ///< the measured window
+    Duration ramp_down = 0s;    ///< after the window the rate falls evenly to 0, nothing is measured
+    Duration drain = 3s;        ///< how long connections in flight at the end may take to end
 };
 
 /// The addresses of the connections that these options ask for.
 [[nodiscard]] AddressPicker make_picker(const ClientOptions& options);
+/// What is due from `start` on, by `profile` or else by the rate of the options; `profile` is not owned and
+/// outlives it.
+[[nodiscard]] Arrivals arrivals_of_core(const ClientOptions& options, const LoadProfile* profile,
+                                        std::uint64_t limit, Instant start) noexcept;
 
 /// The client of recipes whose connections come and go.
 class Client final : public Generator {
@@ -109,7 +120,7 @@ class Client final : public Generator {
     };
     static constexpr std::uint32_t none = UINT32_MAX;
 
-    bool poll(Instant now, std::uint32_t most) noexcept;
+    bool poll(Instant now, std::uint32_t most, bool behind) noexcept;
     bool step_phase(Instant now) noexcept;
     void end_window(Instant now) noexcept;
     void cut_off() noexcept;
@@ -117,7 +128,7 @@ class Client final : public Generator {
     void begin_pause(Instant now) noexcept override { arrivals_.pause(now); }
     void end_pause(Instant now) noexcept override { arrivals_.resume(now); }
     void follow(const Arrivals& next, Instant now) noexcept;
-    std::uint32_t begin_connections(Instant now, std::uint32_t most) noexcept;
+    std::uint32_t begin_connections(Instant now, std::uint32_t most, bool behind) noexcept;
     void ask(tcp::Connection connection) noexcept;
     std::uint32_t end_connections() noexcept;
     void end(tcp::Connection connection) noexcept;

@@ -13,14 +13,16 @@
 
 #include "engine/accounting.hpp"
 #include "engine/control.hpp"
+#include "engine/datagram_accounting.hpp"
+#include "engine/hears_arrivals.hpp"
 #include "engine/http_counts.hpp"
 #include "engine/latency.hpp"
 
 namespace runnel::load {
 
 /// A task that opens connections and hears of them. Begins with its first poll. All calls on the stack's
-/// thread, but `phase()`, `release()` and `stop_early()`.
-class Generator : public tcp::Handler, public runtime::Task {
+/// thread, but `phase()`, `release()`, `stop_early()` and `abandon()`.
+class Generator : public tcp::Handler, public runtime::Task, public HearsArrivals {
   public:
     enum class Phase : std::uint8_t {
         waiting,  ///< before the first poll
@@ -36,14 +38,17 @@ class Generator : public tcp::Handler, public runtime::Task {
     struct Totals {
         std::uint64_t started = 0, established = 0, completed = 0;
         std::uint64_t octets_received = 0;
-        std::uint64_t octets_sent = 0;   ///< of `stream`: handed to TCP
-        std::uint64_t transactions = 0;  ///< of `rr` and `hold`: answered
+        std::uint64_t octets_sent = 0;   ///< of `stream`: handed to TCP; of datagrams: their data
+        std::uint64_t transactions = 0;  ///< of `rr`, `udp-rr` and `hold`: answered
+        std::uint64_t datagrams_sent = 0, datagrams_received = 0;  ///< of `udp-rr` and `udp-oneway`
     };
 
     /// What one core measured.
     struct Measurement {
         Accounting accounting;               ///< of the arrivals of the window; of all that are kept
-        TransactionAccounting transactions;  ///< of `rr` and `hold`, over the whole run
+        TransactionAccounting transactions;  ///< of `rr`, `udp-rr` and `hold`, over the whole run
+        DatagramAccounting datagrams;        ///< of `udp-rr` and `udp-oneway`, over the whole run
+        bool nobody_answered = false;        ///< so it was given up, before anything was measured
         HttpCounts http;                     ///< of `http`, over the whole run
         Totals all;                          ///< over the whole run
         Totals window;                       ///< of these, what happened within the window
@@ -58,8 +63,7 @@ class Generator : public tcp::Handler, public runtime::Task {
         tcp::Error last_local_error = tcp::Error::none;
     };
 
-    /// The time at which the burst that comes next was received: what the handler's calls take as now.
-    void arrived(Instant now) noexcept { now_ = now; }
+    void arrived(Instant now) noexcept final { now_ = now; }
 
     /// From any thread.
     [[nodiscard]] Phase phase() const noexcept { return phase_.load(std::memory_order_acquire); }
@@ -67,6 +71,12 @@ class Generator : public tcp::Handler, public runtime::Task {
     void release() noexcept { released_.store(true, std::memory_order_release); }
     /// Ends the window at the next poll, as if its time were over. From any thread.
     void stop_early() noexcept { stopped_.store(true, std::memory_order_release); }
+
+    /// As `stop_early`, and what is under way is not waited for. From any thread.
+    void abandon() noexcept {
+        abandoned_.store(true, std::memory_order_release);
+        stop_early();
+    }
 
     /// What it is told while it goes: on the stack's thread, between two polls.
     ///
@@ -106,6 +116,7 @@ class Generator : public tcp::Handler, public runtime::Task {
     void enter(Phase phase) noexcept { phase_.store(phase, std::memory_order_release); }
     [[nodiscard]] Phase present_phase() const noexcept { return phase_.load(std::memory_order_relaxed); }
     [[nodiscard]] bool told_to_stop() const noexcept { return stopped_.load(std::memory_order_relaxed); }
+    [[nodiscard]] bool abandoned() const noexcept { return abandoned_.load(std::memory_order_relaxed); }
     [[nodiscard]] bool released() const noexcept { return released_.load(std::memory_order_acquire); }
 
     [[nodiscard]] Ending ending() const noexcept { return ending_; }
@@ -118,7 +129,7 @@ class Generator : public tcp::Handler, public runtime::Task {
 
   private:
     std::atomic<Phase> phase_{Phase::waiting};
-    std::atomic<bool> released_{false}, stopped_{false};
+    std::atomic<bool> released_{false}, stopped_{false}, abandoned_{false};
     bool paused_ = false;
     Ending ending_ = Ending::drain;
 };

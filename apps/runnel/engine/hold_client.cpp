@@ -49,13 +49,8 @@ bool HoldClient::poll(Instant now) noexcept {
 bool HoldClient::step_phase(Instant now) noexcept {
     switch (present_phase()) {
         case Phase::waiting:
-            arrivals_ = Arrivals({.rate = options_.rate,
-                                  .max_lag = options_.max_lag,
-                                  .limit = options_.connections,
-                                  .profile = options_.profile ? &*options_.profile : nullptr,
-                                  .process = options_.arrivals,
-                                  .seed = options_.seed},
-                                 now);
+            arrivals_ = arrivals_of_core(options_, options_.profile ? &*options_.profile : nullptr,
+                                         options_.connections, now);
             if (paused()) arrivals_.pause(now);
             window_begin_ = last_move_ = now;
             phase_end_ = now + options_.duration;
@@ -69,7 +64,8 @@ bool HoldClient::step_phase(Instant now) noexcept {
             return true;
         case Phase::draining:
             // What is cut off does not wait for answers.
-            if (busy() > 0 && now < phase_end_ && (!told_to_stop() || ending() == Ending::drain))
+            if (busy() > 0 && now < phase_end_ && !abandoned() &&
+                (!told_to_stop() || ending() == Ending::drain))
                 return false;
             enter(Phase::held);
             return true;
@@ -80,7 +76,7 @@ bool HoldClient::step_phase(Instant now) noexcept {
             enter(Phase::closing);
             return true;
         case Phase::closing:
-            if (open_ > 0 && now < phase_end_) return false;
+            if (open_ > 0 && now < phase_end_ && !abandoned()) return false;
             finish();
             return true;
         case Phase::ramp:

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -15,6 +16,9 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include "engine/datagram_one_way_client.hpp"
+#include "engine/datagram_request_client.hpp"
+#include "engine/datagram_result.hpp"
 #include "engine/hold_client.hpp"
 #include "engine/idle_client.hpp"
 #include "engine/seconds.hpp"
@@ -26,6 +30,8 @@ namespace runnel::load {
 
 std::unique_ptr<Generator> make_client(Stack& stack, const ClientOptions& options) {
     if (options.recipe == Recipe::none) return std::make_unique<IdleClient>(options);
+    if (options.recipe == Recipe::udp_rr) return std::make_unique<DatagramRequestClient>(stack, options);
+    if (options.recipe == Recipe::udp_oneway) return std::make_unique<DatagramOneWayClient>(stack, options);
     // The plain loop of `rr` has a client of its own, which is the quicker one.
     const bool plain =
         !options.sizes.drawn() && options.sizes.think.is_zero() && !options.rate && !options.comes_and_goes;
@@ -62,10 +68,11 @@ ClientSide::ClientSide(const StackConfig& config, const ClientOptions& options, 
                          wire, [clock] { return clock.now(); }, trace)
                    : nullptr),
       attacker(make_attacker(options, traced ? static_cast<port::Wire&>(*traced) : wire, mbufs)),
-      stamped(attacker ? static_cast<port::Wire&>(*attacker)
-              : traced ? static_cast<port::Wire&>(*traced)
-                       : wire,
-              clock, *client) {
+      under(attacker ? static_cast<port::Wire&>(*attacker)
+            : traced ? static_cast<port::Wire&>(*traced)
+                     : wire),
+      stamped(under, clock, *client),
+      measures(options.measures) {
     if (attacker) attacker->attach(stack, *client);
 }
 
@@ -75,7 +82,20 @@ ServerSide::ServerSide(const StackConfig& config, std::uint16_t port, std::uniqu
     stack.listen({.port = port, .handler = responder.get()});
 }
 
+void ServerSide::serve_datagrams(std::uint16_t port, const DatagramResponder::Options& options,
+                                 const ServerBehaviour& behaviour, std::uint64_t seed) {
+    datagrams = std::make_unique<DatagramResponder>(stack, options);
+    if (!behaviour.answers_at_once()) datagrams->behave(behaviour, seed);
+    stack.udp().bind({}, port, *datagrams);
+}
+
 void ServerSide::attach(runtime::PollLoop& loop, port::Wire& wire) {
+    if (datagrams) {
+        stamped = std::make_unique<StampedWire>(wire, loop.clock(), *datagrams);
+        loop.add(stack, *stamped);
+        loop.add(*datagrams);
+        return;
+    }
     loop.add(stack, wire);
     if (responder->answers_late()) loop.add(*responder);
 }
@@ -96,6 +116,8 @@ std::unique_ptr<Responder> make_responder(const ClientOptions& options, std::spa
         case Recipe::rst:
         case Recipe::fin:
         case Recipe::crr:
+        case Recipe::udp_rr:
+        case Recipe::udp_oneway:
         case Recipe::none:
             break;
     }
@@ -113,6 +135,7 @@ struct Picture {
         Instant time{};
         std::uint64_t octets_received = 0, transactions = 0;
         std::uint64_t octets_sent = 0;  // of a client: handed to TCP
+        std::uint64_t datagrams_received = 0, datagrams_sent = 0;
     };
     Generator::Totals totals;
     Accounting outcomes;
@@ -173,14 +196,20 @@ class Watch {
                 picture.time_wait += running.side->stack.tcp().time_wait();
                 picture.latency.merge(client.measurement().latency.actual);
                 picture.client_looks.push_back({runtime_.clock().now(), totals.octets_received,
-                                                totals.transactions, totals.octets_sent});
+                                                totals.transactions, totals.octets_sent,
+                                                totals.datagrams_received, totals.datagrams_sent});
                 picture.clients += running.side->stack.counters();
             });
         }
         for (const Serving& serving : servers_) {
             runtime_.call(serving.core, [&] {
-                picture.server_looks.push_back(
-                    {runtime_.clock().now(), serving.side->responder->totals().octets_in, 0, 0});
+                Picture::Look look{.time = runtime_.clock().now(),
+                                   .octets_received = serving.side->responder->totals().octets_in};
+                if (const DatagramResponder* datagrams = serving.side->datagrams.get()) {
+                    look.octets_received += datagrams->totals().octets_in;
+                    look.datagrams_received = datagrams->totals().datagrams_in;
+                }
+                picture.server_looks.push_back(look);
                 picture.servers += serving.side->stack.counters();
                 picture.time_wait += serving.side->stack.tcp().time_wait();
             });
@@ -191,6 +220,22 @@ class Watch {
         for (const Running& running : clients_) picture.clients += running.side->stack.counters();
         for (const Serving& serving : servers_) picture.servers += serving.side->stack.counters();
         for (const runtime::SharedPort* port : shared_) picture.between_cores += port->counters();
+    }
+    struct Heard {
+        bool started = false, established = false, refused = false;
+    };
+    /// Of the connections that were opened; where there are none, of no matter.
+    [[nodiscard]] Heard heard() {
+        Heard sum;
+        for (const Running& running : clients_) {
+            runtime_.call(running.core, [&] {
+                const Generator::Measurement& m = running.side->client->measurement();
+                sum.started |= m.all.started > 0;
+                sum.established |= m.all.established > 0;
+                sum.refused |= m.accounting.refused > 0;
+            });
+        }
+        return sum;
     }
     /// What the servers have received and handed to TCP.
     void count(OctetAccounting& octets) const noexcept {
@@ -268,12 +313,18 @@ Interval interval_between(const Picture& before, const Picture& after, double le
     interval.goodput_bps =
         8 * rate_between(before.client_looks, after.client_looks, &Picture::Look::octets_received);
     // What another's server has received is not known: what TCP took is, a send buffer more at most.
-    if (recipe == Recipe::stream)
+    if (recipe == Recipe::stream || sends_datagrams(recipe))
         interval.goodput_bps +=
             8 *
             (after.server_looks.empty()
                  ? rate_between(before.client_looks, after.client_looks, &Picture::Look::octets_sent)
                  : rate_between(before.server_looks, after.server_looks, &Picture::Look::octets_received));
+    const bool server_known = !after.server_looks.empty();
+    interval.dps =
+        rate_between(before.client_looks, after.client_looks, &Picture::Look::datagrams_received) +
+        (server_known
+             ? rate_between(before.server_looks, after.server_looks, &Picture::Look::datagrams_received)
+             : rate_between(before.client_looks, after.client_looks, &Picture::Look::datagrams_sent));
     interval.handshake = Quantiles::of(after.latency.handshake.since(before.latency.handshake));
     interval.ttlb = Quantiles::of(after.latency.ttlb.since(before.latency.ttlb));
     interval.transaction = Quantiles::of(after.latency.transaction.since(before.latency.transaction));
@@ -298,10 +349,19 @@ void gather(const Watch& watch, Result& result) {
             const double window = seconds(m.window_length);
             result.goodput_to_client_bps += 8 * static_cast<double>(m.window.octets_received) / window;
             result.tps += static_cast<double>(m.window.transactions) / window;
+            result.dps_to_client += static_cast<double>(m.window.datagrams_received) / window;
+            const DatagramDirection& way = m.datagrams.to_server;
+            const double arrived = way.sent_known == 0 ? 1
+                                                       : static_cast<double>(way.counts.unique) /
+                                                             static_cast<double>(way.sent_known);
+            if (result.server_cores == 0)
+                result.dps_to_server += arrived * static_cast<double>(m.window.datagrams_sent) / window;
             if (result.server_cores == 0)
                 result.goodput_to_server_bps += 8 * static_cast<double>(m.window.octets_sent) / window;
         }
         result.transactions += m.transactions;
+        result.datagrams += m.datagrams;
+        result.nobody_answered |= m.nobody_answered;
         result.http += m.http;
         if (const Attacker* attacker = running.side->attacker.get()) {
             const std::vector<AttackCounts>& counts = attacker->counts();
@@ -354,9 +414,12 @@ void count_window(const Picture& before, const Picture& after, Result& result) {
         result.counted_s =
             std::max(result.counted_s, seconds(after.client_looks[i].time - before.client_looks[i].time));
     result.transactions_counted = after.totals.transactions - before.totals.transactions;
-    if (result.recipe == Recipe::stream && result.server_cores > 0)
+    if ((result.recipe == Recipe::stream || sends_datagrams(result.recipe)) && result.server_cores > 0)
         result.goodput_to_server_bps =
             8 * rate_between(before.server_looks, after.server_looks, &Picture::Look::octets_received);
+    if (sends_datagrams(result.recipe) && result.server_cores > 0)
+        result.dps_to_server =
+            rate_between(before.server_looks, after.server_looks, &Picture::Look::datagrams_received);
 }
 
 }  // namespace
@@ -490,10 +553,30 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
         orders.carry_out();
         if (!in_window && observing.due(clock.now())) observing.publish(watch.look(), orders.events(begin));
     };
+    // Where nobody answers there is nothing to wait for. (Clients of datagrams see that themselves.)
+    bool heard = result.give_up == 0s || sends_datagrams(result.recipe) || result.recipe == Recipe::none;
+    std::optional<Instant> first_started;
+    Instant next_look = clock.now();
+    const auto give_up_if_silent = [&] {
+        const Instant now = clock.now();
+        if (heard || now < next_look) return;
+        next_look = now + 100ms;
+        const Watch::Heard so_far = watch.heard();
+        heard = so_far.established;
+        if (heard || !so_far.started) return;
+        if (!first_started) first_started = now;
+        // A refusal is an answer: no better one is to be expected.
+        if (now - *first_started < (so_far.refused ? std::min(result.give_up, Duration{1s}) : result.give_up))
+            return;
+        for (const Watch::Running& running : watch.clients()) running.side->client->abandon();
+        heard = true;
+        result.nobody_answered = true;
+    };
     const auto wait_past = [&](Phase phase) {
         while (!watch.all_past(phase)) {
             std::this_thread::sleep_for(glance);
             heed();
+            give_up_if_silent();
         }
     };
     wait_past(Phase::measured);
@@ -515,8 +598,10 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
     in_window = true;
     while (!watch.all_past(Phase::draining)) {
         std::this_thread::sleep_for(glance);
-        if (clock.now() - last_time >= 1s && !watch.all_past(Phase::draining)) end_interval();
+        if (clock.now() - last_time >= 1s && !result.unmeasured && !watch.all_past(Phase::draining))
+            end_interval();
         heed();
+        give_up_if_silent();
     }
     if (clock.now() - last_time >= 100ms) end_interval();
     in_window = false;
@@ -569,11 +654,17 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
         result.busy_percent.push_back(100 * values.busy_share());
         result.tx_full += values.transmit_full;
     }
-    result.judgement = result.transfers()         ? judge_transfer(result)
-                       : transacts(result.recipe) ? judge_transactions(result)
+    result.judgement = sends_datagrams(result.recipe) ? judge_datagrams(result)
+                       : result.transfers()           ? judge_transfer(result)
+                       : transacts(result.recipe)     ? judge_transactions(result)
                        : result.recipe == Recipe::hold
                            ? judge_hold(result)
                            : judge(result.connections, result.asked_cps, result.failures_bounded);
+    // Of a target that is not ours it is said in words why none was established.
+    const Accounting& all = result.connections;
+    const bool none_established = !result.target.empty() && !sends_datagrams(result.recipe) &&
+                                  all.established == 0 && all.attempted > all.unsent;
+    if (result.nobody_answered || none_established) result.judgement = judge_unanswered(result);
     if (result.recipe == Recipe::none) result.judgement = {Verdict::valid, "the attacks were sent as asked"};
     if (result.judgement.verdict == Verdict::valid)
         if (const auto attacks = judge_attacks(result.attacks)) result.judgement = *attacks;

@@ -16,6 +16,7 @@
 #include "engine/attacker.hpp"
 #include "engine/client.hpp"
 #include "engine/control.hpp"
+#include "engine/datagram_responder.hpp"
 #include "engine/observation.hpp"
 #include "engine/result.hpp"
 #include "engine/server.hpp"
@@ -25,17 +26,17 @@ namespace runnel::load {
 /// The client of the recipe. `stack` is not owned and outlives it.
 [[nodiscard]] std::unique_ptr<Generator> make_client(Stack& stack, const ClientOptions& options);
 
-/// A wire that tells a client when a burst arrives: the client's latencies end there, and not at the turn
+/// A wire that tells a client, or a server, when a burst arrives: latencies end there, and not at the turn
 /// before.
 class StampedWire final : public port::Wire {
   public:
     /// Nothing is owned.
-    StampedWire(port::Wire& wire, const runtime::Clock& clock, Generator& client) noexcept
-        : wire_(wire), clock_(clock), client_(client) {}
+    StampedWire(port::Wire& wire, const runtime::Clock& clock, HearsArrivals& hearer) noexcept
+        : wire_(wire), clock_(clock), hearer_(hearer) {}
 
     [[nodiscard]] std::size_t receive(std::span<rte_mbuf*> out) noexcept override {
         const std::size_t n = wire_.receive(out);
-        if (n > 0) client_.arrived(clock_.now());
+        if (n > 0) hearer_.arrived(clock_.now());
         return n;
     }
     [[nodiscard]] std::size_t send(std::span<rte_mbuf*> frames) noexcept override {
@@ -45,7 +46,7 @@ class StampedWire final : public port::Wire {
   private:
     port::Wire& wire_;
     runtime::Clock clock_;
-    Generator& client_;
+    HearsArrivals& hearer_;
 };
 
 /// The client side of a core: stack, client, and the wires in front. Made on its core; added to the loop by
@@ -55,7 +56,7 @@ struct ClientSide {
     ClientSide(const StackConfig& config, const ClientOptions& options, port::Wire& wire, rte_mempool* mbufs,
                const runtime::Clock& clock, const port::TracedWire::Observer& trace);
     void attach(runtime::PollLoop& loop) {
-        loop.add(stack, stamped);
+        loop.add(stack, measures ? static_cast<port::Wire&>(stamped) : under);
         if (stack.probes_addresses())
             loop.add(after_probing);
         else
@@ -68,7 +69,9 @@ struct ClientSide {
     AfterProbing after_probing{stack, *client};
     std::unique_ptr<port::TracedWire> traced;  // between the wire and `stamped`
     std::unique_ptr<Attacker> attacker;        // in front of that, where there are attacks
+    port::Wire& under;                         // what `stamped` decorates
     StampedWire stamped;
+    bool measures;
 };
 
 /// The server side of a core.
@@ -76,11 +79,16 @@ struct ServerSide {
     /// Listens with `answers` on all addresses and `port`. `mbufs` is not owned.
     ServerSide(const StackConfig& config, std::uint16_t port, std::unique_ptr<Responder> answers,
                rte_mempool* mbufs);
+    /// Answers `udp-rr` and `udp-oneway` on the port too.
+    void serve_datagrams(std::uint16_t port, const DatagramResponder::Options& options,
+                         const ServerBehaviour& behaviour, std::uint64_t seed);
     /// `wire` is not owned and outlives the loop's last turn.
     void attach(runtime::PollLoop& loop, port::Wire& wire);
 
     Stack stack;
     std::unique_ptr<Responder> responder;
+    std::unique_ptr<DatagramResponder> datagrams;
+    std::unique_ptr<StampedWire> stamped;  // where there are datagrams
 };
 
 /// The responder of a recipe's server, for the client that `options` make. `response` stays valid until the

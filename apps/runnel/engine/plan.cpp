@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/datagram_plan.hpp"
 #include "engine/seconds.hpp"
 #include "engine/sized_request.hpp"
 #include "quantity.hpp"
@@ -111,7 +112,7 @@ void check_rate(const Traffic& traffic, unsigned cores) {
 
 void check_concurrency(const Traffic& traffic, unsigned cores) {
     if (!traffic.concurrency) return;
-    if (keeps(traffic))
+    if (keeps(traffic) && !sends_datagrams(traffic.recipe))
         throw BadPlan(
             fmt::format("--concurrency {}: recipe {} keeps its --connections; say how many with that",
                         *traffic.concurrency, to_string(traffic.recipe)));
@@ -155,7 +156,8 @@ void check_attacks(const Traffic& traffic, unsigned cores) {
 }
 
 void check_transactions(const Traffic& traffic) {
-    if (traffic.transactions != 0 && traffic.recipe != Recipe::hold && !transacts(traffic.recipe))
+    if (traffic.transactions != 0 && traffic.recipe != Recipe::hold &&
+        (!transacts(traffic.recipe) || sends_datagrams(traffic.recipe)))
         throw BadPlan(
             fmt::format("--transactions {}: recipe {} has none; take hold, rr or http, or leave it out",
                         traffic.transactions, to_string(traffic.recipe)));
@@ -205,6 +207,7 @@ std::optional<double> mean_rate(const Traffic& traffic) {
 
 std::optional<std::uint64_t> kept_connections(const Traffic& traffic, unsigned cores) noexcept {
     if (traffic.connections || !carries(traffic)) return traffic.connections;
+    if (sends_datagrams(traffic.recipe)) return std::max(cores, default_flows(traffic.recipe));
     return std::max<std::uint64_t>(cores, transacts(traffic.recipe) ? default_transactions : default_streams);
 }
 
@@ -217,6 +220,7 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
     check_attacks(traffic, cores);
     check_rate(traffic, cores);
     check_concurrency(traffic, cores);
+    check_datagrams(traffic, cores, shared);
     const std::optional<std::uint64_t> connections = kept_connections(traffic, cores);
     if (traffic.connections && *traffic.connections < cores)
         throw BadPlan(fmt::format(
@@ -249,6 +253,12 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
     client.http = traffic.http;
     client.direction = traffic.direction;
     client.copies = traffic.copies;
+    client.reply_timeout = traffic.reply_timeout;
+    client.datagram_octets = traffic.datagram_octets;
+    client.give_up = traffic.give_up;
+    client.blind = traffic.blind;
+    client.first_port = traffic.tcp.ephemeral_first;
+    client.last_port = traffic.tcp.ephemeral_last;
     client.window = traffic.window != 0 ? traffic.window : client.rate ? 8192U : 512U;
     const std::uint64_t held = held_of(traffic, cores, index);
     if (held > most_connections)
@@ -282,7 +292,13 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
                 Duration{static_cast<Duration::rep>(1e9 * static_cast<double>(held) / first)} + 100ms);
     }
     client.drain = traffic.drain + stay;
-    client.max_lag = traffic.max_lag.value_or(rates_transactions(traffic) ? 10s : Duration{100ms});
+    // Datagrams wait for nobody's answer.
+    const bool waits = rates_transactions(traffic) && !sends_datagrams(traffic.recipe);
+    client.max_lag = traffic.max_lag.value_or(waits ? 10s : Duration{100ms});
+    if (sends_datagrams(traffic.recipe)) {
+        plan_datagrams(traffic, plan);
+        return plan;
+    }
 
     const std::uint64_t kept = keeps(traffic) ? client.connections : client.concurrency;
     // Of those kept, how many may have data in flight or queued at once.
@@ -351,6 +367,7 @@ void check_addresses(const Traffic& traffic, const CorePlan& plan, std::uint32_t
     // At "max" the rate is not known before: what the ports do not carry is seen as unsent or as a lower
     // figure.
     if (!plan.client.rate && !keeps(traffic) && !traffic.connections) return;
+    if (sends_datagrams(traffic.recipe)) return check_flows(traffic, plan, given);
     const std::uint64_t pairs = pairs_needed(traffic, plan.client, traffic.time_wait_table);
     // A port of ours serves once towards each server; where each address has its own server, once.
     std::uint64_t servers = 0;

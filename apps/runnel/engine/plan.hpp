@@ -59,9 +59,13 @@ struct Traffic {
     /// So many connections stay open: with a rate the oldest is closed when there are more (`rst`, `fin`),
     /// without one the next is opened when there are fewer.
     std::optional<std::uint64_t> concurrency{};
-    Transactions sizes{};  ///< of `rr` and `http`
+    Transactions sizes{};  ///< of `rr`, `http` and `udp-rr`
     HttpTraffic http{};
-    ServerBehaviour server{};              ///< of a server of ours
+    Duration reply_timeout = 1s;                               ///< of `udp-rr`: then a request counts as lost
+    Distribution datagram_octets = Distribution::fixed(1400);  ///< of `udp-oneway`: data of a datagram
+    Duration give_up = 3500ms;  ///< where nobody answers for so long the run ends; 0: never
+    bool blind = false;         ///< of `udp-oneway` to a server: whether it answers does not matter
+    ServerBehaviour server{};   ///< of a server of ours
     std::vector<AttackTraffic> attacks{};  ///< behind the load
     std::vector<AddressRange> clients{};   ///< none: those planned for the rate
     std::vector<Servers> servers{};
@@ -74,8 +78,10 @@ struct CorePlan {
     ClientOptions client;  ///< all but addresses and request
     tcp::Config client_tcp;
     tcp::Config server_tcp;
-    std::uint32_t client_addresses = 1;  ///< for which the ports suffice
-    std::uint32_t mbufs = 0;             ///< of this core and its peer
+    std::uint32_t client_sockets = 1024;  ///< udp::Config::sockets
+    std::uint32_t server_flows = 0;       ///< of datagrams, which a server core tells apart
+    std::uint32_t client_addresses = 1;   ///< for which the ports suffice
+    std::uint32_t mbufs = 0;              ///< of this core and its peer
     unsigned sharers = 1;  ///< client cores that share the addresses, each with its part of their ports
 };
 
@@ -91,7 +97,7 @@ struct CorePlan {
 [[nodiscard]] constexpr bool comes_and_goes(const Traffic& traffic) noexcept {
     return transacts(traffic.recipe) && traffic.transactions > 0;
 }
-/// Whether the rate is that of transactions on connections that are kept.
+/// Whether the rate is that of transactions on connections that are kept; of `udp-rr` it always is.
 [[nodiscard]] constexpr bool rates_transactions(const Traffic& traffic) noexcept {
     return transacts(traffic.recipe) && traffic.transactions == 0;
 }

@@ -11,6 +11,7 @@
 
 #include "runnel/runtime/eal.hpp"
 
+#include "engine/datagram_result.hpp"
 #include "quantity.hpp"
 
 namespace runnel::load {
@@ -145,6 +146,12 @@ Judgement judge(const Accounting& c, std::optional<double> asked_cps, bool failu
             fmt::format("none of {} connections was established: the target did not answer", c.attempted)};
     if (c.in_flight > 0 && !cut_off)
         return {Verdict::failed, fmt::format("{} connections had not ended when the run ended", c.in_flight)};
+    if (c.unsent * 1000 > c.attempted && (c.unsent - c.unsent_full) * 1000 <= c.attempted)
+        return {Verdict::failed,
+                fmt::format(
+                    "{} of {} connections were not sent: as many as --window allows were open all the while; "
+                    "the target is the limit",
+                    c.unsent, c.attempted)};
     if (c.unsent * 1000 > c.attempted)
         return {Verdict::generator_limited,
                 fmt::format("{} of {} connections were not sent: more was asked for than could be offered",
@@ -317,6 +324,7 @@ nlohmann::ordered_json to_json(const Result& r) {
                              {"cps", rounded(i.cps)},
                              {"tps", rounded(i.tps)},
                              {"goodput_bps", rounded(i.goodput_bps)},
+                             {"dps", rounded(i.dps)},
                              {"established", i.established},
                              {"in_flight", i.in_flight},
                              {"retransmissions", i.retransmissions},
@@ -353,6 +361,7 @@ nlohmann::ordered_json to_json(const Result& r) {
         {"connections",
          {{"attempted", c.attempted},
           {"unsent", c.unsent},
+          {"unsent_full", c.unsent_full},
           {"established", c.established},
           {"completed", c.completed},
           {"refused", c.refused},
@@ -426,6 +435,15 @@ nlohmann::ordered_json to_json(const Result& r) {
                                            {"residual", attack.residual()}});
     }
     if (r.asked_tps) document["rate"]["offered_tps"] = rounded(*r.asked_tps);
+    if (sends_datagrams(r.recipe)) {
+        document["datagrams"] = datagrams_to_json(r);
+        document["rate"]["dps"] = rounded(r.dps_to_server + r.dps_to_client);
+        document["rate"]["dps_to_server"] = rounded(r.dps_to_server);
+        document["rate"]["dps_to_client"] = rounded(r.dps_to_client);
+        document["rate"]["goodput_to_server_bps"] = rounded(r.goodput_to_server_bps);
+        document["rate"]["goodput_to_client_bps"] = rounded(r.goodput_to_client_bps);
+        if (r.asked_dps) document["rate"]["offered_dps"] = rounded(*r.asked_dps);
+    }
     if (r.recipe == Recipe::http) {
         Json statuses = Json::object();
         for (std::size_t i = 0; i < r.http.statuses.size(); ++i)
@@ -508,17 +526,29 @@ std::string to_text(const Result& r) {
             ? human_count(r.duration_s > 0 ? attacks / r.duration_s : 0) + " frames/s of attackers"
         : transacts(r.recipe) && !r.comes_and_goes ? human_count(r.tps) + " transactions/s"
         : r.recipe == Recipe::stream               ? human_count(r.goodput_bps) + "bit/s"
-                                                   : human_count(r.cps) + " connections/s";
+        : r.recipe == Recipe::udp_oneway ? human_count(r.dps_to_server + r.dps_to_client) + " datagrams/s"
+                                         : human_count(r.cps) + " connections/s";
     out += fmt::format("\n{}   recipe {}, wire {}\n\n", headline, to_string(r.recipe), r.wire);
     line("cores", r.server_cores == 0 ? fmt::format("{} client", r.client_cores)
                                       : fmt::format("{} client, {} server", r.client_cores, r.server_cores));
     line("window", fmt::format("{:.2f} s", r.duration_s));
-    line("connections",
-         fmt::format("{} attempted, {} established, {} completed", c.attempted, c.established, c.completed));
-    line("", fmt::format("{} unsent, {} failed ({} refused, {} reset, {} timed out), {} in flight", c.unsent,
-                         c.failed(), c.refused, c.reset, c.timed_out, c.in_flight));
-    line("residual", fmt::format("{}", c.residual()));
-    if (transacts(r.recipe) && r.transfers()) {
+    if (!sends_datagrams(r.recipe)) {
+        line("connections", fmt::format("{} attempted, {} established, {} completed", c.attempted,
+                                        c.established, c.completed));
+        line("", fmt::format("{} unsent, {} failed ({} refused, {} reset, {} timed out), {} in flight",
+                             c.unsent, c.failed(), c.refused, c.reset, c.timed_out, c.in_flight));
+        line("residual", fmt::format("{}", c.residual()));
+    }
+    if (sends_datagrams(r.recipe)) {
+        const TransactionAccounting& t = r.transactions;
+        if (r.recipe == Recipe::udp_rr)
+            line("requests", fmt::format("{} asked, {} answered, {} lost, {} in flight, residual {}", t.asked,
+                                         t.answered, t.lost, t.in_flight, t.residual()));
+        describe_datagrams(r, line);
+        line("packets",
+             fmt::format("{} sent and {} received by the client, counted at the port in the window",
+                         r.client_tx.frames, r.client_rx.frames));
+    } else if (transacts(r.recipe) && r.transfers()) {
         const TransactionAccounting& t = r.transactions;
         if (t.planned > 0)
             line("schedule", fmt::format("{} transactions planned, {} unsent", t.planned, t.unsent));
@@ -589,7 +619,7 @@ std::string to_text(const Result& r) {
     }
     for (const Event& event : r.events)
         line("told", fmt::format("at {:.1f} s by {}: {}", event.t_s, event.order.by, to_string(event.order)));
-    line("retransmissions", fmt::format("{}", retransmissions(r.counters)));
+    if (!sends_datagrams(r.recipe)) line("retransmissions", fmt::format("{}", retransmissions(r.counters)));
     if (const auto drops = nonzero_drops(r.counters); drops.empty()) {
         line("drops", "none");
     } else {

@@ -15,6 +15,7 @@
 #include "engine/accounting.hpp"
 #include "engine/attacker.hpp"
 #include "engine/control.hpp"
+#include "engine/datagram_accounting.hpp"
 #include "engine/http_counts.hpp"
 #include "engine/latency.hpp"
 #include "engine/line_rate.hpp"
@@ -43,6 +44,8 @@ struct Host {
 struct Interval {
     double t_s = 0;  ///< its end, from the start of the window
     double cps = 0, tps = 0, goodput_bps = 0;
+    double dps =
+        0;  ///< datagrams that arrived where they were sent to, a second; where that is not known, sent
     std::uint64_t established = 0;  ///< in it
     std::uint64_t in_flight = 0;    ///< at its end; those that are kept included
     std::uint64_t retransmissions = 0, drops = 0;
@@ -77,6 +80,9 @@ struct Result;
 /// order, is a failure.
 [[nodiscard]] Judgement judge_hold(const Result& result);
 
+/// Of a run that was given up as nobody answered: who did not, and what is known of why.
+[[nodiscard]] Judgement judge_unanswered(const Result& result);
+
 /// Of attacks: frames that the accounting does not cover, or more than 0.1 % that could not be sent. Nothing
 /// where all is well.
 [[nodiscard]] std::optional<Judgement> judge_attacks(const std::vector<AttackCounts>& attacks);
@@ -106,11 +112,18 @@ struct Result {
     double tps = 0;  ///< transactions answered in the window, a second; of `hold`: from the first to the last
     double goodput_bps = 0;  ///< payload received in the window by the client, and of `stream` by the server
     double goodput_to_client_bps = 0, goodput_to_server_bps = 0;
-    TransactionAccounting transactions;  ///< of `rr`, `http` and `hold`, over the whole run
-    std::vector<AttackCounts> attacks;   ///< beside it, over the measured window
-    HttpCounts http;                     ///< of `http`, over the whole run
-    std::optional<double> asked_tps;     ///< where a rate says when transactions begin
-    OctetAccounting octets;              ///< of `stream`, over the whole run
+    TransactionAccounting transactions;           ///< of `rr`, `http` and `hold`, over the whole run
+    std::vector<AttackCounts> attacks;            ///< beside it, over the measured window
+    DatagramAccounting datagrams;                 ///< of `udp-rr` and `udp-oneway`, over the whole run
+    double dps_to_server = 0, dps_to_client = 0;  ///< datagrams that arrived in the window, a second
+    std::optional<double>
+        asked_dps;                 ///< of `udp-oneway`: a second in each direction that is used; nothing: max
+    Duration give_up{};            ///< where nobody answers for so long the run ends; 0: never
+    bool nobody_answered = false;  ///< so the run was given up
+    std::string next_hop, target;  ///< of a target that is not ours: for what is said then
+    HttpCounts http;               ///< of `http`, over the whole run
+    std::optional<double> asked_tps;  ///< where a rate says when transactions begin
+    OctetAccounting octets;           ///< of `stream`, over the whole run
     ResidentMemory memory;
     std::uint64_t closed_in_order = 0;  ///< of `hold`: of those kept to the end, with FIN and FIN
     double closing_cps = 0;             ///< of `hold`: so many a second
@@ -129,6 +142,7 @@ struct Result {
     Histogram lag;                     ///< nanoseconds
     std::uint64_t tx_full = 0;
 
+    bool unmeasured = false;         ///< nobody looks at the cores in the window
     bool failures_bounded = false;   ///< a goal says how many connections may fail: else none may
     std::vector<Event> events;       ///< what it was told while it went
     bool cut_off = false;            ///< it was stopped by FIN or RST at once

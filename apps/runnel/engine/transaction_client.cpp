@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/rate_around.hpp"
 #include "engine/sized_request.hpp"
 
 namespace runnel::load {
@@ -48,29 +49,15 @@ TransactionClient::TransactionClient(Stack& stack, const ClientOptions& options)
         longest = std::max(longest, rest.size() + ask.path.size() + 128);
     }
     head_.reserve(longest);
-    if (!options.rate) return;
-    const bool bursts = options.profile && options.profile->burst();
-    const double first = options.profile ? options.profile->rate_at(Duration{}) : *options.rate;
-    const double last = options.profile ? options.profile->rate_at(options.duration) : *options.rate;
-    if (bursts)
-        before_ = after_ = options.profile;
-    else {
-        if (first > 0)
-            before_ = options.ramp_up > 0s ? LoadProfile::ramp(0, first, options.ramp_up)
-                                           : LoadProfile::constant(first);
-        if (last > 0) after_ = LoadProfile::constant(last);
-    }
+    RateAround around =
+        RateAround::of(options.rate, options.profile, options.duration, options.ramp_up, Duration{});
+    before_ = std::move(around.before);
+    after_ = std::move(around.after);
 }
 
 Arrivals TransactionClient::arrivals_of(const LoadProfile* profile, std::uint64_t limit,
                                         Instant start) const noexcept {
-    return Arrivals({.rate = options_.rate,
-                     .max_lag = options_.max_lag,
-                     .limit = limit,
-                     .profile = profile,
-                     .process = options_.arrivals,
-                     .seed = options_.seed},
-                    start);
+    return arrivals_of_core(options_, profile, limit, start);
 }
 
 // What came due of transactions and was not begun is known when another schedule begins: in the window as
@@ -123,14 +110,14 @@ std::uint32_t TransactionClient::go_on(Instant now) noexcept {
 }
 
 bool TransactionClient::poll(Instant now) noexcept {
-    return poll(now, options_.batch);
+    return poll(now, options_.batch, false);
 }
 
 bool TransactionClient::poll_behind(Instant now) noexcept {
-    return poll(now, arrivals_.open_loop() ? 1 : options_.batch);
+    return poll(now, arrivals_.open_loop() ? 1 : options_.batch, true);
 }
 
-bool TransactionClient::poll(Instant now, std::uint32_t most) noexcept {
+bool TransactionClient::poll(Instant now, std::uint32_t most, bool behind) noexcept {
     now_ = now;
     bool worked = step_phase(now);
     if (idle_count_ > 0 && !schedules_transactions() && !paused() && !stopping_) [[unlikely]]
@@ -141,12 +128,12 @@ bool TransactionClient::poll(Instant now, std::uint32_t most) noexcept {
         case Phase::held:
             worked |= open_connections(now, most) > 0;
             worked |= end_thinking(now) > 0;
-            worked |= begin_arrivals(now, most) > 0;
+            worked |= begin_arrivals(now, most, behind) > 0;
             break;
         case Phase::draining:
             if (schedules_transactions()) worked |= open_connections(now, most) > 0;
             worked |= end_thinking(now) > 0;
-            if (schedules_transactions()) worked |= begin_arrivals(now, most) > 0;
+            if (schedules_transactions()) worked |= begin_arrivals(now, most, behind) > 0;
             break;
         case Phase::closing:
             worked |= end_connections(now) > 0;
@@ -212,7 +199,7 @@ bool TransactionClient::step_phase(Instant now) noexcept {
                 if (ending() != Ending::drain)
                     phase_end_ = now + (ending() == Ending::reset ? Duration{} : options_.drain);
             }
-            if (open_ > 0 && now < phase_end_) return false;
+            if (open_ > 0 && now < phase_end_ && !abandoned()) return false;
             finish();
             return true;
         case Phase::held:
@@ -225,7 +212,7 @@ bool TransactionClient::step_phase(Instant now) noexcept {
             enter(Phase::closing);
             return true;
         case Phase::closing:
-            if (open_ > 0 && now < phase_end_) return false;
+            if (open_ > 0 && now < phase_end_ && !abandoned()) return false;
             finish();
             return true;
         case Phase::finished:
@@ -254,7 +241,8 @@ void TransactionClient::end_window(Instant now) noexcept {
     m.window.octets_received = m.all.octets_received - at_window_begin_.octets_received;
     m.window.transactions = m.all.transactions - at_window_begin_.transactions;
     if (options_.comes_and_goes) {
-        arrivals_.finish(std::min(now, phase_end_));
+        const std::uint64_t given_up = arrivals_.finish(std::min(now, phase_end_));
+        if (open_ >= options_.window) m.accounting.unsent_full += given_up;
         m.accounting.attempted = arrivals_.attempted();
         m.accounting.unsent = arrivals_.unsent();
         resume(now);  // what is open comes to its end
@@ -357,12 +345,14 @@ std::uint32_t TransactionClient::open_connections(Instant now, std::uint32_t mos
     return begun;
 }
 
-std::uint32_t TransactionClient::begin_arrivals(Instant now, std::uint32_t most) noexcept {
+std::uint32_t TransactionClient::begin_arrivals(Instant now, std::uint32_t most, bool behind) noexcept {
     if (!ramping_) return 0;
     std::uint32_t begun = 0;
     if (options_.comes_and_goes) {
-        arrivals_.give_up(now);
         const std::uint32_t window = options_.first_alone && !answered_ ? 1 : options_.window;
+        const std::uint64_t given_up = arrivals_.give_up(now);
+        if (given_up > 0 && measuring_ && !behind && open_ >= window)
+            measurement_.accounting.unsent_full += given_up;
         while (begun < most && open_ < window && arrivals_.due(now) &&
                connect(arrivals_.intended(now), now)) {
             if (measuring_ && arrivals_.open_loop())

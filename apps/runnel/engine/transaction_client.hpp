@@ -76,7 +76,7 @@ class TransactionClient final : public Generator {
         std::uint32_t slot = 0, generation = 0;
     };
 
-    bool poll(Instant now, std::uint32_t most) noexcept;
+    bool poll(Instant now, std::uint32_t most, bool behind) noexcept;
     bool step_phase(Instant now) noexcept;
     void begin_window(Instant now) noexcept;
     void end_window(Instant now) noexcept;
@@ -91,7 +91,7 @@ class TransactionClient final : public Generator {
     void change_arrivals(const Arrivals& next, Instant now) noexcept;
     bool connect(Instant intended, Instant now) noexcept;
     std::uint32_t open_connections(Instant now, std::uint32_t most) noexcept;
-    std::uint32_t begin_arrivals(Instant now, std::uint32_t most) noexcept;
+    std::uint32_t begin_arrivals(Instant now, std::uint32_t most, bool behind) noexcept;
     std::uint32_t end_thinking(Instant now) noexcept;
     std::uint32_t end_connections(Instant now) noexcept;
     void rest(tcp::Connection connection, Instant now) noexcept;

@@ -61,7 +61,7 @@ bool TransferClient::step_phase(Instant now) noexcept {
             enter(Phase::closing);
             return true;
         case Phase::closing:
-            if (open_ > 0 && now < phase_end_) return false;
+            if (open_ > 0 && now < phase_end_ && !abandoned()) return false;
             finish();
             return true;
         case Phase::draining:

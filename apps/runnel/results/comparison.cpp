@@ -43,6 +43,22 @@ std::optional<double> failed_percent(const Document& document) {
     return 100 * document.number("connections/failed").value_or(0) / attempted;
 }
 
+// Of `udp-rr` requests without an answer, else datagrams that did not arrive.
+std::optional<double> lost_percent(const Document& document) {
+    const auto sum = [&](std::initializer_list<const char*> paths) {
+        double total = 0;
+        for (const char* path : paths) total += document.number(path).value_or(0);
+        return total;
+    };
+    const bool requests = document.text("recipe") == "udp-rr";
+    const double sent = requests ? sum({"transactions/asked"})
+                                 : sum({"datagrams/to_server/sent", "datagrams/to_client/sent"});
+    if (sent <= 0) return std::nullopt;
+    const double lost = requests ? sum({"transactions/lost", "transactions/in_flight"})
+                                 : sum({"datagrams/to_server/lost", "datagrams/to_client/lost"});
+    return 100 * lost / sent;
+}
+
 // Time of all cores for one unit of `rate`, in microseconds.
 std::function<std::optional<double>(const Document&)> core_time_per(std::string rate) {
     return [rate = std::move(rate)](const Document& document) -> std::optional<double> {
@@ -71,11 +87,27 @@ std::vector<Source> sources_for(const Document& document) {
             sources.push_back(
                 {Metric{words + ' ' + name, Unit::microseconds, false}, latency_at(histogram, figure)});
     };
-    if (recipe == "rr") {
+    const bool datagrams = recipe == "udp-rr" || recipe == "udp-oneway";
+    if (recipe == "rr" || recipe == "udp-rr") {
         sources.push_back(transactions);
         latency("transaction", "transaction");
         sources.push_back(
             {{"core time a transaction", Unit::microseconds, false}, core_time_per("rate/tps")});
+        // The rate is the schedule's: what the verdict is about is the latency.
+        if (datagrams && is_open_loop(document))
+            std::rotate(sources.begin(), sources.begin() + 2, sources.begin() + 3);
+    } else if (recipe == "udp-oneway") {
+        sources.push_back({{"datagrams/s", Unit::count, true}, number_at("rate/dps")});
+        sources.push_back({{"goodput", Unit::bits, true}, number_at("rate/goodput_bps")});
+        for (const auto& [way, name] :
+             {std::pair{"to_server", "to the server"}, std::pair{"to_client", "to the client"}}) {
+            const std::string at = fmt::format("datagrams/{}/", way);
+            sources.push_back({{fmt::format("jitter {}", name), Unit::microseconds, false},
+                               number_at(at + "jitter_us/mean")});
+            sources.push_back({{fmt::format("out of order {}", name), Unit::percent, false},
+                               number_at(at + "reordered_percent")});
+        }
+        sources.push_back({{"core time a datagram", Unit::microseconds, false}, core_time_per("rate/dps")});
     } else if (recipe == "stream") {
         sources.push_back({{"goodput", Unit::bits, true}, number_at("rate/goodput_bps")});
     } else {
@@ -88,7 +120,11 @@ std::vector<Source> sources_for(const Document& document) {
         // The rate is the schedule's: what the verdict is about is the latency.
         if (is_open_loop(document)) std::rotate(sources.begin(), sources.begin() + 2, sources.begin() + 3);
     }
-    sources.push_back({{"failed connections", Unit::percent, false}, failed_percent});
+    if (datagrams)
+        sources.push_back(
+            {{recipe == "udp-rr" ? "requests lost" : "datagrams lost", Unit::percent, false}, lost_percent});
+    else
+        sources.push_back({{"failed connections", Unit::percent, false}, failed_percent});
     return sources;
 }
 

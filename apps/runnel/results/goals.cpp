@@ -23,7 +23,10 @@ std::optional<GoalUnit> unit_of(std::string_view metric) {
     if (metric == "cps" || metric == "tps" || metric == "retransmissions" || metric == "drops")
         return GoalUnit::count;
     if (metric == "goodput") return GoalUnit::bits;
-    if (metric == "failures" || metric == "unsent") return GoalUnit::percent;
+    if (metric == "failures" || metric == "unsent" || metric == "loss" || metric == "duplicates" ||
+        metric == "reordered")
+        return GoalUnit::percent;
+    if (metric == "dps") return GoalUnit::count;
     const std::size_t bar = metric.find('_');
     if (bar == std::string_view::npos) return std::nullopt;
     const bool known = std::ranges::find(latencies, metric.substr(0, bar)) != latencies.end() &&
@@ -36,6 +39,29 @@ std::optional<double> share(const Document& document, std::string_view what) {
     const auto part = document.number(what);
     if (attempted <= 0 || !part) return std::nullopt;
     return 100 * *part / attempted;
+}
+
+// Of datagrams both ways, in percent of those sent, or that came.
+std::optional<double> datagram_share(const Document& document, std::string_view part,
+                                     std::string_view whole) {
+    double parts = 0, all = 0;
+    for (const char* way : {"datagrams/to_server/", "datagrams/to_client/"}) {
+        parts += document.number(way + std::string{part}).value_or(0);
+        all += document.number(way + std::string{whole}).value_or(0);
+    }
+    if (all <= 0) return std::nullopt;
+    return 100 * parts / all;
+}
+
+// Of `udp-rr` requests without an answer, else datagrams that did not arrive.
+std::optional<double> datagram_loss(const Document& document) {
+    if (document.text("recipe") != "udp-rr") return datagram_share(document, "lost", "sent");
+    const double asked = document.number("transactions/asked").value_or(0);
+    if (asked <= 0) return std::nullopt;
+    return 100 *
+           (document.number("transactions/lost").value_or(0) +
+            document.number("transactions/in_flight").value_or(0)) /
+           asked;
 }
 
 std::optional<double> sum(const nlohmann::ordered_json& object, std::span<const char* const> keys) {
@@ -51,8 +77,15 @@ std::optional<double> measured(const Document& document, std::string_view metric
     if (metric == "cps") return document.number("rate/cps");
     if (metric == "tps") return document.number("rate/tps");
     if (metric == "goodput") return document.number("rate/goodput_bps");
+    const bool datagrams = document.at("datagrams").is_object();
+    if (metric == "dps") return document.number("rate/dps");
+    if (metric == "loss" || (metric == "failures" && datagrams)) return datagram_loss(document);
+    if (metric == "duplicates") return datagram_share(document, "duplicated", "received");
+    if (metric == "reordered") return datagram_share(document, "reordered", "unique");
     if (metric == "failures") return share(document, "connections/failed");
-    if (metric == "unsent") return share(document, "connections/unsent");
+    if (metric == "unsent")
+        return datagrams ? datagram_share(document, "unsent", "planned")
+                         : share(document, "connections/unsent");
     if (metric == "drops") return sum(document.at("drops"), {});
     if (metric == "retransmissions") {
         constexpr std::array kinds{"syn", "synack", "data", "fin"};
@@ -89,7 +122,8 @@ bool holds(Comparator comparator, double value, double bound) {
 }  // namespace
 
 std::vector<std::string> goal_metrics() {
-    std::vector<std::string> names{"cps", "tps", "goodput", "failures", "unsent", "retransmissions", "drops"};
+    std::vector<std::string> names{"cps",  "tps",        "dps",       "goodput",         "failures", "unsent",
+                                   "loss", "duplicates", "reordered", "retransmissions", "drops"};
     for (const char* latency : latencies)
         for (const char* figure : figures) names.push_back(fmt::format("{}_{}", latency, figure));
     return names;
@@ -111,12 +145,14 @@ Goal parse_goal(std::string_view text) {
     const std::optional<GoalUnit> unit = unit_of(goal.metric);
     if (!unit) {
         const std::string near = app::nearest(goal.metric, goal_metrics());
-        throw app::BadQuantity(fmt::format(
-            "\"{}\" is nothing that a goal can be about{}; there are cps, tps, goodput, failures, unsent, "
-            "retransmissions, drops, and handshake, ttfb, ttlb, close and transaction with _p50, _p99, "
-            "_p999, _max "
-            "and the like",
-            goal.metric, near.empty() ? "" : fmt::format("; did you mean {}?", near)));
+        throw app::BadQuantity(
+            fmt::format("\"{}\" is nothing that a goal can be about{}; there are cps, tps, dps, goodput, "
+                        "failures, unsent, "
+                        "loss, duplicates, reordered, retransmissions, drops, and handshake, ttfb, ttlb, "
+                        "close and transaction with _p50, _p99, "
+                        "_p999, _max "
+                        "and the like",
+                        goal.metric, near.empty() ? "" : fmt::format("; did you mean {}?", near)));
     }
     switch (*unit) {
         case GoalUnit::count:
@@ -171,7 +207,8 @@ nlohmann::ordered_json to_json(std::span<const GoalOutcome> outcomes) {
 }
 
 bool bounds_failures(std::span<const Goal> goals) noexcept {
-    return std::ranges::any_of(goals, [](const Goal& goal) { return goal.metric == "failures"; });
+    return std::ranges::any_of(
+        goals, [](const Goal& goal) { return goal.metric == "failures" || goal.metric == "loss"; });
 }
 
 }  // namespace runnel::results

@@ -54,6 +54,8 @@ struct Headline {
 };
 Headline headline_of(const std::string& recipe) {
     if (recipe == "rr") return {"rate/tps", "tps", "transactions a second", Scale::count};
+    if (recipe == "udp-rr") return {"rate/tps", "tps", "requests a second", Scale::count};
+    if (recipe == "udp-oneway") return {"rate/dps", "dps", "datagrams a second", Scale::count};
     if (recipe == "stream") return {"rate/goodput_bps", "goodput_bps", "goodput", Scale::bits};
     return {"rate/cps", "cps", "connections a second", Scale::count};
 }
@@ -84,6 +86,8 @@ class Page {
     }
 
   private:
+    [[nodiscard]] bool datagrams() const { return document_.at("datagrams").is_object(); }
+
     std::string title() const {
         return fmt::format("{} {}: {} {}", document_.text("command"), recipe_,
                            marked(number(document_, headline_.path), headline_.scale),
@@ -146,14 +150,29 @@ class Page {
                  fmt::format("p50 {}, max {}", marked(number(document_, at + "p50"), Scale::latency),
                              marked(number(document_, at + "max"), Scale::latency)));
         }
-        const double attempted = number(document_, "connections/attempted");
-        const double failed = number(document_, "connections/failed");
-        tile("failed connections", whole(failed),
-             attempted > 0 ? fmt::format("{:.3g} % of {}", 100 * failed / attempted, whole(attempted)) : "");
-        double retransmissions = 0;
-        for (const char* kind : {"syn", "synack", "data", "fin"})
-            retransmissions += number(document_, std::string{"retransmissions/"} + kind);
-        tile("retransmissions", whole(retransmissions), "of all kinds");
+        if (datagrams()) {
+            const bool requests = recipe_ == "udp-rr";
+            const auto both = [&](const std::string& what) {
+                return number(document_, "datagrams/to_server/" + what) +
+                       number(document_, "datagrams/to_client/" + what);
+            };
+            const double lost = requests ? number(document_, "transactions/lost") : both("lost");
+            const double sent = requests ? number(document_, "transactions/asked") : both("sent");
+            tile(requests ? "requests lost" : "datagrams lost", whole(lost),
+                 sent > 0 ? fmt::format("{:.3g} % of {}", 100 * lost / sent, whole(sent)) : "");
+            tile("out of order", whole(both("reordered")),
+                 fmt::format("{} copies", whole(both("duplicated"))));
+        } else {
+            const double attempted = number(document_, "connections/attempted");
+            const double failed = number(document_, "connections/failed");
+            tile("failed connections", whole(failed),
+                 attempted > 0 ? fmt::format("{:.3g} % of {}", 100 * failed / attempted, whole(attempted))
+                               : "");
+            double retransmissions = 0;
+            for (const char* kind : {"syn", "synack", "data", "fin"})
+                retransmissions += number(document_, std::string{"retransmissions/"} + kind);
+            tile("retransmissions", whole(retransmissions), "of all kinds");
+        }
         double drops = 0;
         for (const Json& count : document_.at("drops")) drops += count.is_number() ? count.get<double>() : 0;
         tile("drops", whole(drops), drops > 0 ? "reasons below" : "none");
@@ -196,10 +215,11 @@ class Page {
                          .caption = headline_.name,
                          .y = headline_.scale,
                          .series = {course(headline_.name, "s1", headline_.interval)}});
-        std::vector<Series> open{course("open", "s1", "in_flight"),
-                                 course("in TIME-WAIT", "s2", "time_wait")};
-        out_ += to_html(
-            {.title = "Connections", .caption = "at the end of each second", .series = std::move(open)});
+        std::vector<Series> open{course("open", "s1", "in_flight")};
+        if (!datagrams()) open.push_back(course("in TIME-WAIT", "s2", "time_wait"));
+        out_ += to_html({.title = datagrams() ? "Requests under way" : "Connections",
+                         .caption = "at the end of each second",
+                         .series = std::move(open)});
         const auto percentiles = [&](const char* key, const char* name) {
             const std::string at = fmt::format("{}_us/", key);
             out_ += to_html({.title = name,
@@ -296,12 +316,16 @@ class Page {
 
     void accounting() {
         out_ += "<div class=\"pair\">";
-        counts("Connections", "connections");
+        if (!datagrams()) counts("Connections", "connections");
+        counts("Datagrams to the server", "datagrams/to_server");
+        counts("Datagrams to the client", "datagrams/to_client");
+        counts("Responses", "datagrams/responses");
+        counts("ICMP errors", "datagrams/errors");
         counts("Transactions", "transactions");
         counts("Octets", "octets");
         counts("Packets", "packets");
-        counts("Retransmissions", "retransmissions");
-        counts("TIME-WAIT", "time_wait");
+        if (!datagrams()) counts("Retransmissions", "retransmissions");
+        if (!datagrams()) counts("TIME-WAIT", "time_wait");
         counts("Closing", "closing");
         out_ += "</div>\n<h2>Drops</h2><div class=\"card\"><table>";
         const Json& drops = document_.at("drops");

@@ -14,6 +14,7 @@
 #include "runnel/ip/route_table.hpp"
 
 #include "doctor/machine.hpp"
+#include "engine/datagram.hpp"
 #include "engine/http.hpp"
 #include "quantity.hpp"
 
@@ -141,6 +142,7 @@ class Reader {
 
     void read_port(const Word& pool, bool client);
     void read_client();
+    void read_udp_client();
     void read_server();
     void read_sizes(bool transactions);
 
@@ -149,6 +151,7 @@ class Reader {
     Imported result_;
     bool keeps_ = false;  // keepalive, or cc, which implies it
     bool v6_ = false;
+    bool udp_ = false;
 };
 
 // The longest prefix within which all of these lie, and none is the broadcast address.
@@ -196,6 +199,10 @@ void Reader::read_port(const Word& pool, bool client) {
     for (const std::string& text : cpus.values)
         std::ranges::move(doctor::parse_cpu_list(text), std::back_inserter(list));
     if (list.empty()) refuse(cpus, "names no CPU");
+    if (udp_ && client && list.size() > 1) {
+        lack(cpus, "a client of datagrams has one core");
+        list.resize(1);
+    }
     say("cores",
         fmt::format("{} # on these CPUs: taskset -c {} runnel run ...", list.size(), doctor::cpu_list(list)));
     // Headers of IP and TCP.
@@ -205,7 +212,8 @@ void Reader::read_port(const Word& pool, bool client) {
     else if (first("jumbo") != nullptr)
         say("mtu", "9000 # jumbo");
     if (const Word* protocol = first("protocol"))
-        if (const std::string& name = value(*protocol, 0, "name"); name != "tcp" && name != "http")
+        if (const std::string& name = value(*protocol, 0, "name");
+            name != "tcp" && name != "http" && name != "udp")
             lack(*protocol, "the load is TCP's");
 }
 
@@ -220,10 +228,13 @@ void Reader::read_sizes(bool transactions) {
     std::uint64_t octets = count(*word, value(*word, 0, "number"));
     if (word->name == "packet_size") {
         constexpr std::uint64_t ethernet = 14;
-        octets -= std::min(octets, ethernet + (v6_ ? 60 : 40));
+        octets -= std::min(octets, ethernet + (udp_ ? (v6_ ? 48 : 28) : (v6_ ? 60 : 40)));
     }
-    octets = std::max<std::uint64_t>(octets, 1);
-    if (transactions) {
+    octets = std::max<std::uint64_t>(octets, udp_ ? load::DatagramHeader::octets : 1);
+    if (udp_) octets = std::min<std::uint64_t>(octets, load::most_datagram_v4);
+    if (udp_ && result_.role == Role::server) {
+        say("response-octets", fmt::format("{} # {}", octets, word->text));
+    } else if (transactions) {
         const std::uint64_t size = std::min<std::uint64_t>(octets, std::uint64_t{1} << 20);
         say("request-octets", fmt::format("{} # {}", size, word->text));
         say("response-octets", fmt::format("{}", size));
@@ -257,6 +268,7 @@ void Reader::read_client() {
     if (const Word* path = first("http_path")) say_text("path", value(*path, 0, "path"));
 
     lines_ += "\n[client.traffic]\n";
+    if (udp_) return read_udp_client();
     const Word* const cc = first("cc");
     const Word* const cps = first("cps");
     const Word* const keepalive = first("keepalive");
@@ -293,6 +305,37 @@ void Reader::read_client() {
     read_sizes(keeps_);
 }
 
+// A socket of dperf's sends a packet and awaits one: once, of so many that are opened a second; or of so many
+// that are kept each again and again.
+void Reader::read_udp_client() {
+    say_text("recipe", "udp-rr");
+    const Word* const cc = first("cc");
+    const Word* const cps = first("cps");
+    const Word* const keepalive = first("keepalive");
+    const Word* const start = first("slow_start");
+    if (keepalive == nullptr) {
+        if (cps == nullptr) throw BadScenario(fmt::format("{}: has no word cps", source_));
+        say("rate", fmt::format("{} # {}", count(*cps, value(*cps, 0, "number")), cps->text));
+        say_text("ramp-up",
+                 human_duration(start != nullptr ? time(*start, value(*start, 0, "time")) : Duration{30s}));
+        if (cc != nullptr) lack(*cc, "as many requests are under way as the rate and the time of each make");
+        lines_ += "\n[client.requests]\n";
+    } else {
+        const Word& many = needed("cc", "is said before; the first holds");
+        const std::uint64_t flows = count(many, value(many, 0, "number"));
+        say("connections", fmt::format("{} # {}", flows, many.text));
+        say("concurrency", fmt::format("{}", flows));
+        constexpr const char* why = "requests that are kept under way begin at once";
+        if (cps != nullptr) lack(*cps, why);
+        if (start != nullptr) lack(*start, why);
+        lines_ += "\n[client.requests]\n";
+        say("think",
+            fmt::format("\"{}\" # {}", human_duration(time(*keepalive, value(*keepalive, 0, "interval"))),
+                        keepalive->text));
+    }
+    read_sizes(true);
+}
+
 void Reader::read_server() {
     read_port(needed("server", "one server a scenario"), false);
     for (const Word& word : words_)
@@ -306,11 +349,15 @@ void Reader::read_server() {
     }
     std::string list;
     for (std::uint64_t i = 0; i < ports; ++i)
-        list += fmt::format("{}\"{}:{}\"", i == 0 ? "" : ", ", port + i, keeps_ ? "rr" : "crr");
+        list += fmt::format("{}\"{}:{}\"", i == 0 ? "" : ", ", port + i,
+                            udp_     ? "udp"
+                            : keeps_ ? "rr"
+                                     : "crr");
     say("listen", "[" + list + "]");
     read_sizes(keeps_);
     if (const Word* keepalive = first("keepalive"); keepalive != nullptr && !keepalive->values.empty())
-        lack(*keepalive, "a connection stays until the client closes it");
+        lack(*keepalive, udp_ ? "a flow stays as long as something comes"
+                              : "a connection stays until the client closes it");
 }
 
 Imported Reader::read() {
@@ -320,6 +367,7 @@ Imported Reader::read() {
         refuse(mode, fmt::format("\"{}\" is neither client nor server", name));
     result_.role = name == "client" ? Role::client : Role::server;
     keeps_ = first("keepalive") != nullptr || first("cc") != nullptr;
+    if (const Word* const protocol = first("protocol")) udp_ = value(*protocol, 0, "name") == "udp";
     result_.lacks.clear();  // what stands twice is named when it is read
 
     if (result_.role == Role::client)

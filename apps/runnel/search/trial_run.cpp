@@ -100,6 +100,14 @@ Outcome outcome_of(const results::Document& document, const Trial& trial, const 
         carried = document.number("connections/completed").value_or(0);
         rate = document.number("rate/cps").value_or(0);
     }
+    if (document.text("recipe") == "udp-oneway") {
+        planned = carried = 0;
+        for (const std::string way : {"datagrams/to_server/", "datagrams/to_client/"}) {
+            planned += document.number(way + "planned").value_or(0);
+            carried += document.number(way + "unique").value_or(0);
+        }
+        rate = document.number("rate/dps").value_or(0);
+    }
     if (planned <= 0)
         throw TrialFailed(
             fmt::format("a trial at {}/s of {} had nothing to send; make it longer, or its rate greater",

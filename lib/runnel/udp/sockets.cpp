@@ -71,7 +71,7 @@ void Sockets::bind(IpAddress address, std::uint16_t port, Handler& handler) {
             fmt::format("udp.sockets = {}: all are in use; give more, or unbind one", sockets_.size()));
     const std::uint32_t index = free_;
     free_ = sockets_[index].next;
-    std::uint32_t& bucket = bucket_of(port);
+    std::uint32_t& bucket = bucket_of(address, port);
     sockets_[index] = {address, port, &handler, bucket};
     bucket = index;
     ++size_;
@@ -79,7 +79,7 @@ void Sockets::bind(IpAddress address, std::uint16_t port, Handler& handler) {
 
 bool Sockets::unbind(IpAddress address, std::uint16_t port) noexcept {
     if (address.is_unspecified()) address = IpAddress{};
-    for (std::uint32_t* link = &bucket_of(port); *link != none; link = &sockets_[*link].next) {
+    for (std::uint32_t* link = &bucket_of(address, port); *link != none; link = &sockets_[*link].next) {
         Socket& socket = sockets_[*link];
         if (socket.port != port || socket.address != address) continue;
         const std::uint32_t index = *link;
@@ -93,8 +93,14 @@ bool Sockets::unbind(IpAddress address, std::uint16_t port) noexcept {
     return false;
 }
 
+std::uint32_t& Sockets::bucket_of(const IpAddress& address, std::uint16_t port) noexcept {
+    const std::uint64_t key = address.is_v4() ? address.v4().value : address.v6().high() ^ address.v6().low();
+    const std::uint64_t mixed = key * 0x9e3779b97f4a7c15U;
+    return buckets_[((mixed >> 32) + port) & (buckets_.size() - 1)];
+}
+
 Handler* Sockets::find(const IpAddress& address, std::uint16_t port) noexcept {
-    for (std::uint32_t i = bucket_of(port); i != none; i = sockets_[i].next)
+    for (std::uint32_t i = bucket_of(address, port); i != none; i = sockets_[i].next)
         if (sockets_[i].port == port && sockets_[i].address == address) return sockets_[i].handler;
     return nullptr;
 }

@@ -120,9 +120,9 @@ class Sockets {
     void loop(const SendOptions& options, const Way& way, const IpAddress& local,
               const rte_mbuf* payload) noexcept;
 
-    [[nodiscard]] std::uint32_t& bucket_of(std::uint16_t port) noexcept {
-        return buckets_[port & (buckets_.size() - 1)];
-    }
+    /// By address too: many addresses may have a socket on one port. Nobody but the application binds, so
+    /// nobody else can aim at a bucket.
+    [[nodiscard]] std::uint32_t& bucket_of(const IpAddress& address, std::uint16_t port) noexcept;
     [[nodiscard]] Handler* find(const IpAddress& address, std::uint16_t port) noexcept;
     [[nodiscard]] Handler* find_or_any(const IpAddress& address, std::uint16_t port) noexcept;
     void drop(rte_mbuf* mbuf, DropReason reason) noexcept;

@@ -57,6 +57,32 @@ TEST(Comparison, SidesThatDoNotDifferAreNotCalledDifferent) {
     EXPECT_EQ(c.finding(), Finding::no_difference);
 }
 
+TEST(Comparison, DatagramsAreComparedByTheirRateLossAndOrder) {
+    const auto datagrams = [](const char* name, std::initializer_list<double> rates, double lost) {
+        Side result{name, {}};
+        for (const double dps : rates) {
+            Document one = trial(0, 1, "max", "udp-oneway");
+            one.json["rate"]["dps"] = dps;
+            one.json["datagrams"] = {
+                {"to_server",
+                 {{"sent", 1000}, {"lost", lost}, {"reordered_percent", 1.5}, {"jitter_us", {{"mean", 3}}}}},
+                {"to_client", {{"sent", 0}, {"lost", 0}}}};
+            result.trials.push_back(one);
+        }
+        return result;
+    };
+    const auto c =
+        compare({datagrams("old", {1e6, 1.01e6, 0.99e6}, 10), datagrams("new", {2e6, 2.01e6, 1.99e6}, 20)},
+                {})
+            .front();
+    EXPECT_EQ(c.lines.front().metric.name, "datagrams/s");
+    EXPECT_EQ(c.finding(), Finding::better);
+    EXPECT_EQ(c.lines.back().metric.name, "datagrams lost");
+    EXPECT_DOUBLE_EQ(c.lines.back().a.mean, 1);
+    EXPECT_DOUBLE_EQ(c.lines.back().b.mean, 2);
+    EXPECT_THAT(to_text(c, {}), HasSubstr("out of order to the server"));
+}
+
 TEST(Comparison, NoisyTrialsDoNotTell) {
     const auto c = compare({side("a", {1e6, 1.5e6, 0.7e6}), side("b", {1.2e6, 0.9e6, 1.4e6})}, {}).front();
     EXPECT_EQ(c.finding(), Finding::unclear);

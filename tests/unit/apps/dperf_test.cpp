@@ -53,6 +53,30 @@ TEST(Dperf, ConnectionsASecondAreARateOfCrr) {
     EXPECT_THAT(imported.table, HasSubstr("taskset -c 0,2-3"));
 }
 
+TEST(Dperf, DatagramsAreRequestsOfUdpRr) {
+    const std::string once{
+        "mode client\ncpu 0\nport 0000:01:00.0 10.6.245.3 10.6.245.1\nclient 10.6.245.3 1\n"
+        "server 10.6.247.3 1\nlisten 53 1\nprotocol udp\ncps 100k\npayload_size 100\n"};
+    const Imported rate = import_dperf(once, "client.conf");
+    EXPECT_THAT(rate.lacks, IsEmpty());
+    EXPECT_THAT(line_of({rate}, Role::client),
+                AllOf(HasSubstr("--target 10.6.247.3:53 --recipe udp-rr --rate 100000"),
+                      HasSubstr("--ramp-up 30s --request-octets 100 --response-octets 100")));
+    const Imported kept = import_dperf(once + "cc 5k\nkeepalive 10ms\n", "client.conf");
+    EXPECT_THAT(kept.lacks, ElementsAre(HasSubstr("cps 100k")));
+    EXPECT_THAT(line_of({kept}, Role::client),
+                AllOf(HasSubstr("--recipe udp-rr"), HasSubstr("--connections 5000"),
+                      HasSubstr("--concurrency 5000"), HasSubstr("--think 10ms")));
+    const Imported answers = import_dperf(
+        "mode server\ncpu 1\nport 0000:02:00.0 10.6.247.3 10.6.247.1\nclient 10.6.245.3 1\nserver 10.6.247.3 "
+        "1\n"
+        "listen 53 2\nprotocol udp\npayload_size 1000\n",
+        "server.conf");
+    EXPECT_THAT(line_of({answers}, Role::server),
+                AllOf(HasSubstr("--listen 53:udp"), HasSubstr("--listen 54:udp"),
+                      HasSubstr("--response-octets 1000")));
+}
+
 TEST(Dperf, ServerAnswersOnEachPortWithAResponseOfThatSize) {
     const Imported imported = import_dperf(server, "server.conf");
     EXPECT_EQ(imported.role, Role::server);
@@ -122,13 +146,13 @@ mss 1400
 
 TEST(Dperf, WhatHasNoCounterpartIsNamedWithItsLine) {
     std::string text{client};
-    text += "tx_burst 128\nlaunch_num 10\nfrobnicate 3\nvxlan 1 2 3\ntcp_rst 0\nrss\ncps 3\nprotocol udp\n";
+    text += "tx_burst 128\nlaunch_num 10\nfrobnicate 3\nvxlan 1 2 3\ntcp_rst 0\nrss\ncps 3\nprotocol sctp\n";
     const Imported imported = import_dperf(text, "a");
     EXPECT_THAT(imported.lacks,
                 ElementsAre(StartsWith("a:11: tx_burst 128: "), StartsWith("a:12: launch_num 10: "),
                             AllOf(StartsWith("a:13: frobnicate 3: "), HasSubstr("no word of dperf's")),
                             StartsWith("a:14: vxlan 1 2 3: "), StartsWith("a:15: tcp_rst 0: "),
-                            StartsWith("a:17: cps 3: "), StartsWith("a:18: protocol udp: ")));
+                            StartsWith("a:17: cps 3: "), StartsWith("a:18: protocol sctp: ")));
     const std::string scenario = join({imported});
     for (const std::string& lack : imported.lacks) EXPECT_THAT(scenario, HasSubstr("#   " + lack + "\n"));
     EXPECT_THAT(line_of({imported}, Role::client), HasSubstr("--rate 500000 "));

@@ -57,6 +57,24 @@ TEST(Page, ShowsWhatTheDocumentHas) {
         HasSubstr(escaped(drop_descriptions()[static_cast<std::size_t>(DropReason::tcp_paws)].sentence)));
 }
 
+TEST(Page, ShowsDatagramsInPlaceOfConnections) {
+    load::Result result;
+    result.recipe = load::Recipe::udp_oneway;
+    result.duration_s = 1;
+    result.dps_to_server = 1234;
+    result.datagrams.to_server = {.planned = 50,
+                                  .sent = 50,
+                                  .sent_known = 50,
+                                  .counts = {.received = 47, .unique = 46, .duplicated = 1, .missing = 4}};
+    result.datagrams.undelivered[static_cast<std::size_t>(load::Undelivered::port)] = 9;
+    const std::string page = to_page({"test", to_json(result)});
+    for (const char* shown : {"datagrams a second", "datagrams lost", "8 % of 50", "Datagrams to the server",
+                              "ICMP errors", "port unreachable"})
+        EXPECT_THAT(page, HasSubstr(shown));
+    EXPECT_THAT(page, Not(HasSubstr("failed connections")));
+    EXPECT_THAT(page, Not(HasSubstr("TIME-WAIT")));
+}
+
 TEST(Page, TakesTextOfTheDocumentAsText) {
     Document document = example();
     document.json["wire"] = "<script>alert('x')</script>";

@@ -67,6 +67,16 @@ TEST(Verdict, AFewLateConnectionsAreNotALimit) {
     EXPECT_EQ(judge(almost, 750.0).verdict, Verdict::valid);
 }
 
+TEST(Verdict, WhereAsManyWereOpenAsMayBeTheTargetIsTheLimit) {
+    Accounting full{
+        .attempted = 1000, .unsent = 250, .unsent_full = 250, .established = 750, .completed = 750};
+    EXPECT_EQ(judge(full, 1000.0).verdict, Verdict::failed);
+    EXPECT_THAT(judge(full, 1000.0).reason, HasSubstr("the target is the limit"));
+    full.unsent_full = 100;
+    EXPECT_EQ(judge(full, 1000.0).verdict, Verdict::generator_limited)
+        << "it has not offered the rest either";
+}
+
 TEST(Verdict, FailureOutweighsTheGeneratorsLimit) {
     Accounting failed = clean;
     failed.attempted += 501;

@@ -1,6 +1,7 @@
 // What a search asks of the document of a trial.
 #include "search/trial_run.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -44,6 +45,24 @@ TEST(TrialOutcome, CountsTransactionsWhereTheRateIsTheirs) {
     // With ten on each connection it is that of connections.
     EXPECT_EQ(with("10").loss_ratio, 0);
     EXPECT_EQ(with("10").carried, 5);
+}
+
+TEST(TrialOutcome, CountsDatagramsThatArrived) {
+    const auto text = [](const char* recipe, const char* transactions) {
+        return fmt::format(R"({{"recipe": "{}", "connections": {{"attempted": 0}}, {}
+                               "datagrams": {{"to_server": {{"planned": 1000, "unique": 900}},
+                                              "to_client": {{"planned": 1000, "unique": 1000}}}},
+                               "rate": {{"dps": 1900, "tps": 80}}}})",
+                           recipe, transactions);
+    };
+    const Outcome one_way = outcome_of(document_of(text("udp-oneway", "").c_str()), trial, {});
+    EXPECT_NEAR(one_way.loss_ratio, 0.05, 1e-12);
+    EXPECT_EQ(one_way.carried, 1900);
+    const Outcome requests = outcome_of(
+        document_of(text("udp-rr", R"("transactions": {"planned": 100, "answered": 80},)").c_str()), trial,
+        {});
+    EXPECT_NEAR(requests.loss_ratio, 0.2, 1e-12);
+    EXPECT_EQ(requests.carried, 80);
 }
 
 TEST(TrialOutcome, WithoutALatencyHasNone) {
