@@ -91,7 +91,7 @@ class GroupMemberships {
 
     void advance(Instant now) noexcept {
         igmp_.reporter().advance(now);
-        mld_.reporter().advance(now);
+        mld_.advance(now);
     }
     [[nodiscard]] Instant next_deadline() const noexcept;
 

@@ -47,6 +47,16 @@ void GroupReporter::set(std::uint8_t interface, const IpAddress& group, const So
     find_deadline();
 }
 
+void GroupReporter::tell_again(std::uint8_t interface) noexcept {
+    for (Group& group : groups_) {
+        if (group.interface != interface || group.filter.none()) continue;
+        group.mode_changes = links_[interface].robustness;
+        group.told = false;
+        links_[interface].change = Instant::min();
+    }
+    find_deadline();
+}
+
 // RFC 3376 section 5.1, RFC 3810 section 6.1.
 void GroupReporter::note_change(Group& group, const SourceFilter& to) {
     const std::uint8_t robustness = links_[group.interface].robustness;

@@ -51,6 +51,8 @@ class GroupReporter {
     /// membership. The change is told at the next `advance`.
     void set(std::uint8_t interface, const IpAddress& group, const SourceFilter& filter);
 
+    /// Tells of all memberships on the interface again, as changes are told: nobody may have heard of them.
+    void tell_again(std::uint8_t interface) noexcept;
     /// A valid query has come.
     void query(std::uint8_t interface, const wire::MembershipQuery& query, Instant now) noexcept;
     /// Another host has reported the group, in an older version.

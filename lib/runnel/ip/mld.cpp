@@ -108,11 +108,28 @@ void Mld::send_one(std::uint8_t interface, const Ipv6Address& destination, wire:
     send(mbuf, interfaces_[interface], destination);
 }
 
+// Routers need not believe what comes from no address: as soon as there is one it is told again (RFC 3590
+// section 4).
+void Mld::tell_what_was_unheard() noexcept {
+    any_unheard_ = false;
+    for (std::size_t i = 0; i < unheard_.size(); ++i) {
+        if (!unheard_[i]) continue;
+        const auto interface = static_cast<std::uint8_t>(i);
+        unheard_[i] =
+            addresses_.speaks(interface) && !addresses_.owns(interface, addresses_.link_local(interface));
+        if (unheard_[i])
+            any_unheard_ = true;
+        else
+            reporter_.tell_again(interface);
+    }
+}
+
 // Hop limit 1, router alert, from the link-local address (RFC 3810 section 5.2.13); while that is being
 // probed for, from none (RFC 3590 section 4).
 void Mld::send(rte_mbuf* message, const Interface& interface, const Ipv6Address& destination) noexcept {
     const Ipv6Address& own = addresses_.link_local(interface.index);
     const Ipv6Address source = addresses_.owns(interface.index, own) ? own : Ipv6Address{};
+    if (source.is_unspecified()) unheard_[interface.index] = any_unheard_ = true;
     auto* const text = rte_pktmbuf_mtod(message, std::byte*);
     const std::uint32_t pseudo =
         wire::pseudo_header_sum(source, destination, wire::icmpv6_protocol, message->pkt_len);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include <rte_mbuf.h>
 
@@ -24,12 +25,18 @@ class Mld final : public ReportWriter {
         : interfaces_(interfaces),
           addresses_(addresses),
           link_(link),
+          unheard_(interfaces.size()),
           reporter_(interfaces.size(), key, *this) {}
     Mld(const Mld&) = delete;
     Mld& operator=(const Mld&) = delete;
     ~Mld() override;
 
     [[nodiscard]] GroupReporter& reporter() noexcept { return reporter_; }
+    void advance(Instant now) noexcept {
+        if (any_unheard_) [[unlikely]]
+            tell_what_was_unheard();
+        reporter_.advance(now);
+    }
     /// Looks at a received query, report or done, whose checksum is right; the mbuf stays the caller's.
     /// Returns why it is not to be believed, for who gives it to nobody else to count; else nothing.
     std::optional<DropReason> input(const Ingress& in, Instant now) noexcept;
@@ -46,11 +53,14 @@ class Mld final : public ReportWriter {
     void send_one(std::uint8_t interface, const Ipv6Address& destination, wire::Icmpv6Type type,
                   const Ipv6Address& group) noexcept;
     void send(rte_mbuf* message, const Interface& interface, const Ipv6Address& destination) noexcept;
+    void tell_what_was_unheard() noexcept;
 
     const Interfaces& interfaces_;
     const Ipv6Addresses& addresses_;
     LinkOutput& link_;
     rte_mbuf* pending_ = nullptr;  // a report of version 2 that records are added to
+    std::vector<bool> unheard_;    // by interface: something was told from no address
+    bool any_unheard_ = false;
     GroupReporter reporter_;
 };
 

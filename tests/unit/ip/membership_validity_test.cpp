@@ -291,6 +291,32 @@ TEST(Rfc3810, SolicitedNodeGroupIsReportedWhileAnAddressHasIt) {
     EXPECT_EQ(host.told_by(host.network.now), (Tellings{{change_to_include, one.solicited_node(), {}}}));
 }
 
+TEST(Rfc3590, WhatWasToldFromNoAddressIsToldAgainWhenThereIsOne) {
+    Config config = reporting_config();
+    config.dad_probes = 1;
+    Network net{config};
+    std::vector<Ipv6Address> sources;
+    const auto collect = [&] {
+        std::size_t records = 0;
+        for (const Octets& frame : net.sent())
+            if (const auto report = mld_in(frame)) {
+                sources.push_back(report->source);
+                records = records_in(*report).size();
+            }
+        return records;
+    };
+    net.run_until(net.now);
+    EXPECT_EQ(collect(), 2U);
+    net.run_until(net.now + 10s);
+    EXPECT_EQ(collect(), 2U) << "all of them once more";
+    ASSERT_GE(sources.size(), 3U);
+    EXPECT_TRUE(sources.front().is_unspecified());
+    EXPECT_EQ(sources[sources.size() - 1], our_link_local);
+    EXPECT_EQ(sources[sources.size() - 2], our_link_local);
+    net.run_until(net.now + 100s);
+    EXPECT_EQ(collect(), 0U);
+}
+
 TEST(Rfc3810, MoreAddressesThanTheTableHasRoomForAreHeardAndNotReported) {
     Config config = reporting_config();
     config.interfaces[0].ipv6[0].address_count = 5000;
