@@ -493,7 +493,7 @@ def view_gives_the_terminal_back_however_it_ends(runnel):
         wait_until(lambda: pane.value("alternate_on") == "0", f"the end by {number.name}")
         wait_until(lambda: pane.value("cursor_flag") == "1", "the cursor")
         pane.enter(f"stty -a > {settings}.after; echo done")
-        pane.shows("(?m)^done")
+        pane.shows(r"(?m)^(\$ )?done$")
         before, after = (pathlib.Path(f"{settings}.{when}").read_text() for when in ("before", "after"))
         check(before == after, f"{number.name}: {before}\n{after}")
 
