@@ -164,7 +164,7 @@ bool Client::step_phase(Instant now) noexcept {
 void Client::end_window(Instant now) noexcept {
     const std::uint64_t given_up = arrivals_.finish(std::min(now, phase_end_));
     Measurement& m = measurement_;
-    if (open_ - held_ >= options_.window) m.accounting.unsent_full += given_up;
+    if (now - last_full_ <= options_.max_lag) m.accounting.unsent_full += given_up;
     m.accounting.attempted = arrivals_.attempted();
     m.accounting.unsent = arrivals_.unsent();
     m.window_length = now - window_begin_;
@@ -213,7 +213,7 @@ std::uint32_t Client::begin_connections(Instant now, std::uint32_t most, bool be
     const bool measured = present_phase() == Phase::measured;
     const std::uint32_t window = options_.first_alone && !answered_ ? 1 : options_.window;
     const std::uint64_t given_up = arrivals_.give_up(now);
-    if (given_up > 0 && measured && !behind && open_ - held_ >= window)
+    if (given_up > 0 && measured && now - last_full_ <= options_.max_lag)
         measurement_.accounting.unsent_full += given_up;
     while (begun < most && open_ - held_ < window && arrivals_.due(now)) {
         const AddressPicker::Pick pick = addresses_.next();
@@ -243,6 +243,8 @@ std::uint32_t Client::begin_connections(Instant now, std::uint32_t most, bool be
         ++measurement_.all.started;
         ++begun;
     }
+    // Where this core is behind, it may be itself that keeps them open.
+    if (!behind && open_ - held_ >= window && arrivals_.due(now)) last_full_ = now;
     return begun;
 }
 

@@ -157,9 +157,10 @@ class Client final : public Generator {
     Instant phase_end_{};
     Instant ramp_down_end_{};
     Instant window_begin_{};
-    bool answered_ = false;  // some connection has been established, or has ended
-    bool stopped_ = false;   // the order to stop has been followed
-    bool intends_;           // a schedule says, or has said, when connections are intended
+    bool answered_ = false;                   // some connection has been established, or has ended
+    Instant last_full_{Duration::min() / 2};  // one was due, and as many were open as may be
+    bool stopped_ = false;                    // the order to stop has been followed
+    bool intends_;                            // a schedule says, or has said, when connections are intended
     Totals at_window_begin_;
 };
 

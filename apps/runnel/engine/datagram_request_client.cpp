@@ -26,18 +26,22 @@ bool DatagramRequestClient::send_some(Instant now, std::uint32_t most) noexcept 
         (void)thinking_.pop();
         ++idle_;
     }
-    for (std::uint32_t n = 0; n < most && idle_ > 0 && has_room() && source_->due(now); ++n) {
+    const std::uint64_t before = source_->unsent();
+    const bool due = source_->due(now);  // and gives up what is too late
+    if (source_->unsent() > before) given_up(source_->unsent() - before);
+    for (std::uint32_t n = 0; due && n < most && idle_ > 0 && has_room() && source_->due(now); ++n) {
         const Instant intended = source_->intended(now);
         if (!ask(intended, now)) break;  // it stays due
         source_->sent();
         worked = true;
     }
-    if (idle_ == 0 && source_->open_loop()) {
-        const std::uint64_t before = source_->unsent();
-        (void)source_->due(now);
-        if (!behind()) measurement_.datagrams.unsent_full += source_->unsent() - before;
-    }
+    // Where this core is behind, it may be itself that keeps them under way.
+    if (idle_ == 0 && !behind() && source_->open_loop() && source_->due(now)) last_full_ = now;
     return worked;
+}
+
+void DatagramRequestClient::given_up(std::uint64_t datagrams) noexcept {
+    if (now_ - last_full_ <= options_.max_lag) measurement_.datagrams.unsent_full += datagrams;
 }
 
 bool DatagramRequestClient::ask(Instant intended, Instant now) noexcept {

@@ -32,9 +32,7 @@ class DatagramRequestClient final : public DatagramClient {
     bool send_some(Instant now, std::uint32_t most) noexcept override;
     [[nodiscard]] bool all_answered(Instant now) noexcept override;
     void account() noexcept override;
-    void given_up(std::uint64_t datagrams) noexcept override {
-        if (idle_ == 0 && !behind()) measurement_.datagrams.unsent_full += datagrams;
-    }
+    void given_up(std::uint64_t datagrams) noexcept override;
     std::uint32_t expire(Instant now) noexcept;
     bool ask(Instant intended, Instant now) noexcept;
     void done(Instant now) noexcept;
@@ -48,6 +46,7 @@ class DatagramRequestClient final : public DatagramClient {
     std::uint32_t idle_;                   // without a rate: of those that may be under way, how many are not
     std::uint32_t request_octets_ = 0;     // of the next, which has been drawn already; 0: has not
     DueQueue<std::uint32_t> thinking_;
+    Instant last_full_{Duration::min() / 2};  // one was due, and as many were under way as may be
 };
 
 }  // namespace runnel::load

@@ -242,7 +242,7 @@ void TransactionClient::end_window(Instant now) noexcept {
     m.window.transactions = m.all.transactions - at_window_begin_.transactions;
     if (options_.comes_and_goes) {
         const std::uint64_t given_up = arrivals_.finish(std::min(now, phase_end_));
-        if (open_ >= options_.window) m.accounting.unsent_full += given_up;
+        if (now - last_full_ <= options_.max_lag) m.accounting.unsent_full += given_up;
         m.accounting.attempted = arrivals_.attempted();
         m.accounting.unsent = arrivals_.unsent();
         resume(now);  // what is open comes to its end
@@ -351,7 +351,7 @@ std::uint32_t TransactionClient::begin_arrivals(Instant now, std::uint32_t most,
     if (options_.comes_and_goes) {
         const std::uint32_t window = options_.first_alone && !answered_ ? 1 : options_.window;
         const std::uint64_t given_up = arrivals_.give_up(now);
-        if (given_up > 0 && measuring_ && !behind && open_ >= window)
+        if (given_up > 0 && measuring_ && now - last_full_ <= options_.max_lag)
             measurement_.accounting.unsent_full += given_up;
         while (begun < most && open_ < window && arrivals_.due(now) &&
                connect(arrivals_.intended(now), now)) {
@@ -360,6 +360,7 @@ std::uint32_t TransactionClient::begin_arrivals(Instant now, std::uint32_t most,
             arrivals_.sent();
             ++begun;
         }
+        if (!behind && open_ >= window && arrivals_.due(now)) last_full_ = now;
         return begun;
     }
     if (!schedules_transactions()) return 0;

@@ -127,11 +127,12 @@ class TransactionClient final : public Generator {
     std::uint64_t to_open_ = 0;   // of those that are kept
     std::uint64_t opening_ = 0;   // SYN sent, and neither established nor failed
     std::size_t next_to_end_ = 0;
-    bool ramping_ = false;    // all are open, and the ramp's time runs
-    bool measuring_ = false;  // in the window
-    bool stopping_ = false;   // no transaction is begun
-    bool stopped_ = false;    // the order to stop has been followed
-    bool answered_ = false;   // some connection has been established, or has ended
+    bool ramping_ = false;                    // all are open, and the ramp's time runs
+    bool measuring_ = false;                  // in the window
+    bool stopping_ = false;                   // no transaction is begun
+    bool stopped_ = false;                    // the order to stop has been followed
+    bool answered_ = false;                   // some connection has been established, or has ended
+    Instant last_full_{Duration::min() / 2};  // one was due, and as many were open as may be
     Totals at_window_begin_;
 };
 
