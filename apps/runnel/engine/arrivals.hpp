@@ -3,6 +3,7 @@
 // stall.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 
@@ -67,13 +68,19 @@ class Arrivals {
     std::uint64_t give_up_before(Instant horizon) noexcept {
         if (!open_loop() || next_ >= horizon) [[likely]]
             return 0;
-        std::uint64_t n = 0;
-        while (next_ < horizon && attempted_ < limit_) {
-            step();
-            ++n;
+        const std::uint64_t was = attempted_;
+        if (pace_ == Pace::constant) {
+            // At once, but for the last few: after a long stall, or at a great rate, they are many.
+            const double sooner = static_cast<double>((horizon - start_).count()) / interval_ - 2;
+            const auto passed = before_ + static_cast<std::uint64_t>(std::clamp(sooner, 0.0, 9e18));
+            if (passed > attempted_ + 1 && attempted_ + 1 < limit_) {
+                attempted_ = std::min(passed, limit_) - 1;
+                step();
+            }
         }
-        unsent_ += n;
-        return n;
+        while (next_ < horizon && attempted_ < limit_) step();
+        unsent_ += attempted_ - was;
+        return attempted_ - was;
     }
     void step() noexcept {
         ++attempted_;

@@ -10,6 +10,8 @@
 namespace runnel::load {
 namespace {
 
+constexpr double least_rate = 1, most_rate = 1e9;  // arrivals a second
+
 std::string rate_in_words(const std::optional<double>& rate) {
     return rate ? app::human_count(*rate) + "/s" : "max";
 }
@@ -73,10 +75,11 @@ Control::Answer Control::ask(Order order) {
         case Order::Kind::rate:
             if (!state_.abilities.rate)
                 return refused(
-                    "this run has no rate to change: it goes as fast as its connections carry, or only "
-                    "answers");
-            if (order.rate && !(*order.rate > 0))
-                return refused("a rate is above 0; pause stops what begins");
+                    "this run has no rate to change: it goes as fast as its connections carry, only "
+                    "answers, or a server sends at the pace it was given");
+            if (order.rate && !(*order.rate >= least_rate && *order.rate <= most_rate))
+                return refused(
+                    "a rate is from 1 to 1 G a second, or max; pause stops what begins, and stop ends it");
             state_.rate = order.rate;
             answer.sentence = "the rate becomes " + rate_in_words(order.rate);
             break;

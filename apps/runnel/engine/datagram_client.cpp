@@ -84,6 +84,10 @@ bool DatagramClient::step_phase(Instant now) noexcept {
         case Phase::ramp:
             if (!sending_) {
                 const bool open = options_.blind || open_flows_ == flows_.size();
+                if (!open && !heard_ && told_to_stop()) {
+                    finish();  // nothing goes to who has not answered
+                    return true;
+                }
                 if (!open && now < opening_end_ && !told_to_stop()) {
                     // What says that nobody is there need not be waited for as long as silence.
                     const bool told = measurement_.datagrams.errors() > 0 && now - opening_begin_ > 1s;

@@ -33,10 +33,10 @@ class DatagramClient : public Generator {
         behind_ = true;
         return poll(now, options_.rate ? 1 : options_.batch);
     }
-    /// What is sent to the server; a server that sends keeps to the pace it was given.
-    [[nodiscard]] bool has_rate() const noexcept final { return sends_; }
+    /// Not where a server sends: that keeps to the pace it was given.
+    [[nodiscard]] bool has_rate() const noexcept final { return sends_alone(); }
     void change_rate(std::optional<double> rate, Instant now) noexcept final;
-    [[nodiscard]] bool can_pause() const noexcept final { return sends_; }
+    [[nodiscard]] bool can_pause() const noexcept final { return sends_alone(); }
     tcp::Ownership data(tcp::Connection, rte_mbuf&) noexcept final { return tcp::Ownership::returned; }
 
     static constexpr Duration retry = 200ms;  ///< of what is asked of a server and not answered
@@ -100,6 +100,9 @@ class DatagramClient : public Generator {
     bool sends_ = true;  // to the server
 
   private:
+    [[nodiscard]] bool sends_alone() const noexcept {
+        return sends_ && (options_.recipe != Recipe::udp_oneway || !sends_to_client(options_.direction));
+    }
     bool poll(Instant now, std::uint32_t most) noexcept;
     void begin_pause(Instant now) noexcept final {
         if (source_) source_->pause(now);

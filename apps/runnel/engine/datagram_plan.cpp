@@ -57,6 +57,11 @@ void check_datagrams(const Traffic& traffic, unsigned cores, bool shared) {
                 fmt::format("--rate {}: a burst is fewer than one for each of {} flows; take fewer "
                             "--connections",
                             to_string(*traffic.profile), flows));
+        constexpr std::size_t most_profile_text = 800;
+        if (sends_to_client(traffic.direction) && traffic.profile &&
+            to_string(*traffic.profile).size() > most_profile_text)
+            throw BadPlan(
+                "--rate: a schedule that a server is to follow has some 40 points at most; give fewer");
         if (sends_to_client(traffic.direction) &&
             flows > std::uint64_t{DatagramResponder::most_senders} * cores)
             throw BadPlan(fmt::format("--connections {}: a server core sends on {} flows at most; take fewer",

@@ -3,11 +3,20 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 
 namespace runnel::load {
 namespace {
 
-constexpr std::size_t least_request_records = 65'536;  // a response older than these is not known
+constexpr std::size_t least_records = 65'536, most_records = std::size_t{1} << 22;
+
+// A response is known as long as its request's record is there: twice the time that one is waited for.
+std::size_t records_of(const ClientOptions& options) {
+    const double timeout = std::chrono::duration<double>(options.reply_timeout).count();
+    const double asked = std::min(2 * options.rate.value_or(0) * timeout, static_cast<double>(most_records));
+    const std::size_t window = 4 * std::size_t{options.window};
+    return std::bit_ceil(std::max({least_records, window, static_cast<std::size_t>(asked)}));
+}
 
 }  // namespace
 
@@ -16,7 +25,7 @@ DatagramRequestClient::DatagramRequestClient(Stack& stack, const ClientOptions& 
       think_(options.sizes.think, mixed(options.seed + 1)),
       request_(options.sizes.request, mixed(options.seed + 2)),
       response_(options.sizes.response, mixed(options.seed + 3)),
-      records_(std::bit_ceil(std::max<std::size_t>(least_request_records, 4 * std::size_t{options.window}))),
+      records_(records_of(options)),
       idle_(options.window),
       thinking_(options.window) {}
 
@@ -59,6 +68,14 @@ bool DatagramRequestClient::ask(Instant intended, Instant now) noexcept {
         return false;
     Measurement& m = measurement_;
     const bool measured = source_->in_window(intended);
+    if (next_ - oldest_ == records_.size()) [[unlikely]] {
+        // Its place is wanted before its time is over.
+        if (Record& first = record_of(oldest_++); first.state == State::asking) {
+            first.state = State::lost;
+            ++m.transactions.lost;
+            done(now);
+        }
+    }
     record_of(next_) = {intended, now, State::asking, measured};
     if (measured && source_->open_loop()) m.lag.record(nanoseconds_between(intended, now));
     ++next_;

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <stdexcept>
 #include <string_view>
+#include <utility>
 
 namespace runnel::load {
 namespace {
@@ -237,6 +239,10 @@ void DatagramResponder::start(Flow& flow, const DatagramHeader& header, rte_mbuf
             if (from != nullptr) {
                 try {
                     auto pace = std::make_unique<Pace>(parse_pace({static_cast<const char*>(from), size}));
+                    const double rate = pace->rate.value_or(0);
+                    if (promised_ + rate > most_paced_rate)
+                        throw std::length_error("so much is promised already");
+                    promised_ += flow.promised = rate;
                     flow.sender = free_senders_.back();
                     free_senders_.pop_back();
                     asked_[flow.sender] = std::move(pace);
@@ -268,6 +274,7 @@ void DatagramResponder::proceed(Flow& flow, std::uint32_t index) noexcept {
 // What it was sent is kept for its report.
 void DatagramResponder::stop(Flow& flow) noexcept {
     if (flow.sender == none) return;
+    promised_ -= std::exchange(flow.promised, 0.0);
     if (Sender* const sender = senders_[flow.sender].get()) {
         sender->source.end(now_);
         flow.planned = sender->source.planned();

@@ -88,6 +88,7 @@ class DatagramResponder final : public udp::Handler, public runtime::Task, publi
         Jitter jitter;
         std::uint64_t octets_in = 0, answered = 0, unanswered = 0;
         std::uint64_t planned = 0, unsent = 0, sent = 0, octets_out = 0;  // of a sender that is gone
+        double promised = 0;  // datagrams a second that it is sent, at most
     };
     struct Sender {
         Sender(const Pace& pace, std::uint32_t of, Instant now)
@@ -127,6 +128,7 @@ class DatagramResponder final : public udp::Handler, public runtime::Task, publi
     std::vector<std::unique_ptr<Sender>> senders_;
     std::vector<std::unique_ptr<Pace>> asked_;  // by flow's sender: what was asked for and has not begun
     std::vector<std::uint32_t> free_senders_;
+    double promised_ = 0;          // datagrams a second, to all flows
     DueQueue<std::uint32_t> due_;  // senders
     std::optional<Delays<Answer>> held_;
     std::size_t held_count_ = 0;

@@ -108,14 +108,19 @@ Judgement judge_datagrams(const Result& r) {
                         d.refused, d.flows));
     if (const auto unsent = judge_unsent(r)) return *unsent;
     if (r.recipe == Recipe::udp_rr) {
-        if (t.lost + t.in_flight > 0 && !r.failures_bounded)
-            return failure(fmt::format("{} of {} requests had no answer within --reply-timeout{}",
-                                       t.lost + t.in_flight, t.asked, behind_errors(d)));
+        // Who cuts off does not wait for answers.
+        const std::uint64_t unanswered = t.lost + (r.cut_off ? 0 : t.in_flight);
+        if (unanswered > 0 && !r.failures_bounded)
+            return failure(fmt::format("{} of {} requests had no answer within --reply-timeout{}", unanswered,
+                                       t.asked, behind_errors(d)));
         if (r.tps <= 0) return failure("no request was answered in the window" + behind_errors(d));
-        if (t.lost + t.in_flight > 0)
+        if (unanswered > 0)
             return {Verdict::valid,
                     fmt::format("{} of {} requests had no answer, of which a goal says how many may",
-                                t.lost + t.in_flight, t.asked)};
+                                unanswered, t.asked)};
+        if (t.in_flight > 0)
+            return {Verdict::valid,
+                    fmt::format("{} requests were under way when it was told to stop", t.in_flight)};
         return {Verdict::valid, r.asked_tps
                                     ? "the rate of requests asked for was offered, and all were answered"
                                     : "as many requests under way as asked for all the while, and all were "

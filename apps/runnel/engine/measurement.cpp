@@ -191,6 +191,8 @@ class Watch {
                 picture.totals.octets_received += totals.octets_received;
                 picture.totals.octets_sent += totals.octets_sent;
                 picture.totals.transactions += totals.transactions;
+                picture.totals.datagrams_sent += totals.datagrams_sent;
+                picture.totals.datagrams_received += totals.datagrams_received;
                 picture.outcomes += client.measurement().accounting;
                 picture.open += client.open();
                 picture.time_wait += running.side->stack.tcp().time_wait();
@@ -437,7 +439,9 @@ class Orders {
         };
         control.begin(any([](const Generator& client) { return client.has_rate(); }),
                       any([](const Generator& client) { return client.can_pause(); }),
-                      result.asked_cps ? result.asked_cps : result.asked_tps);
+                      result.asked_cps   ? result.asked_cps
+                      : result.asked_tps ? result.asked_tps
+                                         : result.asked_dps);
     }
     ~Orders() { control_.end(); }
     Orders(const Orders&) = delete;

@@ -26,6 +26,8 @@ Observation observe(const RunFacts& facts, const Sample& before, const Sample& a
     };
     seen.cps = rate(before.totals.completed, after.totals.completed);
     seen.tps = rate(before.totals.transactions, after.totals.transactions);
+    seen.dps = rate(before.totals.datagrams_sent + before.totals.datagrams_received,
+                    after.totals.datagrams_sent + after.totals.datagrams_received);
     seen.established_rate = rate(before.totals.established, after.totals.established);
     const runtime::Snapshot& earlier = facts.client ? before.clients : before.servers;
     const runtime::Snapshot& later = facts.client ? after.clients : after.servers;

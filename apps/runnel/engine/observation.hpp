@@ -56,7 +56,7 @@ struct Observation {
     Control::State state;
     Sample sample;  ///< the latest
     /// Of the last interval, a second.
-    double cps = 0, tps = 0, established_rate = 0, octets_in_rate = 0, octets_out_rate = 0;
+    double cps = 0, tps = 0, dps = 0, established_rate = 0, octets_in_rate = 0, octets_out_rate = 0;
     runtime::Snapshot
         recent;  ///< counted in the last interval, by clients where there are any, else by servers
     LatencyHistograms recent_latency;

@@ -44,7 +44,7 @@ Pace parse_pace(std::string_view text) {
         constexpr Duration::rep most = std::chrono::nanoseconds{24h * 366}.count();
         return Duration{number(from, Duration::rep{0}, most)};
     };
-    constexpr double fastest = 1e9;
+    constexpr double fastest = most_paced_rate;
     Pace pace;
     if (lines[0].find(':') != std::string_view::npos)
         pace.profile = LoadProfile::parse(lines[0]);
@@ -61,7 +61,16 @@ Pace parse_pace(std::string_view text) {
     pace.ramp_down = time(lines[7]);
     pace.offset = time(lines[8]);
     pace.sizes = parse_sizes(lines[9]);
-    if (pace.profile) pace.rate = std::clamp(pace.profile->highest(pace.duration), 1e-3, fastest);
+    if (pace.profile) {
+        const auto& burst = pace.profile->burst();
+        const double highest =
+            burst ? static_cast<double>(burst->count) * 1e9 / static_cast<double>(burst->every.count())
+                  : pace.profile->highest(pace.duration);
+        constexpr std::uint64_t most_at_once = 1'000'000;
+        if (!(highest <= fastest) || (burst && burst->count > most_at_once))
+            throw std::invalid_argument("a schedule is faster than a core can follow");
+        pace.rate = std::max(highest, 1e-3);
+    }
     return pace;
 }
 
@@ -138,7 +147,9 @@ void PacedSource::change_rate(std::optional<double> rate, Instant now) {
     pace_.profile.reset();
     before_.reset();
     after_.reset();
-    if (rate && pace_.ramp_down > 0s) after_ = LoadProfile::ramp(*rate, 0, pace_.ramp_down);
+    if (rate)
+        after_ = pace_.ramp_down > 0s ? LoadProfile::ramp(*rate, 0, pace_.ramp_down)
+                                      : LoadProfile::constant(*rate);
 }
 
 void PacedSource::pause(Instant now) noexcept {

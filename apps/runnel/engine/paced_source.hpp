@@ -31,6 +31,8 @@ struct Pace {
 /// Throws `std::invalid_argument` where it is no such text.
 [[nodiscard]] Pace parse_pace(std::string_view text);
 inline constexpr std::size_t most_pace_text = 1200;
+/// Datagrams a second that one side may ask another for, of one flow or all that a core serves.
+inline constexpr double most_paced_rate = 2e7;
 
 /// The rate climbs to where the window begins, and holds on for the ramp; in the window it is the one asked
 /// for; after that it falls to 0, or goes on as it was until told to end. One owner thread. It refers to

@@ -2,6 +2,7 @@
 // 3550 for jitter).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -80,9 +81,10 @@ class SequenceTracker {
 class Jitter {
   public:
     void add(std::uint64_t sent_at, Instant now) noexcept {
-        const std::int64_t transit = now.time_since_epoch().count() - static_cast<std::int64_t>(sent_at);
+        // Modulo 2^64: the peer's clock is another, and its word may be anything.
+        const std::uint64_t transit = static_cast<std::uint64_t>(now.time_since_epoch().count()) - sent_at;
         if (begun_) {
-            const std::int64_t difference = transit > last_ ? transit - last_ : last_ - transit;
+            const std::uint64_t difference = std::min(transit - last_, last_ - transit);
             value_ += (static_cast<double>(difference) - value_) / 16;
         }
         last_ = transit;
@@ -92,7 +94,7 @@ class Jitter {
     [[nodiscard]] double nanoseconds() const noexcept { return value_; }
 
   private:
-    std::int64_t last_ = 0;
+    std::uint64_t last_ = 0;
     double value_ = 0;
     bool begun_ = false;
 };

@@ -154,8 +154,8 @@ Capture::Capture(const CaptureOptions& options) : parts_(std::make_unique<Parts>
     parts.file = options.file;
     if (!options.filter.empty()) parts.filter = std::make_unique<const Filter>(options.filter);
     parts.pool = port::make_mbuf_pool(pool_options(options));
-    parts.ring.reset(
-        rte_ring_create("runnel_capture", rte_align32pow2(options.frames), SOCKET_ID_ANY, RING_F_SC_DEQ));
+    parts.ring.reset(rte_ring_create("runnel_capture", rte_align32pow2(options.frames), SOCKET_ID_ANY,
+                                     RING_F_MP_RTS_ENQ | RING_F_SC_DEQ));
     if (parts.ring == nullptr)
         throw std::runtime_error(fmt::format("--pcap: no memory for its ring ({})", rte_strerror(rte_errno)));
     const int file = open(options.file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);

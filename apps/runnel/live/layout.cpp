@@ -388,6 +388,7 @@ Headline headline(const Observation& seen) {
     if (seen.cps > 0 || seen.established_rate > 0)
         return {std::max(seen.cps, seen.sample.totals.completed == 0 ? seen.established_rate : 0),
                 "connections/s"};
+    if (seen.dps > 0) return {seen.dps, "datagrams/s"};
     const double octets = std::max(seen.octets_in_rate, seen.octets_out_rate);
     if (seen.sample.totals.completed == 0 && octets > 0) return {8 * octets, "bit/s"};
     return {0, "connections/s"};

@@ -110,7 +110,12 @@ std::vector<MetricFamily> metrics(const load::Observation& seen) {
     families.counter("runnel_transactions_total", "Transactions answered.", sample.totals.transactions);
     families.counter("runnel_payload_received_bytes_total", "Payload received.",
                      sample.totals.octets_received);
-    families.counter("runnel_payload_sent_bytes_total", "Payload handed to TCP.", sample.totals.octets_sent);
+    families.counter("runnel_payload_sent_bytes_total", "Payload handed to TCP, and data of datagrams.",
+                     sample.totals.octets_sent);
+    families.counter("runnel_datagrams_sent_total", "Datagrams of udp-rr and udp-oneway sent.",
+                     sample.totals.datagrams_sent);
+    families.counter("runnel_datagrams_received_total", "Datagrams of udp-rr and udp-oneway received.",
+                     sample.totals.datagrams_received);
     families.gauge("runnel_connections_open", "Connections open.", static_cast<double>(sample.open));
     families.gauge("runnel_connections_time_wait", "Connections in TIME-WAIT.",
                    static_cast<double>(sample.time_wait));

@@ -78,6 +78,8 @@ void summary(const load::Observation& seen, rte_tel_data* out) {
     add(out, "transactions", s.totals.transactions);
     add(out, "octets_received", s.totals.octets_received);
     add(out, "octets_sent", s.totals.octets_sent);
+    add(out, "datagrams_sent", s.totals.datagrams_sent);
+    add(out, "datagrams_received", s.totals.datagrams_received);
     add(out, "refused", s.refused);
     add(out, "reset", s.reset);
     add(out, "timed_out", s.timed_out);
@@ -87,12 +89,14 @@ void summary(const load::Observation& seen, rte_tel_data* out) {
     add(out, "drops", counters.dropped());
     add(out, "cps", seen.cps);
     add(out, "tps", seen.tps);
+    add(out, "dps", seen.dps);
 }
 
 void rates(const load::Observation& seen, rte_tel_data* out) {
     add(out, "interval_ms", 1000 * seen.length_s);
     add(out, "cps", seen.cps);
     add(out, "tps", seen.tps);
+    add(out, "dps", seen.dps);
     add(out, "established", seen.established_rate);
     add(out, "bits_in", 8 * seen.octets_in_rate);
     add(out, "bits_out", 8 * seen.octets_out_rate);

@@ -17,7 +17,8 @@ std::optional<load::Order> order_of(char key, const load::Observation* seen,
     using Kind = load::Order::Kind;
     load::Order order{.by = "terminal"};
     // From max the rate goes to a tenth below, or above, what is carried now.
-    const double base = state.rate ? *state.rate : seen != nullptr ? headline(*seen).value : 0;
+    const Headline carried = seen != nullptr ? headline(*seen) : Headline{};
+    const double base = state.rate ? *state.rate : carried.name != "bit/s" ? carried.value : 0;
     const auto rate = [&](double factor) {
         order.kind = Kind::rate;
         order.rate = std::max(1.0, std::round(base * factor));

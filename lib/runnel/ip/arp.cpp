@@ -86,13 +86,14 @@ void Arp::finish(Detection::Probed& probed, Instant now) noexcept {
     probed.for_each_free([&](std::uint32_t from, std::uint32_t count) {
         if (count > longest.count) longest = {first + from, count};
     });
-    if (longest.count == 0) return;
-    addresses_.set_ipv4(probed.range, longest.first, longest.count);
-    if (observer_ != nullptr)
-        observer_->address({.kind = AddressEventKind::usable,
-                            .address = Ipv4Address{longest.first},
-                            .interface = probed.range,
-                            .more = longest.count - 1});
+    if (longest.count > 0) {
+        addresses_.set_ipv4(probed.range, longest.first, longest.count);
+        if (observer_ != nullptr)
+            observer_->address({.kind = AddressEventKind::usable,
+                                .address = Ipv4Address{longest.first},
+                                .interface = probed.range,
+                                .more = longest.count - 1});
+    }
     if (speaks_for_all_ && detection_.empty()) announce(now);
 }
 

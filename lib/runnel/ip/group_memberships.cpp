@@ -67,8 +67,9 @@ GroupMemberships::GroupMemberships(const Config& config, const Interfaces& inter
       mld_(mld),
       peers_(config.peers),
       capacity_(config.multicast_groups),
-      reports_solicited_nodes_(config.report_solicited_nodes && config.place.core == 0),
+      reports_solicited_nodes_(config.report_solicited_nodes),
       lists_all_(config.report_solicited_nodes) {
+    // Of several cores each does: a query comes to any of them.
     // Before the first probe for an address (RFC 4862 section 5.4.2).
     for (const Ipv6Addresses::Range& range : addresses.configured())
         for (std::uint32_t i = 0; i < range.count && lists_all_; ++i)
@@ -161,6 +162,7 @@ void GroupMemberships::hold_solicited_node(std::uint8_t interface, const Ipv6Add
     Group* group = find(interface, solicited);
     if (group == nullptr) group = add(interface, solicited);
     if (group == nullptr) {
+        if (lists_all_) ++epoch_;
         lists_all_ = false;
         return;
     }

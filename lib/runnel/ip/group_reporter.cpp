@@ -182,15 +182,22 @@ void GroupReporter::advance(Instant now) noexcept {
         }
         link.answer = never;
         answer_general(interface);
+        writer_.flush(interface);
     }
+    std::uint8_t interface = 0;
     for (Group& group : groups_) {
         if (group.answer > now) continue;
+        // What is put together is of one interface: groups are in their order.
+        if (group.interface != interface) {
+            writer_.flush(interface);
+            interface = group.interface;
+        }
         if (answers_.take(now))
             answer(group, now);
         else
             group.answer = now + answer_put_off;
     }
-    for (std::size_t i = 0; i < links_.size(); ++i) writer_.flush(static_cast<std::uint8_t>(i));
+    writer_.flush(interface);
     std::erase_if(groups_, [](const Group& group) { return group.over(); });
     find_deadline();
 }

@@ -42,13 +42,17 @@ std::optional<DropReason> Igmp::input(const Ingress& in, Instant now) noexcept {
     const auto* const options =
         rte_pktmbuf_mtod(in.mbuf, const std::byte*) - in.ip_header_size + wire::ipv4_header_size;
     // A query with a longer way or without the alert has not come from a router of this link; those of
-    // version 1 have no alert. A general query has all hosts for its destination, or one of us alone.
+    // version 1 have no alert. A general query has all hosts for its destination, another its group. To one
+    // of us alone it is sent by somebody on the link, or not believed: a way can be chosen so that 1 is left.
+    const bool on_link = !in.group && interfaces_[in.interface].connects(in.source);
     const bool believed =
         query && in.ttl == 1 &&
-        (query->version == wire::MembershipVersion::first ||
-         wire::has_ipv4_router_alert({options, in.ip_header_size - wire::ipv4_header_size})) &&
-        (query->group.is_unspecified() ? in.destination == all_hosts || !in.group
-                                       : query->group.v4().is_multicast());
+        (query->version == wire::MembershipVersion::first
+             ? in.destination == all_hosts
+             : wire::has_ipv4_router_alert({options, in.ip_header_size - wire::ipv4_header_size})) &&
+        (query->group.is_unspecified()
+             ? in.destination == all_hosts || on_link
+             : query->group.v4().is_multicast() && (in.destination == query->group.v4() || on_link));
     if (!believed) return DropReason::membership_malformed;
     link_.counters().add(Counter::membership_queries_in);
     reporter_.query(in.interface, *query, now);

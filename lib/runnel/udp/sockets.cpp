@@ -20,6 +20,12 @@ namespace runnel::udp {
 
 namespace {
 
+// Some versions of DPDK copy no packet without octets.
+rte_mbuf* copy_of(const rte_mbuf* payload, MbufStash& stash) noexcept {
+    if (payload->pkt_len == 0) return stash.take_data();
+    return rte_pktmbuf_copy(payload, stash.pool(), 0, UINT32_MAX);
+}
+
 constexpr std::size_t largest_datagram = std::numeric_limits<std::uint16_t>::max() - wire::udp_header_size;
 
 // Where nothing else is said a datagram to a group stays on the link (RFC 1112 section 6.1).
@@ -222,7 +228,7 @@ void Sockets::loop(const SendOptions& options, const Way& way, const IpAddress& 
                          .interface = *way.interface};
     if (groups_.hearers(about).count == 0) return;
     if (looped_.size() == most_looped) return counters_.drop(DropReason::udp_loop_full);
-    rte_mbuf* const copy = rte_pktmbuf_copy(payload, stash_.pool(), 0, UINT32_MAX);
+    rte_mbuf* const copy = copy_of(payload, stash_);
     if (copy == nullptr) return counters_.drop(DropReason::no_mbuf);
     looped_.push_back({about, copy});
 }
@@ -232,13 +238,14 @@ void Sockets::advance() noexcept {
         return;
     // What is sent meanwhile waits for the next turn.
     looping_.swap(looped_);
-    for (const Looped& one : looping_) deliver_to_group(one.about, one.payload, false);
+    for (const Looped& one : looping_)
+        if (!deliver_to_group(one.about, one.payload, false)) stash_.put(one.payload);
     looping_.clear();
 }
 
 void Sockets::give(Handler& handler, const Datagram& about, rte_mbuf* payload, bool copy) noexcept {
     if (copy) {
-        payload = rte_pktmbuf_copy(payload, stash_.pool(), 0, UINT32_MAX);
+        payload = copy_of(payload, stash_);
         if (payload == nullptr) return counters_.drop(DropReason::no_mbuf);
         counters_.add(Counter::udp_group_copies);
     }

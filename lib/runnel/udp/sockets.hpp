@@ -115,7 +115,7 @@ class Sockets {
     [[nodiscard]] std::optional<Way> way_to(const SendOptions& options) const noexcept;
     [[nodiscard]] std::size_t largest_packet(const SendOptions& options, const Way& way,
                                              Instant now) const noexcept;
-    bool deliver_to_group(const Datagram& about, rte_mbuf* payload, bool also_bound) noexcept;
+    [[nodiscard]] bool deliver_to_group(const Datagram& about, rte_mbuf* payload, bool also_bound) noexcept;
     void give(Handler& handler, const Datagram& about, rte_mbuf* payload, bool copy) noexcept;
     void loop(const SendOptions& options, const Way& way, const IpAddress& local,
               const rte_mbuf* payload) noexcept;
