@@ -1,10 +1,13 @@
 // Membership in groups as version 3 of IGMP and version 2 of MLD have it: RFC 3376 sections 3 and 5, RFC 3810
 // sections 4 and 6. Each test holds for both families.
 #include <algorithm>
+#include <optional>
+#include <span>
 
 #include <gtest/gtest.h>
 
 #include "runnel/ip/group_memberships.hpp"
+#include "runnel/ip/group_reporter.hpp"
 
 #include "membership_network.hpp"
 
@@ -310,6 +313,45 @@ TEST(Membership, LinkGroupsAreToldToWhomeverFiltersThem) {
               (std::vector<MacAddress>{{{1, 0, 0x5e, 1, 1, 1}}, {{1, 0, 0x5e, 1, 2, 3}}}));
     host.leave(Ipv4Address{224, 1, 1, 1});
     EXPECT_EQ(groups.link_groups(0).size(), 1U);
+}
+
+// A report is of one interface: what is put together leaves before anything of another is added.
+TEST(GroupReporters, AnswersLeaveByTheInterfaceThatWasAsked) {
+    struct Writer final : ReportWriter {
+        void add(std::uint8_t interface, wire::GroupRecordType, const IpAddress&,
+                 std::span<const IpAddress>) noexcept override {
+            mixed |= pending && *pending != interface;
+            pending = interface;
+        }
+        void flush(std::uint8_t interface) noexcept override {
+            astray |= pending && *pending != interface;
+            sent += pending ? 1 : 0;
+            pending.reset();
+        }
+        void report(std::uint8_t, wire::MembershipVersion, const IpAddress&) noexcept override {}
+        void leave(std::uint8_t, const IpAddress&) noexcept override {}
+        std::optional<std::uint8_t> pending;
+        bool mixed = false, astray = false;
+        int sent = 0;
+    } writer;
+    constexpr std::uint8_t interfaces = 3;
+    GroupReporter reporter{interfaces, HashKey{1, 2}, writer};
+    Instant now{1s};
+    for (std::uint8_t i = 0; i < interfaces; ++i) reporter.set(i, group4, SourceFilter::any());
+    for (; reporter.next_deadline() != never; now = std::max(now, reporter.next_deadline()))
+        reporter.advance(now);
+    writer.sent = 0;
+    for (std::uint8_t i = 0; i < interfaces; ++i) {
+        reporter.query(i, {.version = wire::MembershipVersion::third, .max_response = 1s}, now);
+        wire::MembershipQuery about{.version = wire::MembershipVersion::third, .max_response = 1s};
+        about.group = group4;
+        reporter.query(static_cast<std::uint8_t>(interfaces - 1 - i), about, now);
+    }
+    reporter.advance(now + 2s);
+    EXPECT_FALSE(writer.mixed);
+    EXPECT_FALSE(writer.astray);
+    EXPECT_FALSE(writer.pending);
+    EXPECT_GE(writer.sent, interfaces);
 }
 
 }  // namespace membership_test
