@@ -33,7 +33,7 @@ int main(int argc, char** argv) {
     if (testing::GTEST_FLAG(list_tests)) return RUN_ALL_TESTS();
 
     std::vector<const char*> eal{argv[0], "--no-huge", "--no-pci", "--no-telemetry", "--no-shconf", "-m",
-                                 "512",   "-l",        "0",        "--log-level=4"};
+                                 "1024",  "-l",        "0",        "--log-level=4"};
     if (rte_eal_init(static_cast<int>(eal.size()), const_cast<char**>(eal.data())) < 0) {
         std::fprintf(stderr, "EAL did not start; the lines above say why\n");
         return 1;

@@ -68,7 +68,7 @@ TEST(Command, WrongValueNamesItsOptionAndTheMend) {
         {{"handshake", "--rate", "0"}, {"--rate", "at least 1"}},
         {{"handshake", "--duration", "5"}, {"--duration", "no unit", "5s"}},
         {{"handshake", "--recipe", "get"},
-         {"--recipe", "get", "hold, rst, fin, crr, rr, http, stream or none"}},
+         {"--recipe", "get", "hold, rst, fin, crr, rr, http, stream, udp-rr, udp-oneway or none"}},
         {{"handshake", "--window", "2M"}, {"--window", "2M", "1048576"}},
         {{"handshake", "--checksum", "none"}, {"--checksum", "software or offload"}},
         {{"handshake", "--huge", "maybe"}, {"--huge", "auto, yes or no"}},
