@@ -47,6 +47,8 @@ class DatagramsTest(InteropTest):
     def prepare_ipv6_tap(self):
         self.namespace.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0", "net.ipv6.conf.default.disable_ipv6=0")
         self.namespace.run("sysctl", "-qw", "net.ipv6.conf.default.accept_ra=0", "net.ipv6.conf.default.accept_dad=0")
+        # A run that ends takes the link down, and the next one brings it up.
+        self.namespace.run("sysctl", "-qw", "net.ipv6.conf.all.keep_addr_on_down=1")
         self.namespace.run("ip", "tuntap", "add", "dev", INTERFACE, "mode", "tap", "multi_queue")
         self.namespace.run("ip", "addr", "add", KERNEL6 + "/64", "dev", INTERFACE, "nodad")
         self.namespace.run("ip", "link", "set", INTERFACE, "up")

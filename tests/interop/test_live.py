@@ -23,7 +23,7 @@ class LiveTest(InteropTest):
         )
         name = command.split(",")[0]
         lines = [line for line in done.stdout.splitlines() if line.startswith(f'{{"{name}"')]
-        return json.loads(lines[-1])[name] if lines else {}
+        return (json.loads(lines[-1])[name] if lines else None) or {}
 
     def until(self, condition, what):
         return wait_until(lambda: (lambda a: a if condition(a) else None)(self.ask("/runnel/summary")), 20, what)

@@ -44,7 +44,6 @@ class NeighboursTest(InteropTest):
             nodad = ["nodad"] if ":" in address else []
             self.namespace.run("ip", "addr", "add", address, "dev", INTERFACE, *nodad)
         self.namespace.run("ip", "link", "set", INTERFACE, "up")
-        # The flush has taken the link-local address too, which comes anew with the link.
 
     def says(self, pattern, seconds=20):
         """Waits for a line of the server's; returns the match."""
@@ -145,8 +144,7 @@ class NeighboursTest(InteropTest):
 
     def test_address_and_router_are_learnt_of_radvd(self):
         self.begin("--autoconf", "--dad", "2", "--size", "2000000")
-        self.up(KERNEL + "/24", "fd00:97::1/64")
-        wait_until(lambda: " fe80::" in self.namespace.run("ip", "-6", "addr", "show", "dev", INTERFACE).stdout, 10, "fe80")
+        self.up(KERNEL + "/24", "fe80::1/64", "fd00:97::1/64")
         self.advertise("AdvLinkMTU 1400; AdvCurHopLimit 77;")
         formed = self.says(r"address: (fd00:97::\S+|fd00:97:\S+) is ours\n").group(1)
         self.says(r"address: fe80::\S+ \(02:00:00:00:00:01\) is a default router\n")
@@ -175,8 +173,7 @@ class NeighboursTest(InteropTest):
 
     def test_router_that_says_farewell_is_used_no_more(self):
         self.begin("--autoconf")
-        self.up(KERNEL + "/24", "fd00:97::1/64")
-        wait_until(lambda: " fe80::" in self.namespace.run("ip", "-6", "addr", "show", "dev", INTERFACE).stdout, 10, "fe80")
+        self.up(KERNEL + "/24", "fe80::1/64", "fd00:97::1/64")
         radvd = self.advertise()
         self.says(r"address: fe80::\S+ \(02:00:00:00:00:01\) is a default router\n")
         end(radvd)  # it advertises a lifetime of 0 at its end
