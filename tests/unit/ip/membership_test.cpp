@@ -338,8 +338,10 @@ TEST(GroupReporters, AnswersLeaveByTheInterfaceThatWasAsked) {
     GroupReporter reporter{interfaces, HashKey{1, 2}, writer};
     Instant now{1s};
     for (std::uint8_t i = 0; i < interfaces; ++i) reporter.set(i, group4, SourceFilter::any());
-    for (; reporter.next_deadline() != never; now = std::max(now, reporter.next_deadline()))
+    while (reporter.next_deadline() != never) {
+        now = std::max(now, reporter.next_deadline());
         reporter.advance(now);
+    }
     writer.sent = 0;
     for (std::uint8_t i = 0; i < interfaces; ++i) {
         reporter.query(i, {.version = wire::MembershipVersion::third, .max_response = 1s}, now);

@@ -34,7 +34,8 @@ TEST(Rfc3376Format, LengthAndCodeOfAQueryTellItsVersion) {
     EXPECT_EQ(second->version, MembershipVersion::second);
     EXPECT_EQ(second->max_response, 10s);
     EXPECT_EQ(second->group, (IpAddress{Ipv4Address{239, 1, 2, 3}}));
-    const auto third = parse_igmp_query(from_hex("1180 0000 ef010203 0b 7d 0002 0a000001 0a000002"));
+    const auto message = from_hex("1180 0000 ef010203 0b 7d 0002 0a000001 0a000002");
+    const auto third = parse_igmp_query(message);  // whose sources stay where they are
     ASSERT_TRUE(third);
     EXPECT_EQ(third->version, MembershipVersion::third);
     EXPECT_EQ(third->max_response, 12800ms);
