@@ -408,7 +408,8 @@ TEST_P(BothFamilies, DataOneWayIsCountedByItsNumbersInEitherDirection) {
             EXPECT_EQ(way.unsent, 0U);
             EXPECT_EQ(way.octets_sent, 500 * way.sent);
             EXPECT_GT(way.counts.most_extent, 0U);
-            EXPECT_GT(way.jitter.mean(), 1000.0);
+            // It fades when calm comes (RFC 3550 section 6.4.1); how fast, the tests of Jitter say.
+            EXPECT_GT(way.jitter.mean(), 0.0);
         };
         check(run.d().to_server, run.dealt_there, sends_to_server(direction));
         check(run.d().to_client, run.dealt_back, sends_to_client(direction));
