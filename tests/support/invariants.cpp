@@ -53,8 +53,9 @@ void Invariants::received(const Frame& frame) {
         // The same one without Fast Open: what it brought before has come.
         Segment& kept = c.syns[*s.sequence];
         if (!kept.option(option::fast_open)) kept = s;
-        if (s.has(flag::ack) && c.isn && *s.acknowledgement - *c.isn - 1 <= c.end - *c.isn - 1 &&
-            !c.synchronized)
+        // One with RST synchronizes nobody.
+        if (s.has(flag::ack) && !s.has(flag::rst) && c.isn &&
+            *s.acknowledgement - *c.isn - 1 <= c.end - *c.isn - 1 && !c.synchronized)
             learn_peer(c, s);
     }
     if (c.synchronized) learn_window(c, s);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <rte_eal.h>
 
@@ -34,10 +35,14 @@ int main(int argc, char** argv) {
 
     std::vector<const char*> eal{argv[0], "--no-huge", "--no-pci", "--no-telemetry", "--no-shconf", "-m",
                                  "1024",  "-l",        "0",        "--log-level=4"};
+    // EAL ties this thread to one processor; several programs at a time are to have all of them.
+    cpu_set_t processors;
+    const bool known = sched_getaffinity(0, sizeof processors, &processors) == 0;
     if (rte_eal_init(static_cast<int>(eal.size()), const_cast<char**>(eal.data())) < 0) {
         std::fprintf(stderr, "EAL did not start; the lines above say why\n");
         return 1;
     }
+    if (known) sched_setaffinity(0, sizeof processors, &processors);
     std::printf("seed: RUNNEL_SEED=%llu\n", static_cast<unsigned long long>(runnel::test::seed()));
     std::fflush(stdout);
     // Not followed by rte_eal_cleanup: in DPDK 22.11 it unmaps memory that the interrupt thread still reads,
