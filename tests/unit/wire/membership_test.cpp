@@ -69,8 +69,9 @@ TEST(Rfc3810Format, LengthOfAQueryTellsItsVersion) {
     ASSERT_TRUE(second);
     EXPECT_EQ(second->version, MembershipVersion::second);
     EXPECT_EQ(second->max_response, 10s);
-    const auto third = parse_mld_query(
-        from_hex("8200 0000 8000 0000" + group + "02 80 0001 2001 0db8 0000 0000 0000 0000 0000 0007"));
+    const auto message =
+        from_hex("8200 0000 8000 0000" + group + "02 80 0001 2001 0db8 0000 0000 0000 0000 0000 0007");
+    const auto third = parse_mld_query(message);  // whose sources stay where they are
     ASSERT_TRUE(third);
     EXPECT_EQ(third->version, MembershipVersion::third);
     EXPECT_EQ(third->max_response, 32768ms);
