@@ -30,7 +30,7 @@ Upper InternetLayer::Parts::input_ipv4_fragment(rte_mbuf* frame, const Interface
                                                 std::size_t offset, Ingress& in, Instant now) noexcept {
     const auto* const header = rte_pktmbuf_mtod_offset(frame, const std::byte*, offset);
     const std::size_t header_size = (std::to_integer<std::size_t>(header[0]) & 0xf) * 4;
-    const std::uint16_t place = wire::load_be16(header + 6);
+    const std::uint16_t where = wire::load_be16(header + 6);
     const std::size_t total = wire::load_be16(header + 2), size = total - header_size;
     const Reassembly::Key key{.source = Ipv4Address{wire::load_be32(header + 12)},
                               .destination = Ipv4Address{wire::load_be32(header + 16)},
@@ -42,8 +42,8 @@ Upper InternetLayer::Parts::input_ipv4_fragment(rte_mbuf* frame, const Interface
                                   .layout = {.ip = static_cast<std::uint16_t>(offset),
                                              .transport = static_cast<std::uint16_t>(header_size),
                                              .data = static_cast<std::uint16_t>(offset + header_size)},
-                                  .offset = (place & wire::ipv4_fragment_offset_mask) * std::uint32_t{8},
-                                  .more = (place & wire::ipv4_more_fragments) != 0,
+                                  .offset = (where & wire::ipv4_fragment_offset_mask) * std::uint32_t{8},
+                                  .more = (where & wire::ipv4_more_fragments) != 0,
                                   .tos = std::to_integer<std::uint8_t>(header[1]),
                                   .interface = interface.index};
     if (size == 0 || (fragment.more && size % 8 != 0) || header_size + fragment.offset + size > UINT16_MAX)
@@ -99,9 +99,9 @@ Upper InternetLayer::Parts::input_ipv6_fragment(const wire::Ipv6Chain& chain, st
     rte_mbuf* frame = in.mbuf;
     const auto skip = static_cast<std::ptrdiff_t>(offset + chain.offset);
     const std::byte* const packet = in.ipv6 - 8;
-    const wire::Ipv6Fragment place = wire::load_ipv6_fragment(packet + chain.fragment_header);
+    const wire::Ipv6Fragment where = wire::load_ipv6_fragment(packet + chain.fragment_header);
     const Ipv6Pair pair = in.ipv6_pair();
-    const Reassembly::Key key{.source = pair.remote, .destination = pair.local, .id = place.id};
+    const Reassembly::Key key{.source = pair.remote, .destination = pair.local, .id = where.id};
     // What stands before the fragment header is each fragment's, what follows it is cut.
     const std::size_t data = chain.fragment_header + wire::ipv6_fragment_header_size;
     const std::size_t size = wire::ipv6_header_size + wire::load_be16(packet + 4) - data;
@@ -112,8 +112,8 @@ Upper InternetLayer::Parts::input_ipv6_fragment(const wire::Ipv6Chain& chain, st
     skip_octets(frame, -skip);
     if (peers != nullptr && peers->pass_on(frame, key.source, key.destination, 0, 0)) return Upper::none;
     link.counters().add(Counter::ip_fragments_in);
-    const bool unaligned = place.more && size % 8 != 0;
-    if (unaligned || extensions + place.offset + size > UINT16_MAX) {
+    const bool unaligned = where.more && size % 8 != 0;
+    if (unaligned || extensions + where.offset + size > UINT16_MAX) {
         skip_octets(frame, skip);
         icmpv6.send_error(in, wire::Icmpv6Type::parameter_problem,
                           static_cast<std::uint8_t>(wire::Ipv6ProblemCode::erroneous_field),
@@ -127,8 +127,8 @@ Upper InternetLayer::Parts::input_ipv6_fragment(const wire::Ipv6Chain& chain, st
                                              .before_fragment = chain.before_fragment,
                                              .transport = chain.offset,
                                              .data = static_cast<std::uint16_t>(offset + data)},
-                                  .offset = place.offset,
-                                  .more = place.more,
+                                  .offset = where.offset,
+                                  .more = where.more,
                                   .tos = in.tos,
                                   .interface = in.interface};
     fragment.frame = make_writable(frame, link);
