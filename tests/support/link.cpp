@@ -209,6 +209,8 @@ Octets Rejoining::add(const Octets& frame) {
     const std::size_t at = ethernet + header + (ipv6 ? fragment_header : 0);
     const std::size_t end = ethernet + (ipv6 ? ipv6_header + get16(ethernet + 4) : get16(ethernet + 2));
     if (at >= end || end > frame.size()) return {};
+    // A header that was damaged names another packet, or another place in it.
+    if (!ipv6 && internet_checksum(std::span{frame}.subspan(ethernet, header)) != 0) return {};
     const std::size_t word = get16(ipv6 ? ethernet + ipv6_header + 2 : ethernet + 6);
     const std::size_t offset = ipv6 ? word & 0xfff8 : (word & 0x1fff) * 8;
     const bool more = ipv6 ? (word & 1) != 0 : (word & 0x2000) != 0;

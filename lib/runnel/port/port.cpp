@@ -180,9 +180,14 @@ void Port::configure(const PortConfig& config, rte_mempool* mbufs, CapturedLog& 
         offloads_.rx_ip_checksum = offer(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_IPV4_CKSUM, rx);
         offloads_.rx_l4_checksum =
             offer(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM, rx);
-        offloads_.tx_ip_checksum = offer(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_IPV4_CKSUM, tx);
-        offloads_.tx_tcp_checksum = offer(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_TCP_CKSUM, tx);
-        offloads_.tx_udp_checksum = offer(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_UDP_CKSUM, tx);
+        // net_tap sums in software, and writes 0xffff for 0 in TCP too, where that stands
+        // for UDP alone (RFC 768; DPDK 22.11, tap_tx_l4_cksum). So it cuts no segments either, which is well:
+        // it leaves one for ever that fills its MTU, as it counts Ethernet's header (pmd_tx_burst).
+        if (driver_ != "net_tap") {
+            offloads_.tx_ip_checksum = offer(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_IPV4_CKSUM, tx);
+            offloads_.tx_tcp_checksum = offer(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_TCP_CKSUM, tx);
+            offloads_.tx_udp_checksum = offer(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_UDP_CKSUM, tx);
+        }
     }
     if (config.vlan != 0) {
         offer(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_VLAN_STRIP, conf.rxmode.offloads);
@@ -198,9 +203,7 @@ void Port::configure(const PortConfig& config, rte_mempool* mbufs, CapturedLog& 
         const std::uint8_t most = std::min(most_of(info.tx_desc_lim.nb_seg_max),
                                            most_of(std::min<std::uint16_t>(config.transmit_frames / 4, 255)));
         offloads_.tx_chain = std::min(most, most_of(info.tx_desc_lim.nb_mtu_seg_max));
-        // net_tap cuts in software, and leaves a segment for ever that fills its MTU: it counts Ethernet's
-        // header (DPDK 22.11, pmd_tx_burst).
-        if (config.segmentation && driver_ != "net_tap" && offloads_.tx_tcp_checksum &&
+        if (config.segmentation && offloads_.tx_tcp_checksum &&
             offer(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_TCP_TSO, conf.txmode.offloads)) {
             offloads_.tx_tcp_segmentation = true;
             offloads_.tx_large_chain = most;
