@@ -157,6 +157,8 @@ constexpr Row<DropReason> drop_rows[] = {
     {DropReason::icmp_mtu_not_lower, {"icmp_mtu_not_lower", "The ICMP message names a path MTU that is not below what is in use."}},
     {DropReason::icmp_rate_limited, {"icmp_rate_limited", "The ICMP message was not sent because its rate limit is reached."}},
     {DropReason::membership_malformed, {"membership_malformed", "The IGMP or MLD message is cut off, damaged, or not from a router of this link."}},
+    {DropReason::membership_rate_limited, {"membership_rate_limited", "Queries for members of groups come faster than they are answered; the query is ignored."}},
+    {DropReason::membership_table_full, {"membership_table_full", "As many groups are heard as multicast_groups allows: one that an address of ours belongs to is heard and not reported."}},
     {DropReason::ping_table_full, {"ping_table_full", "As many echo requests of ours as are kept wait for their replies."}},
     {DropReason::udp_truncated, {"udp_truncated", "The datagram is shorter than a UDP header."}},
     {DropReason::udp_bad_length, {"udp_bad_length", "The UDP length is below the header's or beyond the packet."}},

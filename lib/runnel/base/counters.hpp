@@ -159,6 +159,8 @@ enum class DropReason : std::uint8_t {
     icmp_mtu_not_lower,
     icmp_rate_limited,
     membership_malformed,
+    membership_rate_limited,
+    membership_table_full,
     ping_table_full,
     // UDP
     udp_truncated,

@@ -60,15 +60,17 @@ std::string_view to_sentence(GroupResult result) noexcept {
 }
 
 GroupMemberships::GroupMemberships(const Config& config, const Interfaces& interfaces,
-                                   const Ipv6Addresses& addresses, Igmp& igmp, Mld& mld)
+                                   const Ipv6Addresses& addresses, Igmp& igmp, Mld& mld, Counters& counters)
     : interfaces_(interfaces),
       addresses_(addresses),
       igmp_(igmp),
       mld_(mld),
+      counters_(counters),
       peers_(config.peers),
       capacity_(config.multicast_groups),
       reports_solicited_nodes_(config.report_solicited_nodes),
       lists_all_(config.report_solicited_nodes) {
+    groups_.reserve(capacity_);
     // Of several cores each does: a query comes to any of them.
     // Before the first probe for an address (RFC 4862 section 5.4.2).
     for (const Ipv6Addresses::Range& range : addresses.configured())
@@ -87,7 +89,7 @@ GroupMemberships::Group* GroupMemberships::find(std::uint8_t interface, const Ip
     return const_cast<Group*>(std::as_const(*this).find(interface, group));
 }
 
-GroupMemberships::Group* GroupMemberships::add(std::uint8_t interface, const IpAddress& group) {
+GroupMemberships::Group* GroupMemberships::add(std::uint8_t interface, const IpAddress& group) noexcept {
     if (groups_.size() >= capacity_) return nullptr;
     ++epoch_;
     const auto at = std::ranges::lower_bound(groups_, std::tuple{interface, group}, {}, place_of_group);
@@ -142,9 +144,11 @@ void GroupMemberships::settle(Group& group) {
     std::vector<const SourceFilter*> filters;
     for (const Member& member : group.members) filters.push_back(&member.filter);
     const SourceFilter all = group.holders > 0 ? SourceFilter::any() : merge(filters);
-    if (is_reported(group.address))
-        (group.address.is_v4() ? igmp_.reporter() : mld_.reporter()).set(group.interface, group.address, all);
-    if (!all.none()) return;
+    if (is_reported(group.address)) reporter_of(group.address).set(group.interface, group.address, all);
+    if (all.none()) forget(group);
+}
+
+void GroupMemberships::forget(Group& group) noexcept {
     groups_.erase(groups_.begin() + (&group - groups_.data()));
     ++epoch_;
 }
@@ -156,23 +160,28 @@ const SourceFilter* GroupMemberships::filter_of(const GroupListener& listener, s
     return nullptr;
 }
 
-void GroupMemberships::hold_solicited_node(std::uint8_t interface, const Ipv6Address& address) {
+void GroupMemberships::hold_solicited_node(std::uint8_t interface, const Ipv6Address& address) noexcept {
     if (!reports_solicited_nodes_) return;
     const Ipv6Address solicited = address.solicited_node();
     Group* group = find(interface, solicited);
     if (group == nullptr) group = add(interface, solicited);
     if (group == nullptr) {
+        counters_.drop(DropReason::membership_table_full);
         if (lists_all_) ++epoch_;
         lists_all_ = false;
         return;
     }
-    if (++group->holders == 1) settle(*group);
+    if (++group->holders == 1) mld_.reporter().hear_all(interface, solicited);
 }
 
-void GroupMemberships::release_solicited_node(std::uint8_t interface, const Ipv6Address& address) {
-    Group* const group = find(interface, address.solicited_node());
-    if (group == nullptr || group->holders == 0) return;
-    if (--group->holders == 0) settle(*group);
+// Where a listener of the application's has joined the group besides, it stays reported for all senders until
+// one of them says something else; each one's own filter holds.
+void GroupMemberships::release_solicited_node(std::uint8_t interface, const Ipv6Address& address) noexcept {
+    const Ipv6Address solicited = address.solicited_node();
+    Group* const group = find(interface, solicited);
+    if (group == nullptr || group->holders == 0 || --group->holders > 0 || !group->members.empty()) return;
+    mld_.reporter().hear_nobody(interface, solicited);
+    forget(*group);
 }
 
 std::span<const GroupMemberships::Member> GroupMemberships::members(std::uint8_t interface,

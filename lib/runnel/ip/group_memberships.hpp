@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "runnel/base/counters.hpp"
 #include "runnel/base/ip_address.hpp"
 #include "runnel/ip/config.hpp"
 #include "runnel/ip/igmp.hpp"
@@ -56,7 +57,7 @@ class GroupMemberships {
 
     /// `config` has been validated. References are not owned and outlive this.
     GroupMemberships(const Config& config, const Interfaces& interfaces, const Ipv6Addresses& addresses,
-                     Igmp& igmp, Mld& mld);
+                     Igmp& igmp, Mld& mld, Counters& counters);
 
     /// From now on the listener hears the group on the interface through the filter; one that hears nobody
     /// ends that. This is IPMulticastListen (RFC 3376 section 2).
@@ -67,9 +68,10 @@ class GroupMemberships {
                                                 const IpAddress& group) const noexcept;
 
     /// An interface has an IPv6 address, or no longer: the solicited-node group is reported as long as
-    /// there is one with it (RFC 3810 section 6). Where the table is full it is heard and not reported.
-    void hold_solicited_node(std::uint8_t interface, const Ipv6Address& address);
-    void release_solicited_node(std::uint8_t interface, const Ipv6Address& address);
+    /// there is one with it (RFC 3810 section 6). Where the table is full it is heard and not reported, which
+    /// is counted. Neither allocates: a router's word is enough for either.
+    void hold_solicited_node(std::uint8_t interface, const Ipv6Address& address) noexcept;
+    void release_solicited_node(std::uint8_t interface, const Ipv6Address& address) noexcept;
 
     /// There is any listener, or any to a group of IPv4.
     [[nodiscard]] bool any() const noexcept { return listened_ > 0; }
@@ -105,24 +107,29 @@ class GroupMemberships {
 
     [[nodiscard]] const Group* find(std::uint8_t interface, const IpAddress& group) const noexcept;
     [[nodiscard]] Group* find(std::uint8_t interface, const IpAddress& group) noexcept;
-    [[nodiscard]] Group* add(std::uint8_t interface, const IpAddress& group);
+    [[nodiscard]] Group* add(std::uint8_t interface, const IpAddress& group) noexcept;
     [[nodiscard]] GroupResult refusal(std::uint8_t interface, const IpAddress& group,
                                       const SourceFilter& filter) const noexcept;
     void count_listened(const IpAddress& group, int by) noexcept;
     /// Tells routers what all listeners of a group come to, and forgets one that has none.
     void settle(Group& group);
+    void forget(Group& group) noexcept;
+    [[nodiscard]] GroupReporter& reporter_of(const IpAddress& group) noexcept {
+        return group.is_v4() ? igmp_.reporter() : mld_.reporter();
+    }
 
     const Interfaces& interfaces_;
     const Ipv6Addresses& addresses_;
     Igmp& igmp_;
     Mld& mld_;
+    Counters& counters_;
     PeerCores* peers_;
     std::size_t capacity_;
     bool reports_solicited_nodes_;
     bool lists_all_;
     std::size_t listened_ = 0, listened_ipv4_ = 0;  // groups with listeners
     std::uint32_t epoch_ = 0;
-    std::vector<Group> groups_;  // in ascending order of interface and address
+    std::vector<Group> groups_;  // in ascending order of interface and address; room for all is there
 };
 
 }  // namespace runnel::ip

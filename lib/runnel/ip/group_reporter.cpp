@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <span>
 #include <tuple>
 
 namespace runnel::ip {
@@ -14,6 +15,8 @@ using wire::MembershipVersion;
 // Reports that a second's queries cause, at most: who asks more often is answered later.
 constexpr std::uint32_t answers_a_second = 200;
 constexpr Duration answer_put_off = 100ms;
+// Between looks at which groups are to be answered for, however often somebody asks for one at once.
+constexpr Duration answers_apart = 10ms;
 // Sources of which a change is yet to be told, at most; beyond them the whole filter is told.
 constexpr std::size_t most_changes = 2 * SourceFilter::most_sources;
 
@@ -21,8 +24,14 @@ constexpr auto place_of = [](const auto& group) { return std::tuple{group.interf
 
 }  // namespace
 
-GroupReporter::GroupReporter(std::size_t interfaces, HashKey key, ReportWriter& writer)
-    : writer_(writer), key_(key), answers_(answers_a_second, key), links_(interfaces) {
+GroupReporter::GroupReporter(std::size_t interfaces, std::size_t capacity, HashKey key, ReportWriter& writer)
+    : writer_(writer),
+      key_(key),
+      answers_(answers_a_second, key),
+      links_(interfaces, Link{key}),
+      capacity_(capacity),
+      asked_(most_asked) {
+    groups_.reserve(capacity);
     scratch_.reserve(most_changes);
 }
 
@@ -32,19 +41,55 @@ GroupReporter::Group* GroupReporter::find(std::uint8_t interface, const IpAddres
                                                                                               : nullptr;
 }
 
-void GroupReporter::set(std::uint8_t interface, const IpAddress& group, const SourceFilter& filter) {
-    Group* known = find(interface, group);
-    if (known == nullptr) {
-        if (filter.none()) return;
-        const auto at = std::ranges::lower_bound(groups_, std::tuple{interface, group}, {}, place_of);
-        known = &*groups_.insert(at, Group{.address = group, .interface = interface});
-        known->asked.reserve(SourceFilter::most_sources);
+GroupReporter::Group* GroupReporter::find_or_add(std::uint8_t interface, const IpAddress& group) noexcept {
+    if (Group* const known = find(interface, group)) return known;
+    if (groups_.size() == capacity_) {
+        const auto left = std::ranges::find_if(groups_, [](const Group& one) { return one.filter.none(); });
+        if (left == groups_.end()) return nullptr;
+        forget_asked(*left);
+        groups_.erase(left);
     }
-    if (known->filter == filter) return;
-    note_change(*known, filter);
-    known->filter = filter;
-    links_[interface].change = Instant::min();
-    find_deadline();
+    const auto at = std::ranges::lower_bound(groups_, std::tuple{interface, group}, {}, place_of);
+    return &*groups_.insert(at, Group{.address = group, .interface = interface});
+}
+
+bool GroupReporter::set(std::uint8_t interface, const IpAddress& group, const SourceFilter& filter) {
+    Group* const known = filter.none() ? find(interface, group) : find_or_add(interface, group);
+    if (known == nullptr) return filter.none();
+    if (!filter.sources().empty() || !known->filter.sources().empty()) known->changes.reserve(most_changes);
+    change(*known, filter);
+    return true;
+}
+
+bool GroupReporter::hear_all(std::uint8_t interface, const IpAddress& group) noexcept {
+    Group* const known = find_or_add(interface, group);
+    if (known != nullptr) change(*known, SourceFilter::any());
+    return known != nullptr;
+}
+
+void GroupReporter::hear_nobody(std::uint8_t interface, const IpAddress& group) noexcept {
+    if (Group* const known = find(interface, group)) change(*known, {});
+}
+
+void GroupReporter::change(Group& group, const SourceFilter& to) {
+    if (group.filter == to) return;
+    note_change(group, to);
+    group.filter = to;
+    hasten(links_[group.interface].change, Instant::min());
+}
+
+// A moment only ever comes sooner by this: that nothing is due yet is found at no cost to who asks.
+void GroupReporter::hasten(Instant& what, Instant to) noexcept {
+    what = std::min(what, to);
+    deadline_ = std::min(deadline_, to);
+}
+
+void GroupReporter::forget_what_is_over() noexcept {
+    std::erase_if(groups_, [this](Group& group) {
+        if (!group.over()) return false;
+        forget_asked(group);
+        return true;
+    });
 }
 
 void GroupReporter::tell_again(std::uint8_t interface) noexcept {
@@ -52,9 +97,8 @@ void GroupReporter::tell_again(std::uint8_t interface) noexcept {
         if (group.interface != interface || group.filter.none()) continue;
         group.mode_changes = links_[interface].robustness;
         group.told = false;
-        links_[interface].change = Instant::min();
+        hasten(links_[interface].change, Instant::min());
     }
-    find_deadline();
 }
 
 // RFC 3376 section 5.1, RFC 3810 section 6.1.
@@ -64,8 +108,7 @@ void GroupReporter::note_change(Group& group, const SourceFilter& to) {
         group.mode_changes = robustness;
         group.changes.clear();
     };
-    if (to.mode() != group.filter.mode()) return whole();
-    group.changes.reserve(most_changes);
+    if (to.mode() != group.filter.mode() || group.changes.capacity() < most_changes) return whole();
     scratch_.clear();
     std::ranges::set_symmetric_difference(to.sources(), group.filter.sources(), std::back_inserter(scratch_));
     for (const IpAddress& source : scratch_) {
@@ -80,39 +123,52 @@ void GroupReporter::note_change(Group& group, const SourceFilter& to) {
 }
 
 // RFC 3376 section 5.2, RFC 3810 section 6.2; of older versions RFC 2236 section 3, RFC 2710 section 4.
-void GroupReporter::query(std::uint8_t interface, const wire::MembershipQuery& query, Instant now) noexcept {
+bool GroupReporter::query(std::uint8_t interface, const wire::MembershipQuery& query, Instant now) noexcept {
     Link& link = links_[interface];
-    note_querier(link, query, now);
+    if (!link.queries.take(now)) return false;
+    const Duration response = std::min(query.max_response, longest_response);
+    note_querier(link, query, response, now);
     update_version(interface, now);
     const bool general = query.group.is_unspecified();
     if (link.version == MembershipVersion::third) {
-        const Duration delay = random_up_to(query.max_response);
-        if (link.answer <= now + delay) return find_deadline();
+        const Duration delay = random_up_to(response);
+        if (link.answer <= now + delay) return true;
         if (general)
-            link.answer = now + delay;
+            hasten(link.answer, std::max(now + delay, link.next_answer));
         else if (Group* const group = find(interface, query.group); group != nullptr)
             ask(*group, query, delay, now);
-        return find_deadline();
+        return true;
     }
-    for (Group& group : groups_) {
-        if (group.interface != interface || group.filter.none()) continue;
-        if (!general && group.address != query.group) continue;
-        if (group.answer <= now + query.max_response) continue;
-        group.answer = now + random_up_to(query.max_response);
+    if (!general) {
+        if (Group* const group = find(interface, query.group)) ask_in_older_version(*group, response, now);
+        return true;
     }
-    find_deadline();
+    if (now < link.next_answer) return false;
+    link.next_answer = now + general_interval;
+    for (Group& group : groups_)
+        if (group.interface == interface) ask_in_older_version(group, response, now);
+    return true;
+}
+
+void GroupReporter::ask_in_older_version(Group& group, Duration response, Instant now) noexcept {
+    if (group.filter.none() || group.answer <= now + response) return;
+    hasten_answer(group, now + random_up_to(response));
 }
 
 // What a query says of who sent it (RFC 3376 sections 4.1.6, 4.1.7 and 7.2.1, RFC 3810 section 8.2.1).
-void GroupReporter::note_querier(Link& link, const wire::MembershipQuery& query, Instant now) noexcept {
+void GroupReporter::note_querier(Link& link, const wire::MembershipQuery& query, Duration response,
+                                 Instant now) noexcept {
     if (query.version == MembershipVersion::third) {
         link.robustness = query.robustness != 0 ? query.robustness : default_robustness;
         if (query.query_interval > Duration::zero()) link.query_interval = query.query_interval;
         return;
     }
     if (!query.group.is_unspecified()) return;
-    const Instant until = now + link.robustness * link.query_interval + query.max_response;
-    (query.version == MembershipVersion::first ? link.first_until : link.second_until) = until;
+    const Instant until =
+        now + std::min(link.robustness * link.query_interval + response, longest_older_querier);
+    Instant& known = query.version == MembershipVersion::first ? link.first_until : link.second_until;
+    known = until;
+    deadline_ = std::min(deadline_, until);
 }
 
 void GroupReporter::update_version(std::uint8_t interface, Instant now) noexcept {
@@ -131,7 +187,7 @@ void GroupReporter::become(std::uint8_t interface, MembershipVersion version) no
     for (Group& group : groups_) {
         if (group.interface != interface) continue;
         group.answer = never;
-        group.asked.clear();
+        forget_asked(group);
         group.repeats = 0;
         // What nobody has been told at all is told in the new one.
         if (link.change == Instant::min()) continue;
@@ -139,22 +195,43 @@ void GroupReporter::become(std::uint8_t interface, MembershipVersion version) no
         group.changes.clear();
     }
     if (link.change != Instant::min()) link.change = never;
-    std::erase_if(groups_, [](const Group& group) { return group.over(); });
+    forget_what_is_over();
 }
 
-// RFC 3376 section 5.2, rules 3 to 5.
+// RFC 3376 section 5.2, rules 3 to 5. Of sources that cannot be remembered all the group is told.
 void GroupReporter::ask(Group& group, const wire::MembershipQuery& query, Duration delay,
                         Instant now) noexcept {
-    const bool pending = group.answer != never;
-    group.answer = std::min(group.answer, now + delay);
-    if (query.source_count == 0 || (pending && group.asked.empty())) return group.asked.clear();
+    const bool for_all = group.answer != never && group.asked == nothing;
+    hasten_answer(group, now + delay);
+    if (query.source_count == 0 || for_all || !take_place_for_asked(group)) return forget_asked(group);
+    Asked& asked = asked_[group.asked];
     for (std::size_t i = 0; i < query.source_count; ++i) {
         const IpAddress source = query.source(i);
-        if (std::ranges::find(group.asked, source) != group.asked.end()) continue;
-        // Of too many to remember all the group is told.
-        if (group.asked.size() == SourceFilter::most_sources) return group.asked.clear();
-        group.asked.push_back(source);
+        const auto known = std::span{asked.sources}.first(asked.count);
+        if (std::ranges::find(known, source) != known.end()) continue;
+        if (asked.count == asked.sources.size()) return forget_asked(group);
+        asked.sources[asked.count++] = source;
     }
+}
+
+bool GroupReporter::take_place_for_asked(Group& group) noexcept {
+    if (group.asked != nothing) return true;
+    const auto free = std::ranges::find(asked_, false, &Asked::taken);
+    if (free == asked_.end()) return false;
+    free->taken = true;
+    free->count = 0;
+    group.asked = static_cast<std::uint8_t>(free - asked_.begin());
+    return true;
+}
+
+void GroupReporter::forget_asked(Group& group) noexcept {
+    if (group.asked != nothing) asked_[group.asked].taken = false;
+    group.asked = nothing;
+}
+
+void GroupReporter::hasten_answer(Group& group, Instant to) noexcept {
+    group.answer = std::min(group.answer, to);
+    hasten(first_answer_, std::max(group.answer, next_answers_));
 }
 
 // Another's report does for ours too, but in version 3 (RFC 2236 section 3, RFC 2710 section 4).
@@ -165,7 +242,6 @@ void GroupReporter::heard_report(std::uint8_t interface, const IpAddress& addres
     group->answer = never;
     group->repeats = 0;
     group->told_last = false;
-    find_deadline();
 }
 
 void GroupReporter::advance(Instant now) noexcept {
@@ -181,9 +257,17 @@ void GroupReporter::advance(Instant now) noexcept {
             continue;
         }
         link.answer = never;
+        link.next_answer = now + general_interval;
         answer_general(interface);
         writer_.flush(interface);
     }
+    if (first_answer_ <= now) answer_groups(now);
+    forget_what_is_over();
+    find_deadline();
+}
+
+void GroupReporter::answer_groups(Instant now) noexcept {
+    next_answers_ = now + answers_apart;
     std::uint8_t interface = 0;
     for (Group& group : groups_) {
         if (group.answer > now) continue;
@@ -198,8 +282,6 @@ void GroupReporter::advance(Instant now) noexcept {
             group.answer = now + answer_put_off;
     }
     writer_.flush(interface);
-    std::erase_if(groups_, [](const Group& group) { return group.over(); });
-    find_deadline();
 }
 
 void GroupReporter::tell_changes(std::uint8_t interface, Instant now) noexcept {
@@ -284,7 +366,7 @@ void GroupReporter::answer(Group& group, Instant now) noexcept {
             group.answer = now + random_up_to(older_unsolicited_interval);
         return;
     }
-    if (group.asked.empty()) {
+    if (group.asked == nothing) {
         if (!group.filter.none())
             writer_.add(group.interface,
                         group.filter.mode() == FilterMode::include ? GroupRecordType::mode_is_include
@@ -292,10 +374,14 @@ void GroupReporter::answer(Group& group, Instant now) noexcept {
                         group.address, group.filter.sources());
         return;
     }
-    std::erase_if(group.asked, [&](const IpAddress& source) { return !group.filter.passes(source); });
-    if (!group.asked.empty())
-        writer_.add(group.interface, GroupRecordType::mode_is_include, group.address, group.asked);
-    group.asked.clear();
+    Asked& asked = asked_[group.asked];
+    const auto known = std::span{asked.sources}.first(asked.count);
+    const auto rest =
+        std::ranges::remove_if(known, [&](const IpAddress& one) { return !group.filter.passes(one); });
+    if (rest.begin() != known.begin())
+        writer_.add(group.interface, GroupRecordType::mode_is_include, group.address,
+                    std::span{known.begin(), rest.begin()});
+    forget_asked(group);
 }
 
 Duration GroupReporter::random_up_to(Duration most) noexcept {
@@ -311,7 +397,10 @@ void GroupReporter::find_deadline() noexcept {
         if (link.version == MembershipVersion::first) deadline_ = std::min(deadline_, link.first_until);
         if (link.version == MembershipVersion::second) deadline_ = std::min(deadline_, link.second_until);
     }
-    for (const Group& group : groups_) deadline_ = std::min(deadline_, group.answer);
+    first_answer_ = never;
+    for (const Group& group : groups_) first_answer_ = std::min(first_answer_, group.answer);
+    if (first_answer_ != never) first_answer_ = std::max(first_answer_, next_answers_);
+    deadline_ = std::min(deadline_, first_answer_);
 }
 
 }  // namespace runnel::ip

@@ -3,6 +3,7 @@
 // section 5). What the messages look like is its `ReportWriter`'s to know.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -35,8 +36,23 @@ class ReportWriter {
 
 /// The state machine of one family on all interfaces. One owner thread. `set` may allocate; what the network
 /// causes does not.
+///
+/// A querier is whoever says so, and is believed within bounds. RFC 3376 and RFC 3810 name none but those of
+/// their fields (a robustness of 7, an interval of 8.8 hours, an answer within 53 minutes or 2.3 hours):
+/// these are ours, and none of them delays an answer or ends a membership.
 class GroupReporter {
   public:
+    /// Queries that are looked at, of each interface; those beyond are dropped.
+    static constexpr std::uint32_t queries_a_second = 1000;
+    /// Within which a query is answered at the latest, whatever it says: who asks at the default interval
+    /// has each answer before he asks again. Sooner than asked is within RFC 3376 section 5.2.
+    static constexpr Duration longest_response = 125s;
+    /// Between answers to general queries, at least: each is of all groups.
+    static constexpr Duration general_interval = 250ms;
+    /// How long a querier of an older version, once heard, holds us to that version, at most: the timeout of
+    /// RFC 3376 section 8.12 (RFC 3810 section 9.12) with the greatest robustness and the default interval.
+    static constexpr Duration longest_older_querier = 7 * 125s + 10s;
+
     /// Sent so often where the querier says nothing else (RFC 3376 section 8.1).
     static constexpr std::uint8_t default_robustness = 2;
     static constexpr Duration default_query_interval = 125s, default_response_interval = 10s;
@@ -44,17 +60,23 @@ class GroupReporter {
     /// 9.11; RFC 2236 section 8.10, RFC 2710 section 7.10).
     static constexpr Duration unsolicited_interval = 1s, older_unsolicited_interval = 10s;
 
-    /// `key` makes delays that nobody can foresee. `writer` is not owned and outlives this.
-    GroupReporter(std::size_t interfaces, HashKey key, ReportWriter& writer);
+    /// Room for `capacity` groups on all interfaces together, those among them that have been left and are
+    /// told of yet. `key` makes delays that nobody can foresee. `writer` is not owned and outlives this.
+    GroupReporter(std::size_t interfaces, std::size_t capacity, HashKey key, ReportWriter& writer);
 
     /// From now on the interface hears the group through this filter; one that hears nobody ends the
-    /// membership. The change is told at the next `advance`.
-    void set(std::uint8_t interface, const IpAddress& group, const SourceFilter& filter);
+    /// membership. The change is told at the next `advance`. False where the table is full: nothing is told
+    /// of a group that was not in it before. One that was left, and of which that is told yet, makes room.
+    bool set(std::uint8_t interface, const IpAddress& group, const SourceFilter& filter);
+    /// The same with everybody heard, or nobody; it does not allocate.
+    bool hear_all(std::uint8_t interface, const IpAddress& group) noexcept;
+    void hear_nobody(std::uint8_t interface, const IpAddress& group) noexcept;
 
     /// Tells of all memberships on the interface again, as changes are told: nobody may have heard of them.
     void tell_again(std::uint8_t interface) noexcept;
-    /// A valid query has come.
-    void query(std::uint8_t interface, const wire::MembershipQuery& query, Instant now) noexcept;
+    /// A valid query has come. False where it is one too many, and was not looked at.
+    [[nodiscard]] bool query(std::uint8_t interface, const wire::MembershipQuery& query,
+                             Instant now) noexcept;
     /// Another host has reported the group, in an older version.
     void heard_report(std::uint8_t interface, const IpAddress& group) noexcept;
 
@@ -76,9 +98,9 @@ class GroupReporter {
         std::uint8_t interface = 0;
         SourceFilter filter{};
         std::uint8_t mode_changes = 0;  // reports that are to tell of a new filter mode yet
-        std::vector<Change> changes;    // room for all is there before
+        std::vector<Change> changes;    // room for all is there before, or the whole filter is told
         Instant answer{never};          // when a query for this group is answered
-        std::vector<IpAddress> asked;   // the sources that it asked for; none: for the group itself
+        std::uint8_t asked = nothing;   // the place of the sources that it asked for; else for the group
         bool told = false;              // of an older version: some host has said that there are members,
         bool told_last = false;         // and we have been the last to say so
         std::uint8_t repeats = 0;       // unsolicited reports of older versions yet to come
@@ -86,25 +108,47 @@ class GroupReporter {
         [[nodiscard]] bool changing() const noexcept { return mode_changes > 0 || !changes.empty(); }
         [[nodiscard]] bool over() const noexcept { return filter.none() && !changing(); }
     };
+    // Sources that a group is asked for: a query for sources is rare, and few wait at once.
+    struct Asked {
+        std::array<IpAddress, SourceFilter::most_sources> sources{};
+        std::uint8_t count = 0;
+        bool taken = false;
+    };
+    static constexpr std::uint8_t nothing = UINT8_MAX;
+    static constexpr std::size_t most_asked = 32;
     struct Link {
+        explicit Link(HashKey key) noexcept : queries(queries_a_second, key) {}
+
         wire::MembershipVersion version = wire::MembershipVersion::third;
         Instant first_until = Instant::min(), second_until = Instant::min();  // queriers of before are there
         std::uint8_t robustness = default_robustness;
         Duration query_interval = default_query_interval;
-        Instant change{never};  // when changes are told
-        Instant answer{never};  // when a general query is answered
+        Instant change{never};                 // when changes are told
+        Instant answer{never};                 // when a general query is answered
+        Instant next_answer = Instant::min();  // not before this
+        TokenBucket queries;
     };
 
     [[nodiscard]] Group* find(std::uint8_t interface, const IpAddress& group) noexcept;
+    [[nodiscard]] Group* find_or_add(std::uint8_t interface, const IpAddress& group) noexcept;
+    void change(Group& group, const SourceFilter& to);
     void note_change(Group& group, const SourceFilter& to);
+    void forget_what_is_over() noexcept;
+    [[nodiscard]] bool take_place_for_asked(Group& group) noexcept;
+    void forget_asked(Group& group) noexcept;
+    void hasten(Instant& what, Instant to) noexcept;
     void become(std::uint8_t interface, wire::MembershipVersion version) noexcept;
-    void note_querier(Link& link, const wire::MembershipQuery& query, Instant now) noexcept;
+    void note_querier(Link& link, const wire::MembershipQuery& query, Duration response,
+                      Instant now) noexcept;
     void update_version(std::uint8_t interface, Instant now) noexcept;
     void ask(Group& group, const wire::MembershipQuery& query, Duration delay, Instant now) noexcept;
+    void ask_in_older_version(Group& group, Duration response, Instant now) noexcept;
+    void hasten_answer(Group& group, Instant to) noexcept;
     void tell_changes(std::uint8_t interface, Instant now) noexcept;
     void tell_change(Group& group) noexcept;
     void tell_change_in_older_version(Group& group, Instant now) noexcept;
     void answer_general(std::uint8_t interface) noexcept;
+    void answer_groups(Instant now) noexcept;
     void answer(Group& group, Instant now) noexcept;
     [[nodiscard]] Duration random_up_to(Duration most) noexcept;
     void find_deadline() noexcept;
@@ -114,9 +158,13 @@ class GroupReporter {
     std::uint64_t drawn_ = 0;
     TokenBucket answers_;  // however often somebody asks
     std::vector<Link> links_;
-    std::vector<Group> groups_;  // in ascending order of interface and address
+    std::size_t capacity_;
+    std::vector<Group> groups_;  // in ascending order of interface and address; room for all is there
+    std::vector<Asked> asked_;
     std::vector<IpAddress> scratch_;
-    Instant deadline_{never};
+    Instant first_answer_{never};            // when a group is to be answered for, at the soonest
+    Instant next_answers_ = Instant::min();  // not before this
+    Instant deadline_{never};                // of all that is to be done, at the soonest
 };
 
 }  // namespace runnel::ip

@@ -55,7 +55,9 @@ std::optional<DropReason> Igmp::input(const Ingress& in, Instant now) noexcept {
              : query->group.v4().is_multicast() && (in.destination == query->group.v4() || on_link));
     if (!believed) return DropReason::membership_malformed;
     link_.counters().add(Counter::membership_queries_in);
-    reporter_.query(in.interface, *query, now);
+    // Nobody else need be told of it: it is counted here, whoever has the message then.
+    if (!reporter_.query(in.interface, *query, now))
+        link_.counters().drop(DropReason::membership_rate_limited);
     return std::nullopt;
 }
 

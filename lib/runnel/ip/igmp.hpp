@@ -2,6 +2,7 @@
 // believed, and how reports leave.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -17,9 +18,9 @@ namespace runnel::ip {
 
 class Igmp final : public ReportWriter {
   public:
-    /// References are not owned and outlive this.
-    Igmp(HashKey key, const Interfaces& interfaces, LinkOutput& link)
-        : interfaces_(interfaces), link_(link), reporter_(interfaces.size(), key, *this) {}
+    /// Room for so many groups. References are not owned and outlive this.
+    Igmp(std::size_t groups, HashKey key, const Interfaces& interfaces, LinkOutput& link)
+        : interfaces_(interfaces), link_(link), reporter_(interfaces.size(), groups, key, *this) {}
     Igmp(const Igmp&) = delete;
     Igmp& operator=(const Igmp&) = delete;
     ~Igmp() override;

@@ -43,7 +43,9 @@ std::optional<DropReason> Mld::input(const Ingress& in, Instant now) noexcept {
                                                                   : query->group.v6().is_multicast());
     if (!believed) return DropReason::membership_malformed;
     link_.counters().add(Counter::membership_queries_in);
-    reporter_.query(in.interface, *query, now);
+    // Nobody else need be told of it: it is counted here, whoever has the message then.
+    if (!reporter_.query(in.interface, *query, now))
+        link_.counters().drop(DropReason::membership_rate_limited);
     return std::nullopt;
 }
 

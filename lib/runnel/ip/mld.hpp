@@ -2,6 +2,7 @@
 // leave.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -20,13 +21,14 @@ namespace runnel::ip {
 
 class Mld final : public ReportWriter {
   public:
-    /// References are not owned and outlive this.
-    Mld(HashKey key, const Interfaces& interfaces, const Ipv6Addresses& addresses, LinkOutput& link)
+    /// Room for so many groups. References are not owned and outlive this.
+    Mld(std::size_t groups, HashKey key, const Interfaces& interfaces, const Ipv6Addresses& addresses,
+        LinkOutput& link)
         : interfaces_(interfaces),
           addresses_(addresses),
           link_(link),
           unheard_(interfaces.size()),
-          reporter_(interfaces.size(), key, *this) {}
+          reporter_(interfaces.size(), groups, key, *this) {}
     Mld(const Mld&) = delete;
     Mld& operator=(const Mld&) = delete;
     ~Mld() override;

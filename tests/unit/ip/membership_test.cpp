@@ -335,7 +335,7 @@ TEST(GroupReporters, AnswersLeaveByTheInterfaceThatWasAsked) {
         int sent = 0;
     } writer;
     constexpr std::uint8_t interfaces = 3;
-    GroupReporter reporter{interfaces, HashKey{1, 2}, writer};
+    GroupReporter reporter{interfaces, 16, HashKey{1, 2}, writer};
     Instant now{1s};
     for (std::uint8_t i = 0; i < interfaces; ++i) reporter.set(i, group4, SourceFilter::any());
     while (reporter.next_deadline() != never) {
@@ -344,10 +344,10 @@ TEST(GroupReporters, AnswersLeaveByTheInterfaceThatWasAsked) {
     }
     writer.sent = 0;
     for (std::uint8_t i = 0; i < interfaces; ++i) {
-        reporter.query(i, {.version = wire::MembershipVersion::third, .max_response = 1s}, now);
+        EXPECT_TRUE(reporter.query(i, {.version = wire::MembershipVersion::third, .max_response = 1s}, now));
         wire::MembershipQuery about{.version = wire::MembershipVersion::third, .max_response = 1s};
         about.group = group4;
-        reporter.query(static_cast<std::uint8_t>(interfaces - 1 - i), about, now);
+        EXPECT_TRUE(reporter.query(static_cast<std::uint8_t>(interfaces - 1 - i), about, now));
     }
     reporter.advance(now + 2s);
     EXPECT_FALSE(writer.mixed);
