@@ -130,6 +130,10 @@ class Namespace:
                 counters[group.rstrip(":")] = dict(zip(names, map(int, values.split()[1:])))
         return counters
 
+    def nstat(self):
+        """The same counters by the name that nstat gives them: {"TcpActiveOpens": 3, ...}."""
+        return json.loads(self.run("nstat", "-a", "-s", "-z", "-j").stdout)["kernel"]
+
     def close(self):
         for process in reversed(self.processes):
             end(process)
@@ -159,13 +163,14 @@ def remove_all():
 
 
 class Capture:
-    """A tcpdump on the tap or another interface; after `stop()` its packets are questioned with tshark."""
+    """A tcpdump on the tap or another interface; after `stop()` its packets are questioned with tshark. Of each frame it
+    keeps `octets`, 0: all; its buffer has so many more frames the fewer these are."""
 
-    def __init__(self, namespace, filter_="", interface=INTERFACE):
+    def __init__(self, namespace, filter_="", interface=INTERFACE, octets=0):
         self.namespace = namespace
         self.file = namespace.folder / f"capture-{next(_numbers)}.pcap"
         self.process = namespace.start(
-            "tcpdump", "-i", interface, "-n", "-U", "--immediate-mode", "-s", "0", "-B", "65536", "-w", self.file, filter_
+            "tcpdump", "-i", interface, "-n", "-U", "--immediate-mode", "-s", octets, "-B", "65536", "-w", self.file, filter_
         )
         wait_until(lambda: b"listening on" in self.process.log.read_bytes(), 10, "the start of tcpdump")
 
@@ -387,8 +392,9 @@ class InteropTest(unittest.TestCase):
         self.assertIn(done.returncode, status, done.stdout)
         return (json.loads(file.read_text()) if file.exists() else None), done.stdout
 
-    def nginx(self, *, address=KERNEL, body="ok\n"):
-        """Starts an nginx of our own in the namespace; its page /status counts what it has served."""
+    def nginx(self, *, address=KERNEL, body="ok\n", log="off"):
+        """Starts an nginx of our own in the namespace; its page /status counts what it has served. `log`: what it writes
+        of each request, into the file access.log of the namespace's folder."""
         folder = self.namespace.folder
         configuration = folder / "nginx.conf"
         temporary = "".join(
@@ -398,12 +404,13 @@ class InteropTest(unittest.TestCase):
             "daemon off; master_process off;\n"
             f"pid {folder}/nginx.pid; error_log {folder}/nginx.error notice;\n"
             "events { worker_connections 16384; }\n"
-            "http {\n" + temporary + "  access_log off; keepalive_timeout 10s;\n"
-            f"  server {{ listen {address}:80 backlog=4096; listen 127.0.0.1:80;\n"
+            "http {\n" + temporary + "  keepalive_timeout 10s;\n"
+            + ("  access_log off;\n" if log == "off" else f"  log_format own '{log}'; access_log {folder}/access.log own;\n")
+            + f"  server {{ listen {address}:80 backlog=4096; listen 127.0.0.1:80;\n"
             f'    location / {{ default_type text/plain; return 200 "{body}"; }}\n'
             "    location = /none { return 404; }\n"
             f"    location = /chunked {{ ssi on; default_type text/html; alias {folder}/chunked.html; }}\n"
-            "    location /status { stub_status; }\n  }\n}\n",
+            "    location /status { stub_status; access_log off; }\n  }\n}\n",
             encoding="ascii",
         )
         # What comes out of a server-side include has a length that nobody knows before.
@@ -428,3 +435,34 @@ class InteropTest(unittest.TestCase):
         accepted, _, requests = map(int, text.splitlines()[2].split())
         self._asked = getattr(self, "_asked", 0) + 1
         return {"accepted": accepted - self._asked, "requests": requests - self._asked}
+
+
+class FollowedTest(InteropTest):
+    """A test of runs that are asked and told things by dpdk-telemetry.py: those started with `--file-prefix self.prefix`."""
+
+    def setUp(self):
+        super().setUp()
+        self.prefix = f"runnel_interop_{os.getpid()}_{self.namespace.name}"
+        self.addCleanup(lambda: shutil.rmtree(f"/var/run/dpdk/{self.prefix}", ignore_errors=True))
+
+    def ask(self, command):
+        done = subprocess.run(
+            ["dpdk-telemetry.py", "-f", self.prefix], input=command + "\n", capture_output=True, text=True, timeout=20
+        )
+        name = command.split(",")[0]
+        lines = [line for line in done.stdout.splitlines() if line.startswith(f'{{"{name}"')]
+        return (json.loads(lines[-1])[name] if lines else None) or {}
+
+    def until(self, condition, what):
+        return wait_until(lambda: (lambda a: a if condition(a) else None)(self.ask("/runnel/summary")), 20, what)
+
+    def tell(self, command):
+        answer = self.ask(command)
+        self.assertEqual(1, answer.get("accepted"), answer)
+
+    def start_load(self, *options):
+        self.document = self.namespace.folder / "live.json"
+        return self.namespace.start(
+            *(Settings.runnel, "load", "--port", PORT, "--address", RUNNEL + "/24", "--target", f"{KERNEL}:80"),
+            *("--json", self.document, "--file-prefix", self.prefix, "--duration", "60s", *options),
+        )

@@ -2,43 +2,13 @@
 of runnel's own has beside one of the kernel's."""
 
 import json
-import os
 import re
-import shutil
 import signal
-import subprocess
 
-from harness import INTERFACE, KERNEL, PORT, RUNNEL, Capture, InteropTest, Settings, end, wait_until
+from harness import INTERFACE, RUNNEL, Capture, FollowedTest, end, wait_until
 
 
-class LiveTest(InteropTest):
-    def setUp(self):
-        super().setUp()
-        self.prefix = f"runnel_interop_{os.getpid()}_{self.namespace.name}"
-        self.addCleanup(lambda: shutil.rmtree(f"/var/run/dpdk/{self.prefix}", ignore_errors=True))
-
-    def ask(self, command):
-        done = subprocess.run(
-            ["dpdk-telemetry.py", "-f", self.prefix], input=command + "\n", capture_output=True, text=True, timeout=20
-        )
-        name = command.split(",")[0]
-        lines = [line for line in done.stdout.splitlines() if line.startswith(f'{{"{name}"')]
-        return (json.loads(lines[-1])[name] if lines else None) or {}
-
-    def until(self, condition, what):
-        return wait_until(lambda: (lambda a: a if condition(a) else None)(self.ask("/runnel/summary")), 20, what)
-
-    def tell(self, command):
-        answer = self.ask(command)
-        self.assertEqual(1, answer.get("accepted"), answer)
-
-    def start_load(self, *options):
-        self.document = self.namespace.folder / "live.json"
-        return self.namespace.start(
-            *(Settings.runnel, "load", "--port", PORT, "--address", RUNNEL + "/24", "--target", f"{KERNEL}:80"),
-            *("--json", self.document, "--file-prefix", self.prefix, "--duration", "60s", *options),
-        )
-
+class LiveTest(FollowedTest):
     def test_load_is_told_rates_and_pauses_and_nginx_sees_it(self):
         self.prepare_tap()
         self.nginx()
