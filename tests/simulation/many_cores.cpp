@@ -16,9 +16,9 @@
 
 #include <rte_thash.h>
 
+#include "runnel/ip/home_ports.hpp"
 #include "runnel/runtime/core_news.hpp"
 #include "runnel/stack/stack.hpp"
-#include "runnel/tcp/home_ports.hpp"
 
 #include "frame.hpp"
 #include "seed.hpp"
@@ -92,7 +92,7 @@ class Host {
             config.tcp.sent_ranges = 256;
             config.tcp.fast_open_servers = 0;
             config.tcp.home_ports =
-                std::make_shared<const tcp::HomePorts>(owners, static_cast<std::uint16_t>(core));
+                std::make_shared<const ip::HomePorts>(owners, static_cast<std::uint16_t>(core));
             config.mbuf_stash = 64;
             config.mbuf_reserve = 16;
             config.secret = secret;
@@ -262,7 +262,7 @@ TEST_F(ManyCores, PortsOfEveryCoreRunOutBeforeOneIsUsedTwice) {
         config.mbuf_stash = 64;
         config.mbuf_reserve = 16;
         config.tcp.home_ports =
-            std::make_shared<const tcp::HomePorts>(client.owners, static_cast<std::uint16_t>(core));
+            std::make_shared<const ip::HomePorts>(client.owners, static_cast<std::uint16_t>(core));
         Stack stack{config, mbuf_pool()};
         for (;;) {
             const auto result = stack.connect(

@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "runnel/tcp/home_ports.hpp"
+#include "runnel/ip/home_ports.hpp"
 
 namespace runnel::runtime {
 
@@ -38,12 +38,12 @@ struct SharedPort::Seat {
         : steered(steering, core, queue),
           news(exchange, core),
           wire(steered, news),
-          home_ports(std::make_shared<const tcp::HomePorts>(owners, static_cast<std::uint16_t>(core))) {}
+          home_ports(std::make_shared<const ip::HomePorts>(owners, static_cast<std::uint16_t>(core))) {}
 
     port::SteeredWire steered;
     CoreNews news;
     NewsFirst wire;
-    std::shared_ptr<const tcp::HomePorts> home_ports;
+    std::shared_ptr<const ip::HomePorts> home_ports;
 };
 
 namespace {

@@ -8,6 +8,10 @@
 #include "runnel/base/keyed_hash.hpp"
 #include "runnel/base/time.hpp"
 
+namespace runnel::ip {
+class HomePorts;
+}
+
 namespace runnel::tcp {
 
 /// The congestion controls a connection may ask for.
@@ -26,7 +30,6 @@ enum class SynCookieUse : std::uint8_t {
     always,     ///< none is kept but for a SYN that reopens TIME-WAIT
 };
 
-class HomePorts;
 class Observer;
 
 /// Explicit congestion notification (RFC 3168): marks in place of drops.
@@ -106,8 +109,9 @@ struct Config {
     // -- ports
     std::uint16_t ephemeral_first = 1024;  ///< RFC 6056 section 3.2
     std::uint16_t ephemeral_last = 65535;
-    std::shared_ptr<const HomePorts> home_ports;  ///< where cores share an address: the ports whose replies
-                                                  ///< reach this one. A connection is opened from no other
+    std::shared_ptr<const ip::HomePorts> home_ports;  ///< where cores share an address: the ports whose
+                                                      ///< replies reach this one. A connection is opened from
+                                                      ///< no other
 
     // -- defence
     std::uint32_t challenge_acks_per_second =

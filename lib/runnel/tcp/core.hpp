@@ -15,10 +15,10 @@
 #include "runnel/base/time.hpp"
 #include "runnel/base/timer_wheel.hpp"
 #include "runnel/base/transmit_queue.hpp"
+#include "runnel/ip/ephemeral_ports.hpp"
 #include "runnel/ip/internet_layer.hpp"
 #include "runnel/tcp/config.hpp"
 #include "runnel/tcp/connection.hpp"
-#include "runnel/tcp/ephemeral_ports.hpp"
 #include "runnel/tcp/fast_open.hpp"
 #include "runnel/tcp/flow.hpp"
 #include "runnel/tcp/half_open_table.hpp"
@@ -82,7 +82,7 @@ struct Core {
     Listeners listeners;
     HandlerTable handlers;
     SettingsTable settings;
-    EphemeralPorts ports;
+    ip::EphemeralPorts ports;
     FastOpenCookies fast_open_cookies;
     PendingFastOpens pending_fast_opens;
     FastOpenCache fast_open_servers;

@@ -13,7 +13,7 @@ namespace runnel::wire {
 
 /// The hash under one key. It is linear over GF(2): each set bit of the input contributes the 32 bits of the
 /// key that begin at its place, and contributions are added without carry. So a table for each octet of the
-/// input serves, and what one field contributes can be told apart from the rest: `tcp::HomePorts` stands on
+/// input serves, and what one field contributes can be told apart from the rest: `ip::HomePorts` stands on
 /// that.
 class Toeplitz {
   public:

@@ -1,5 +1,5 @@
 // The choice of local ports (RFC 6056).
-#include "runnel/tcp/ephemeral_ports.hpp"
+#include "runnel/ip/ephemeral_ports.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -11,7 +11,7 @@
 
 #include "seed.hpp"
 
-namespace runnel::tcp {
+namespace runnel::ip {
 namespace ephemeral_ports_test {
 
 constexpr Ipv4Address local{10, 0, 0, 1};
@@ -120,4 +120,4 @@ TEST_F(EphemeralPortsTest, ConnectionsElsewhereDoNotBringAPortBackBeforeItsRound
 }
 
 }  // namespace ephemeral_ports_test
-}  // namespace runnel::tcp
+}  // namespace runnel::ip

@@ -8,10 +8,10 @@
 #include <utility>
 
 #include "runnel/base/block_prf.hpp"
-#include "runnel/tcp/flow.hpp"
-#include "runnel/tcp/home_ports.hpp"
+#include "runnel/ip/flow.hpp"
+#include "runnel/ip/home_ports.hpp"
 
-namespace runnel::tcp {
+namespace runnel::ip {
 
 /// Proposes local ports for active opens. Each port of the range comes once in a round, so the time until a
 /// port is used again towards the same destination is as long as it can be.
@@ -74,4 +74,4 @@ class EphemeralPorts {
     std::array<std::uint32_t, 1024> counters_{};
 };
 
-}  // namespace runnel::tcp
+}  // namespace runnel::ip

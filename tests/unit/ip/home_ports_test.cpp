@@ -1,5 +1,5 @@
 // Local ports whose replies RSS brings home: held to DPDK's rte_softrss over every port there is.
-#include "runnel/tcp/home_ports.hpp"
+#include "runnel/ip/home_ports.hpp"
 
 #include <algorithm>
 #include <array>
@@ -16,11 +16,11 @@
 
 #include <rte_thash.h>
 
-#include "runnel/tcp/ephemeral_ports.hpp"
+#include "runnel/ip/ephemeral_ports.hpp"
 
 #include "seed.hpp"
 
-namespace runnel::tcp {
+namespace runnel::ip {
 namespace home_ports_test {
 
 constexpr Ipv4Address local{10, 0, 0, 1};
@@ -70,7 +70,7 @@ class HomePortsTest : public testing::Test {
     void expect_exact(const Key& key, const std::vector<std::uint16_t>& table, unsigned cores,
                       const IpAddress& to, std::uint16_t to_port) {
         const IpAddress from = to.is_v4() ? IpAddress{local} : IpAddress{local6};
-        const auto owners = std::make_shared<const ip::FlowOwners>(key, table);
+        const auto owners = std::make_shared<const FlowOwners>(key, table);
         std::vector<int> owner(65536, -1);
         for (unsigned core = 0; core < cores; ++core) {
             const HomePorts home{owners, static_cast<std::uint16_t>(core)};
@@ -116,8 +116,8 @@ TEST_F(HomePortsTest, HoldOverIpv6) {
     Key blind = random_key();  // its bits for the port of IPv6 are all zero
     for (std::size_t i = 34; i < 40; ++i) blind[i] = 0;
     expect_exact(blind, even_table(128, 8), 8, remote6, 443);
-    EXPECT_FALSE(HomePorts(std::make_shared<const ip::FlowOwners>(random_key(39), even_table(128, 2)), 0)
-                     .knows_ipv6());
+    EXPECT_FALSE(
+        HomePorts(std::make_shared<const FlowOwners>(random_key(39), even_table(128, 2)), 0).knows_ipv6());
 }
 
 TEST_F(HomePortsTest, HoldForAnyRedirectionTable) {
@@ -145,7 +145,7 @@ TEST_F(HomePortsTest, HoldForKeysUnderWhichPortsDoNotReachEveryEntry) {
 }
 
 TEST_F(HomePortsTest, CoreWithoutAnEntryIsRefused) {
-    const auto owners = std::make_shared<const ip::FlowOwners>(random_key(), even_table(64, 4));
+    const auto owners = std::make_shared<const FlowOwners>(random_key(), even_table(64, 4));
     EXPECT_THAT([&] { const HomePorts home(owners, 4); },
                 testing::ThrowsMessage<std::invalid_argument>(
                     testing::HasSubstr("none of its 64 entries leads to core 4")));
@@ -156,7 +156,7 @@ TEST_F(HomePortsTest, SixtyFourCoresShareThePortsOfAnAddressWithoutMeeting) {
     constexpr unsigned cores = 64;
     const Key key = random_key();
     const auto table = even_table(512, cores);
-    const auto owners = std::make_shared<const ip::FlowOwners>(key, table);
+    const auto owners = std::make_shared<const FlowOwners>(key, table);
     const HashKey secret{random_(), random_()};  // one host, one secret
     std::vector<unsigned> taken(65536);
     for (unsigned core = 0; core < cores; ++core) {
@@ -185,7 +185,7 @@ TEST_F(HomePortsTest, SixtyFourCoresShareThePortsOfAnAddressWithoutMeeting) {
 }
 
 TEST_F(HomePortsTest, EachComesOnceInARoundInAnOrderThatNobodyFollows) {
-    const auto owners = std::make_shared<const ip::FlowOwners>(random_key(), even_table(128, 3));
+    const auto owners = std::make_shared<const FlowOwners>(random_key(), even_table(128, 3));
     for (std::uint16_t core = 0; core < 3; ++core) {
         const HomePorts home{owners, core};
         const auto one = std::make_unique<EphemeralPorts>(HashKey{random_(), random_()}, first_port,
@@ -220,7 +220,7 @@ TEST_F(HomePortsTest, EachComesOnceInARoundInAnOrderThatNobodyFollows) {
 }
 
 TEST_F(HomePortsTest, PortsOfOneCoreSayNothingOfThoseOfAnotherThatHasTheSameSecret) {
-    const auto owners = std::make_shared<const ip::FlowOwners>(random_key(), even_table(128, 2));
+    const auto owners = std::make_shared<const FlowOwners>(random_key(), even_table(128, 2));
     const HashKey secret{random_(), random_()};
     const HomePorts home_0{owners, 0}, home_1{owners, 1};
     const auto zero = std::make_unique<EphemeralPorts>(secret, first_port, std::uint16_t{65535}, &home_0);
@@ -233,7 +233,7 @@ TEST_F(HomePortsTest, PortsOfOneCoreSayNothingOfThoseOfAnotherThatHasTheSameSecr
 }
 
 TEST_F(HomePortsTest, WhereNoneIsFreeEachWasTriedOnce) {
-    const auto owners = std::make_shared<const ip::FlowOwners>(random_key(), even_table(128, 5));
+    const auto owners = std::make_shared<const FlowOwners>(random_key(), even_table(128, 5));
     const HomePorts home{owners, 2};
     EphemeralPorts ports{{random_(), random_()}, 30'000, 40'000, &home};
     std::multiset<std::uint16_t> tried;
@@ -252,7 +252,7 @@ TEST_F(HomePortsTest, WhereNoneIsFreeEachWasTriedOnce) {
 
 TEST(FlowOwnersTest, GiveEachCoreItsShare) {
     for (const unsigned cores : {1U, 2U, 3U, 64U, 128U}) {
-        const ip::FlowOwners owners = ip::FlowOwners::evenly(cores);
+        const FlowOwners owners = FlowOwners::evenly(cores);
         std::vector<std::size_t> entries(cores);
         for (const std::uint16_t core : owners.redirection()) ++entries.at(core);
         const auto [least, most] = std::ranges::minmax(entries);
@@ -262,10 +262,10 @@ TEST(FlowOwnersTest, GiveEachCoreItsShare) {
 }
 
 TEST(FlowOwnersTest, TableOfNoPowerOfTwoIsRefusedWithItsSize) {
-    EXPECT_THAT([] { const ip::FlowOwners owners(Key(40), std::vector<std::uint16_t>(96)); },
+    EXPECT_THAT([] { const FlowOwners owners(Key(40), std::vector<std::uint16_t>(96)); },
                 testing::ThrowsMessage<std::invalid_argument>(testing::HasSubstr("it has 96 entries")));
-    EXPECT_THROW(static_cast<void>(ip::FlowOwners::evenly(0)), std::invalid_argument);
+    EXPECT_THROW(static_cast<void>(FlowOwners::evenly(0)), std::invalid_argument);
 }
 
 }  // namespace home_ports_test
-}  // namespace runnel::tcp
+}  // namespace runnel::ip

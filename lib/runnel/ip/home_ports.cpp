@@ -1,4 +1,4 @@
-#include "runnel/tcp/home_ports.hpp"
+#include "runnel/ip/home_ports.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-namespace runnel::tcp {
+namespace runnel::ip {
 
 namespace {
 
@@ -20,12 +20,12 @@ struct Pivot {
 
 }  // namespace
 
-HomePorts::HomePorts(std::shared_ptr<const ip::FlowOwners> owners, std::uint16_t core)
+HomePorts::HomePorts(std::shared_ptr<const FlowOwners> owners, std::uint16_t core)
     : owners_(std::move(owners)), core_(core), ipv4_(*owners_, core, false) {
     if (owners_->toeplitz().hashes_ipv6()) ipv6_.emplace(*owners_, core, true);
 }
 
-HomePorts::Map::Map(const ip::FlowOwners& owners, std::uint16_t core, bool ipv6) {
+HomePorts::Map::Map(const FlowOwners& owners, std::uint16_t core, bool ipv6) {
     const auto redirection = owners.redirection();
     if (std::ranges::find(redirection, core) == redirection.end())
         throw std::invalid_argument("RSS table: none of its " + std::to_string(redirection.size()) +
@@ -107,4 +107,4 @@ HomePorts::Candidates HomePorts::towards(const IpAddress& remote, std::uint16_t 
     return {map, share.coordinates, start.coordinates, share.bits};
 }
 
-}  // namespace runnel::tcp
+}  // namespace runnel::ip

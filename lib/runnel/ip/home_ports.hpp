@@ -1,5 +1,5 @@
 // The local ports whose replies come home: where cores share an address, the port of a connection that a core
-// opens decides which core its replies reach (ip::FlowOwners), so a core opens from those ports only that
+// opens decides which core its replies reach (FlowOwners), so a core opens from those ports only that
 // lead to itself.
 //
 // They are enumerated, not searched. The hash is linear: index = start(remote, local, remote port) + M port
@@ -17,7 +17,7 @@
 #include "runnel/base/ip_address.hpp"
 #include "runnel/ip/flow_owners.hpp"
 
-namespace runnel::tcp {
+namespace runnel::ip {
 
 /// The ports of one core. Never changes; a stack holds it by its configuration.
 class HomePorts {
@@ -25,7 +25,7 @@ class HomePorts {
 
   public:
     /// Throws `std::invalid_argument` where no entry of the table is the core's.
-    HomePorts(std::shared_ptr<const ip::FlowOwners> owners, std::uint16_t core);
+    HomePorts(std::shared_ptr<const FlowOwners> owners, std::uint16_t core);
 
     /// Towards one destination: candidates are numbered 0 to 2^bits - 1, and each port that leads home there
     /// has exactly one number.
@@ -79,7 +79,7 @@ class HomePorts {
     // M of one family, solved: the port's bits meet other bits of the key in each.
     class Map {
       public:
-        Map(const ip::FlowOwners& owners, std::uint16_t core, bool ipv6);
+        Map(const FlowOwners& owners, std::uint16_t core, bool ipv6);
         [[nodiscard]] std::uint16_t in_kernel(std::uint32_t number) const noexcept {
             return static_cast<std::uint16_t>(kernel_[0][number & kernel_masks_[0]] ^
                                               kernel_[1][number >> 8 & kernel_masks_[1]]);
@@ -94,10 +94,10 @@ class HomePorts {
         std::vector<Share> shares_;              // by coset
     };
 
-    std::shared_ptr<const ip::FlowOwners> owners_;
+    std::shared_ptr<const FlowOwners> owners_;
     std::uint16_t core_;
     Map ipv4_;
     std::optional<Map> ipv6_;  // where the key hashes it
 };
 
-}  // namespace runnel::tcp
+}  // namespace runnel::ip
