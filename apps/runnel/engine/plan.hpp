@@ -139,7 +139,7 @@ class MemoryPlan {
   private:
     struct Stacks {
         unsigned count = 0;
-        std::array<tcp::MemoryUse, tcp::memory_use_count> uses{};
+        std::array<tcp::MemoryUse, memory_use_count> uses{};
         [[nodiscard]] std::size_t octets() const noexcept;
     };
     std::array<Stacks, 2> sides_;

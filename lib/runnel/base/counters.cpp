@@ -165,6 +165,8 @@ constexpr Row<DropReason> drop_rows[] = {
     {DropReason::udp_bad_checksum, {"udp_bad_checksum", "The checksum of the datagram is wrong."}},
     {DropReason::udp_no_socket, {"udp_no_socket", "No UDP socket is bound to the destination port."}},
     {DropReason::udp_loop_full, {"udp_loop_full", "Too many datagrams of our own to groups wait for sockets of ours that hear them."}},
+    {DropReason::udp_not_connected, {"udp_not_connected", "A datagram was to be sent by a connected socket that is over."}},
+    {DropReason::udp_connected_full, {"udp_connected_full", "No connected socket is free."}},
     {DropReason::tcp_truncated, {"tcp_truncated", "The segment is shorter than a TCP header."}},
     {DropReason::tcp_bad_data_offset, {"tcp_bad_data_offset", "The data offset is below the minimum or beyond the segment."}},
     {DropReason::tcp_bad_checksum, {"tcp_bad_checksum", "The checksum of the segment is wrong."}},

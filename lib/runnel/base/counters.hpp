@@ -168,6 +168,8 @@ enum class DropReason : std::uint8_t {
     udp_bad_checksum,
     udp_no_socket,
     udp_loop_full,
+    udp_not_connected,
+    udp_connected_full,
     // TCP
     tcp_truncated,
     tcp_bad_data_offset,

@@ -81,6 +81,12 @@ bool InternetLayer::output(rte_mbuf* packet, const Output& how, Instant now) noe
     return parts_->ipv6_output.send(packet, how, now);
 }
 
+bool InternetLayer::output(rte_mbuf* packet, const Output& how, Way& way, Instant now) noexcept {
+    if (how.ipv6 == nullptr) [[likely]]
+        return parts_->output.send(packet, how, way, now);
+    return parts_->ipv6_output.send(packet, how, way, now);
+}
+
 void InternetLayer::send_port_unreachable(const Ingress& about, Instant now) noexcept {
     if (about.ipv6 == nullptr)
         parts_->icmp.send_error(about, static_cast<std::uint8_t>(wire::IcmpType::destination_unreachable),
@@ -210,6 +216,15 @@ std::uint16_t InternetLayer::path_mtu_for(const IpAddress& destination, Instant 
 
 std::uint16_t InternetLayer::datagram_mtu_for(const IpAddress& destination, Instant now) const noexcept {
     return parts_->path_mtus.for_datagrams(destination, mtu_for(destination), now);
+}
+
+std::uint16_t InternetLayer::datagram_mtu_for(const IpAddress& destination, const Way& way,
+                                              Instant now) const noexcept {
+    const bool ipv4 = destination.is_v4();
+    const Interface* const interface =
+        ipv4 ? parts_->output.interface_of(way) : parts_->ipv6_output.interface_of(way);
+    if (interface == nullptr) return datagram_mtu_for(destination, now);
+    return parts_->path_mtus.for_datagrams(destination, ipv4 ? interface->mtu : interface->ipv6_mtu, now);
 }
 
 std::uint16_t InternetLayer::lower_path_mtu(const IcmpError& error, Instant now) noexcept {

@@ -119,6 +119,7 @@ class ExceptionPath;
 class GroupMemberships;
 class Pings;
 class RawProtocols;
+struct Way;
 
 class InternetLayer {
   public:
@@ -141,6 +142,9 @@ class InternetLayer {
     /// cannot be sent is a counted drop and returns false. The `port` of the queued frame is that of its
     /// interface.
     bool output(rte_mbuf* packet, const Output& how, Instant now) noexcept;
+
+    /// The same of a flow that keeps its way; all its packets go to one destination.
+    bool output(rte_mbuf* packet, const Output& how, Way& way, Instant now) noexcept;
 
     /// Tells the sender of a received packet that nobody here takes its port, within the rate limit and the
     /// rules of RFC 1122 section 3.2.2 and RFC 4443 section 2.4. The mbuf stays the caller's.
@@ -202,6 +206,9 @@ class InternetLayer {
 
     /// The same for datagrams other than TCP's: also less where a router has said so of one of these.
     [[nodiscard]] std::uint16_t datagram_mtu_for(const IpAddress& destination, Instant now) const noexcept;
+    /// The same of a flow that keeps its way to `destination`.
+    [[nodiscard]] std::uint16_t datagram_mtu_for(const IpAddress& destination, const Way& way,
+                                                 Instant now) const noexcept;
     /// Takes a router's "too big" about such a datagram of ours. Nobody can tell whether it was sent, so that
     /// it holds for datagrams alone, and for no TCP connection.
     void lower_datagram_mtu(const IcmpError& error, Instant now) noexcept;

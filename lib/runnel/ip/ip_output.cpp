@@ -116,7 +116,7 @@ bool IpOutput::complete_uncut(rte_mbuf* packet, const Output& how, const Interfa
     return true;
 }
 
-bool IpOutput::send_by_route(rte_mbuf* packet, const Output& how, Instant now) noexcept {
+bool IpOutput::send_by_route(rte_mbuf* packet, const Output& how, Instant now, Way* way) noexcept {
     const auto route = route_to(how.destination);
     if (!route) {
         link_.drop(packet, DropReason::ip_no_route);
@@ -140,6 +140,7 @@ bool IpOutput::send_by_route(rte_mbuf* packet, const Output& how, Instant now) n
     }
     Path& path = (*paths_)[slot_of(how.destination)];
     remember(path, how, interface, mac);
+    if (way != nullptr) *way = {.epoch = path.epoch, .header = path.header, .interface = path.interface};
     return send_packet(packet, path.header, link_);
 }
 

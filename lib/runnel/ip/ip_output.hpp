@@ -20,6 +20,7 @@
 #include "runnel/ip/link_output.hpp"
 #include "runnel/ip/packet_ids.hpp"
 #include "runnel/ip/route_table.hpp"
+#include "runnel/ip/way.hpp"
 #include "runnel/wire/ipv4.hpp"
 
 namespace runnel::ip {
@@ -41,6 +42,18 @@ class IpOutput {
             return complete(packet, how, interface) && send_packet(packet, path.header, link_);
         }
         return send_by_route(packet, how, now);
+    }
+
+    /// The same of a flow that keeps its way; `how.destination` is that of every call.
+    bool send(rte_mbuf* packet, const Output& how, Way& way, Instant now) noexcept {
+        if (way.epoch == arp_.epoch()) [[likely]]
+            return complete(packet, how, interfaces_[way.interface]) &&
+                   send_packet(packet, way.header, link_);
+        return send_by_route(packet, how, now, &way);
+    }
+    /// The interface by which it leaves, where that is known.
+    [[nodiscard]] const Interface* interface_of(const Way& way) const noexcept {
+        return way.epoch == arp_.epoch() ? &interfaces_[way.interface] : nullptr;
     }
 
     /// The same of a packet to a multicast group, by an interface that speaks IPv4.
@@ -99,7 +112,7 @@ class IpOutput {
     bool send_tcp(rte_mbuf* packet, const Output& how, const Path& path, const Interface& interface) noexcept;
     void remember(Path& path, const Output& how, const Interface& interface,
                   const MacAddress& mac) const noexcept;
-    bool send_by_route(rte_mbuf* packet, const Output& how, Instant now) noexcept;
+    bool send_by_route(rte_mbuf* packet, const Output& how, Instant now, Way* way = nullptr) noexcept;
 
     const Interfaces& interfaces_;
     Arp& arp_;

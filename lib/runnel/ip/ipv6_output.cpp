@@ -127,7 +127,7 @@ std::uint32_t Ipv6Output::flow_label(const rte_mbuf* packet, const Output& how, 
     return flow_label_of(labels_(flow.data()));
 }
 
-bool Ipv6Output::send_by_route(rte_mbuf* packet, const Output& how, Instant now) noexcept {
+bool Ipv6Output::send_by_route(rte_mbuf* packet, const Output& how, Instant now, Way* way) noexcept {
     const Ipv6Address& destination = how.ipv6->remote;
     const auto route = route_to(destination);
     if (!route) {
@@ -149,6 +149,7 @@ bool Ipv6Output::send_by_route(rte_mbuf* packet, const Output& how, Instant now)
         return neighbours_.hold(packet, interface, next_hop, how.ipv6->local, now);
     Path& path = (*paths_)[slot_of(destination)];
     remember(path, how, interface, mac);
+    if (way != nullptr) *way = {.epoch = path.epoch, .header = path.header, .interface = path.interface};
     return send_packet(packet, path.header, link_);
 }
 

@@ -23,6 +23,7 @@
 #include "runnel/ip/packet_ids.hpp"
 #include "runnel/ip/path_mtu.hpp"
 #include "runnel/ip/route_table.hpp"
+#include "runnel/ip/way.hpp"
 #include "runnel/wire/ipv6.hpp"
 
 namespace runnel::ip {
@@ -46,6 +47,18 @@ class Ipv6Output {
             return complete(packet, how, interface, now) && send_packet(packet, path.header, link_);
         }
         return send_by_route(packet, how, now);
+    }
+
+    /// The same of a flow that keeps its way; `how.ipv6->remote` is that of every call.
+    bool send(rte_mbuf* packet, const Output& how, Way& way, Instant now) noexcept {
+        if (way.epoch == neighbours_.epoch()) [[likely]]
+            return complete(packet, how, interfaces_[way.interface], now) &&
+                   send_packet(packet, way.header, link_);
+        return send_by_route(packet, how, now, &way);
+    }
+    /// The interface by which it leaves, where that is known.
+    [[nodiscard]] const Interface* interface_of(const Way& way) const noexcept {
+        return way.epoch == neighbours_.epoch() ? &interfaces_[way.interface] : nullptr;
     }
 
     /// The same of a packet to a multicast group, by an interface that speaks IPv6.
@@ -124,7 +137,7 @@ class Ipv6Output {
                   Instant now) noexcept;
     void remember(Path& path, const Output& how, const Interface& interface,
                   const MacAddress& mac) const noexcept;
-    bool send_by_route(rte_mbuf* packet, const Output& how, Instant now) noexcept;
+    bool send_by_route(rte_mbuf* packet, const Output& how, Instant now, Way* way = nullptr) noexcept;
 
     const Interfaces& interfaces_;
     const Ipv6Addresses& addresses_;

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <rte_ethdev.h>
+
 #include "runnel/ip/home_ports.hpp"
 
 namespace runnel::runtime {
@@ -69,9 +71,10 @@ SharedPort::SharedPort(port::Port& port, unsigned cores)
     }
     port::RssRule rule = port::rss_rule(port);
     reason_ = std::move(rule.lack);
-    if (rule.owners)
+    if (rule.owners) {
+        port_hashes_udp_ = (port.rss()->hashed & RTE_ETH_RSS_NONFRAG_IPV4_UDP) != 0;
         join(std::move(rule.owners), true);
-    else
+    } else
         join(std::make_shared<const ip::FlowOwners>(ip::FlowOwners::evenly(cores_)), false);
 }
 
@@ -104,6 +107,7 @@ std::size_t SharedPort::memory_needed(unsigned cores, unsigned queues) {
 void SharedPort::configure(unsigned core, StackConfig& config) const {
     if (cores_ == 1) return;
     config.tcp.home_ports = seats_[core]->home_ports;
+    if (port_hashes_udp_) config.udp.home_ports = seats_[core]->home_ports;
     config.ip.peers = &seats_[core]->news;
     config.ip.place = {.core = static_cast<std::uint16_t>(core), .count = static_cast<std::uint16_t>(cores_)};
 }

@@ -61,7 +61,8 @@ class SharedPort {
 
     unsigned cores_;
     std::vector<port::Wire*> queues_;
-    std::string reason_;  // why the port does not steer, where that is known from the start
+    std::string reason_;            // why the port does not steer, where that is known from the start
+    bool port_hashes_udp_ = false;  // and steers by it
     std::shared_ptr<const ip::FlowOwners> owners_;
     std::unique_ptr<port::Steering> steering_;  // none with one core
     std::unique_ptr<NewsExchange> news_;

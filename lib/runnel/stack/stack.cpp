@@ -56,7 +56,8 @@ struct Stack::Parts {
           peers(config.ip.peers),
           too_big_news(too_big_news_per_second, derive(secret, 9)),
           internet(config.ip, {derive(secret, 1).k0, derive(secret, 1).k1}, counters, stash, queue),
-          udp(config.udp, internet, counters, stash),
+          udp(config.udp, {derive(secret, 10), derive(secret, 11), derive(secret, 12)}, internet, counters,
+              stash),
           tcp(config.tcp,
               {derive(secret, 2), derive(secret, 3), derive(secret, 4), derive(secret, 5), derive(secret, 6),
                derive(secret, 7), derive(secret, 8)},
@@ -91,11 +92,15 @@ struct Stack::Parts {
     Instant now{};
 };
 
-std::array<tcp::MemoryUse, tcp::memory_use_count> memory_uses(const StackConfig& config) noexcept {
+std::array<tcp::MemoryUse, memory_use_count> memory_uses(const StackConfig& config) noexcept {
     const auto& interfaces = config.ip.interfaces;
     const bool ipv6 = std::any_of(interfaces.begin(), interfaces.end(),
                                   [](const auto& interface) { return interface.speaks_ipv6(); });
-    return tcp::Endpoint::memory_uses(config.tcp, ipv6);
+    const auto of_tcp = tcp::Endpoint::memory_uses(config.tcp, ipv6);
+    std::array<tcp::MemoryUse, memory_use_count> all;
+    std::ranges::copy(of_tcp, all.begin());
+    all.back() = {"connected UDP sockets", udp::Sockets::memory_needed(config.udp)};
+    return all;
 }
 
 std::size_t memory_needed(const StackConfig& config) noexcept {

@@ -35,10 +35,10 @@ struct StackConfig {
     std::optional<std::array<std::uint64_t, 2>> secret;
 };
 
-/// What the tables of a stack of this configuration take: all that grows with the number of connections. Each
-/// by itself, and together; `EalArray` says where they lie.
-[[nodiscard]] std::array<tcp::MemoryUse, tcp::memory_use_count> memory_uses(
-    const StackConfig& config) noexcept;
+/// What the tables of a stack of this configuration take: all that grows with the number of connections and
+/// connected sockets. Each by itself, and together; `EalArray` says where they lie.
+inline constexpr std::size_t memory_use_count = tcp::memory_use_count + 1;
+[[nodiscard]] std::array<tcp::MemoryUse, memory_use_count> memory_uses(const StackConfig& config) noexcept;
 [[nodiscard]] std::size_t memory_needed(const StackConfig& config) noexcept;
 
 /// One core's TCP/IP endpoint. All calls from one thread. No call blocks, reads a clock or touches a device.

@@ -6,6 +6,7 @@
 #include <rte_mbuf.h>
 
 #include "runnel/base/ip_address.hpp"
+#include "runnel/base/slot_pool.hpp"
 
 namespace runnel::udp {
 
@@ -14,6 +15,17 @@ enum class Ownership : std::uint8_t {
     returned,  ///< the stack takes the mbuf back when the call returns
     taken,     ///< the handler owns it now: it sends it on with `Sockets::send_to`, or frees it with
                ///< `rte_pktmbuf_free`
+};
+
+/// The handle of a connected socket: slot and generation, so that one that is over is told from its
+/// successor. A value; what is over, or never was, is refused by each call.
+struct ConnectedSocket {
+    std::uint32_t slot = no_slot;
+    std::uint32_t generation = 0;
+
+    /// False of a handle that was never given out.
+    [[nodiscard]] constexpr explicit operator bool() const noexcept { return slot != no_slot; }
+    friend constexpr bool operator==(const ConnectedSocket&, const ConnectedSocket&) noexcept = default;
 };
 
 /// Where a received datagram came from and went to.
@@ -25,6 +37,7 @@ struct Datagram {
     bool group =
         false;  ///< sent to a broadcast or multicast address: an answer comes from an address of our own
     std::uint8_t interface = 0;  ///< by which it came: index into ip::Config::interfaces
+    ConnectedSocket socket{};    ///< that hears it, where it is a connected one
 };
 
 /// An ICMP error about a datagram that was sent (RFC 1122 section 4.1.3.3).
@@ -33,6 +46,7 @@ struct IcmpReport {
     std::uint16_t next_hop_mtu = 0;  ///< of "fragmentation needed" or "packet too big", else 0
     IpAddress local_address, remote_address;
     std::uint16_t local_port = 0, remote_port = 0;
+    ConnectedSocket socket{};  ///< that sent it, where it is a connected one
 };
 
 /// Hears what arrives at sockets. One handler may serve any number of them, and outlives their binding. Every

@@ -14,50 +14,38 @@
 #include "runnel/base/mbuf_stash.hpp"
 #include "runnel/base/time.hpp"
 #include "runnel/ip/internet_layer.hpp"
+#include "runnel/udp/config.hpp"
+#include "runnel/udp/connected_sockets.hpp"
 #include "runnel/udp/group_receivers.hpp"
 #include "runnel/udp/handler.hpp"
+#include "runnel/udp/send_options.hpp"
 
 namespace runnel::udp {
 
-struct Config {
-    std::uint32_t sockets = 1024;  ///< bound sockets at once, 1 to 16777216
-};
-
-/// How a datagram is to leave.
-struct SendOptions {
-    IpAddress remote_address{};
-    std::uint16_t remote_port = 0;
-    IpAddress local_address{};     ///< one of ours; unspecified: that of the interface which leads there
-    std::uint16_t local_port = 0;  ///< 0: no answer is wanted
-    std::uint8_t tos = 0;
-    std::uint8_t ttl = 0;  ///< 0: the default of the configuration; to a group 1 (RFC 1112 section 6.1)
-    /// Larger than the path takes, a datagram is refused; false: it leaves in fragments, up to 65,507 octets
-    /// of data, of IPv6 65,527.
-    bool dont_fragment = true;
-    /// Of a datagram to a multicast group: by which interface it leaves; nothing: by the route to the group,
-    /// or the first interface of the family.
-    std::optional<std::uint8_t> interface {};
-    /// Of such: the sockets of this core that hear the group get it too, at the next `Stack::advance`.
-    bool loop = false;
-};
-
-enum class SendResult : std::uint8_t {
-    sent,                ///< queued for sending, or kept until the neighbour answers
+/// Why `connect` was not carried out.
+enum class ConnectError : std::uint8_t {
+    none,
     family_unsupported,  ///< IPv6 where no interface speaks it, or addresses of two families
-    no_route,            ///< nothing leads to the remote address, or no datagram may go there; or there is no
-                         ///< such interface
+    no_route,            ///< nothing leads to the remote address, or no datagram may go there, or its port is
+                         ///< 0; or there is no such interface
     not_our_address,     ///< the local address is none of ours
-    too_big,             ///< larger than the MTU of the path as far as it is known, or than any datagram
-    no_memory,           ///< no mbuf is free, or its room is too small
-    dropped,             ///< the queue of frames to send is full, or the neighbour does not answer; counted
+    address_in_use,      ///< a connected socket has these addresses and ports
+    no_port_free,        ///< every ephemeral port to that remote address and port is taken
+    sockets_full,        ///< all connected sockets are in use (Config::connected)
 };
 
-/// The bound sockets of one core. All calls from one thread; allocates when constructed only.
+struct ConnectResult {
+    ConnectedSocket socket{};
+    ConnectError error = ConnectError::none;
+};
+
+/// The sockets of one core, bound and connected. All calls from one thread; allocates when constructed only.
 class Sockets {
   public:
     /// References are not owned and outlive this. Throws `std::invalid_argument` where the configuration
-    /// cannot be.
-    Sockets(const Config& config, ip::InternetLayer& internet, Counters& counters, MbufStash& stash);
+    /// cannot be, and `std::runtime_error` where memory does not suffice.
+    Sockets(const Config& config, const Secrets& secrets, ip::InternetLayer& internet, Counters& counters,
+            MbufStash& stash);
     ~Sockets();
     Sockets(const Sockets&) = delete;
     Sockets& operator=(const Sockets&) = delete;
@@ -69,6 +57,33 @@ class Sockets {
     void bind(IpAddress address, std::uint16_t port, Handler& handler);
     /// Undoes `bind`; false where nothing was bound.
     bool unbind(IpAddress address, std::uint16_t port) noexcept;
+
+    /// What the tables of this configuration take that grow with the number of connected sockets, in octets
+    /// (see `EalArray` for where it lies).
+    [[nodiscard]] static constexpr std::size_t memory_needed(const Config& config) noexcept {
+        return ConnectedSockets::bytes(config.connected);
+    }
+
+    /// Makes a socket that exchanges datagrams with one remote address and port alone (RFC 1122 section
+    /// 4.1.3.5, RFC 8085 section 5.2): `handler`, which is not owned and outlives the socket, hears what the
+    /// peer sends to the local address and port, before any bound socket does, and the ICMP errors about what
+    /// is sent to the peer. `options` say how `send` sends. A local address not given is settled now and
+    /// stays as it is; a port not given is drawn (RFC 6056). Any number may share a local port, and be beside
+    /// a bound socket there. One connected to a group sends to it, and hears nothing: nobody sends from a
+    /// group.
+    ConnectResult connect(const SendOptions& options, Handler& handler) noexcept;
+    /// Undoes `connect`; false where the socket is over.
+    bool disconnect(ConnectedSocket socket) noexcept;
+    /// How it sends, both addresses and ports settled; null where it is over. Until the next call.
+    [[nodiscard]] const SendOptions* options_of(ConnectedSocket socket) const noexcept;
+    /// Octets of data of the largest datagram that leaves whole to the peer at present (RFC 1122 section
+    /// 3.4, GET_MAXSIZES); 0 where the socket is over, or no route leads there any more.
+    [[nodiscard]] std::size_t largest_whole(ConnectedSocket socket, Instant now) const noexcept;
+    /// Sends a copy of the octets to the peer. The way there is found once, and again when route, neighbour
+    /// or address have changed.
+    SendResult send(ConnectedSocket socket, std::span<const std::byte> payload, Instant now) noexcept;
+    /// Sends the octets of an mbuf (chain). Takes the mbuf in every case.
+    SendResult send(ConnectedSocket socket, rte_mbuf* payload, Instant now) noexcept;
 
     /// Sockets that hear multicast groups.
     [[nodiscard]] GroupReceivers& groups() noexcept { return groups_; }
@@ -89,7 +104,9 @@ class Sockets {
     /// Whether `advance` has any.
     [[nodiscard]] bool has_looped() const noexcept { return !looped_.empty(); }
 
+    /// How many are bound, and how many connected.
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] std::size_t connected() const noexcept { return connected_.size(); }
 
   private:
     static constexpr std::uint32_t none = ~std::uint32_t{0};
@@ -107,18 +124,21 @@ class Sockets {
     };
     static constexpr std::size_t most_looped = 256;
 
-    // Where a datagram leaves: of a group by an interface, else by the route.
-    struct Way {
+    // Where a datagram leaves: of a group by an interface, else by the route, which a connected socket keeps.
+    struct Departure {
         IpAddress source;
         std::optional<std::uint8_t> interface;
+        ip::Way* way = nullptr;
     };
-    [[nodiscard]] std::optional<Way> way_to(const SendOptions& options) const noexcept;
-    [[nodiscard]] std::size_t largest_packet(const SendOptions& options, const Way& way,
+    [[nodiscard]] std::optional<Departure> departure_of(const SendOptions& options) const noexcept;
+    [[nodiscard]] std::size_t largest_packet(const SendOptions& options, const Departure& from,
                                              Instant now) const noexcept;
+    SendResult depart(const SendOptions& options, const Departure& from, rte_mbuf* payload,
+                      Instant now) noexcept;
+    [[nodiscard]] rte_mbuf* copied(std::span<const std::byte> payload, SendResult& why) noexcept;
     [[nodiscard]] bool deliver_to_group(const Datagram& about, rte_mbuf* payload, bool also_bound) noexcept;
     void give(Handler& handler, const Datagram& about, rte_mbuf* payload, bool copy) noexcept;
-    void loop(const SendOptions& options, const Way& way, const IpAddress& local,
-              const rte_mbuf* payload) noexcept;
+    void loop(const SendOptions& options, const Departure& from, const rte_mbuf* payload) noexcept;
 
     /// By address too: many addresses may have a socket on one port. Nobody but the application binds, so
     /// nobody else can aim at a bucket.
@@ -132,6 +152,7 @@ class Sockets {
     Counters& counters_;
     MbufStash& stash_;
     GroupReceivers groups_;
+    ConnectedSockets connected_;
     std::vector<Looped> looped_;   // room for all is there
     std::vector<Looped> looping_;  // those that are being handed out
     std::size_t size_ = 0;

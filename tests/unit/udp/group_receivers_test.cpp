@@ -48,7 +48,7 @@ class Host : public Network {
   public:
     explicit Host(bool v4, const ip::Config& config = ipv6_config())
         : Network(config),
-          sockets(Config{}, layer, counters, stash),
+          sockets(Config{}, Secrets{}, layer, counters, stash),
           group(v4 ? IpAddress{group4} : IpAddress{group6}),
           v4_(v4) {}
 

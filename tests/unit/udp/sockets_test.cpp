@@ -7,52 +7,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "../ip/fragments.hpp"
-#include "seed.hpp"
+#include "host.hpp"
 
 namespace runnel::udp {
 namespace sockets_test {
 
-using namespace test;  // NOLINT: the words in which the tests are written
-
-// Writes down what it hears.
-class Listener : public Handler {
-  public:
-    Ownership datagram(const Datagram& about, rte_mbuf& payload) noexcept override {
-        heard.push_back(about);
-        data.push_back(octets_of(&payload));
-        if (!keep) return Ownership::returned;
-        kept = &payload;
-        return Ownership::taken;
-    }
-    void error(const IcmpReport& report) noexcept override { errors.push_back(report); }
-
-    std::vector<Datagram> heard;
-    std::vector<Octets> data;
-    std::vector<IcmpReport> errors;
-    bool keep = false;
-    rte_mbuf* kept = nullptr;
-};
-
-// A stack's lower half with UDP on it.
-class Host : public Network {
-  public:
-    explicit Host(const ip::Config& config = resolved_config(), const Config& udp_config = {})
-        : Network(config), sockets(udp_config, layer, counters, stash) {}
-
-    void receive(rte_mbuf* frame) {
-        if (give(frame) != ip::Upper::udp) return;
-        let_go();
-        sockets.input(in, now);
-    }
-    void receive(std::span<const std::byte> frame) { receive(pool.mbuf(frame)); }
-    void receive_datagram(std::span<const std::byte> datagram, Ipv4Address destination = us) {
-        receive(ethernet(ipv4(
-            datagram, {.destination = destination, .protocol = wire::IpProtocol::udp, .ttl = 5, .tos = 8})));
-    }
-
-    Sockets sockets;
-};
+using namespace test_host;  // NOLINT: the words in which the tests are written
 
 TEST(Rfc768, DatagramReachesItsSocket) {
     Host host;
@@ -195,7 +155,7 @@ TEST(Sockets, BindingIsCheckedAndUndone) {
     EXPECT_EQ(host.count(DropReason::udp_no_socket), 1U);
     host.sockets.bind(us, 57, listener);
     EXPECT_EQ(host.sockets.size(), 2U);
-    EXPECT_THROW((Sockets{{.sockets = 0}, host.layer, host.counters, host.stash}), std::invalid_argument);
+    EXPECT_THROW((Sockets{{.sockets = 0}, {}, host.layer, host.counters, host.stash}), std::invalid_argument);
 }
 
 TEST(Sockets, TableBehavesLikeASetUnderRandomBindings) {
@@ -437,16 +397,6 @@ TEST(BadInput, EveryDamagedDatagramIsDeliveredOrCounted) {
 }
 
 // -- over IPv6: RFC 8200 section 8.1, RFC 4443 section 3.1
-
-Octets ipv6_datagram(std::span<const std::byte> payload, std::uint16_t from, std::uint16_t to) {
-    const Ipv6Fields fields{.next_header = udp_protocol};
-    Octets datagram(wire::udp_header_size);
-    wire::write(wire::UdpHeader{from, to, static_cast<std::uint16_t>(datagram.size() + payload.size())},
-                std::span{datagram}.first<wire::udp_header_size>());
-    datagram = std::move(datagram) + payload;
-    seal6(datagram, 6, fields);
-    return ethernet6(ipv6(datagram, fields));
-}
 
 TEST(Ipv6Udp, DatagramReachesItsSocketAndIsAnswered) {
     Host host{resolved_ipv6_config()};
