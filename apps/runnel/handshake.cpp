@@ -17,6 +17,8 @@
 #include "attack_log.hpp"
 #include "command.hpp"
 #include "engine/busy_wire.hpp"
+#include "engine/datagram_client.hpp"
+#include "engine/datagram_responder.hpp"
 #include "engine/http.hpp"
 #include "engine/measurement.hpp"
 #include "engine/plan.hpp"
@@ -225,6 +227,10 @@ ExitStatus run(HandshakeSettings& settings) {
         memory.add(load::MemoryPlan::Side::client, pair.client);
         memory.add(load::MemoryPlan::Side::server, pair.server);
         memory.add_packets(wire_octets);
+        if (!datagrams) continue;
+        memory.add_packets(load::DatagramResponder::table_octets(pair.plan.server_flows));
+        memory.add_heap(load::DatagramResponder::heap_octets(pair.plan.server_flows));
+        memory.add_heap(load::DatagramClient::heap_octets(pair.plan.client.connections));
     }
     memory.add_packets(port::memory_needed(pool) + block_octets);
     const auto capture_options = live::capture_options(settings.live, settings.cores + 1);
@@ -288,6 +294,7 @@ ExitStatus run(HandshakeSettings& settings) {
         for (unsigned i = 0; i < count; ++i) {
             clients->configure(i, pairs[i].client);
             servers->configure(i, pairs[i].server);
+            pairs[i].plan.client.home_ports = pairs[i].client.udp.home_ports;
         }
     }
 

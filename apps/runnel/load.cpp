@@ -14,6 +14,7 @@
 #include "attack_log.hpp"
 #include "command.hpp"
 #include "engine/attacker.hpp"
+#include "engine/datagram_client.hpp"
 #include "engine/http.hpp"
 #include "engine/measurement.hpp"
 #include "engine/plan.hpp"
@@ -142,6 +143,8 @@ ExitStatus run(LoadSettings& settings) {
         configs[core].udp.sockets = plan.client_sockets;
         configs[core].ip = planned_ip_config(settings.port);
         memory.add(load::MemoryPlan::Side::client, configs[core]);
+        if (load::sends_datagrams(settings.traffic.recipe))
+            memory.add_heap(load::DatagramClient::heap_octets(plan.client.connections));
         // Descriptors of the port besides what the plan counts for two sides of a wire.
         pool.mbufs += plan.mbufs + 4096;
     }
@@ -163,7 +166,10 @@ ExitStatus run(LoadSettings& settings) {
     runtime::Eal eal(eal_settings);
     const port::MbufPool mbufs = port::make_mbuf_pool(pool);
     port::Port port(port_config(settings.port), mbufs.get());
-    runtime::SharedPort shared(port, cores);
+    using Datagrams = runtime::SharedPort::Datagrams;
+    runtime::SharedPort shared(
+        port, cores,
+        load::sends_datagrams(settings.traffic.recipe) ? Datagrams::steered : Datagrams::as_they_come);
     const auto secret = host_secret();
     for (unsigned core = 0; core < cores; ++core) {
         configs[core].ip = ip_config(settings.port, port);
@@ -171,6 +177,7 @@ ExitStatus run(LoadSettings& settings) {
         configs[core].secret = secret;
         shared.configure(core, configs[core]);
         load::ClientOptions& client = plans[core].client;
+        client.home_ports = configs[core].udp.home_ports;
         client.first_local_address = settings.port.address->address;
         client.local_addresses = settings.port.addresses;
         client.remote_address = target.address;

@@ -358,6 +358,13 @@ ExitStatus run(ServeSettings& settings) {
     load::MemoryPlan memory;
     for (unsigned core = 0; core < cores; ++core) memory.add(load::MemoryPlan::Side::server, config);
     memory.add_packets(runtime::SharedPort::memory_needed(cores, 1) + port::memory_needed(pool));
+    // Flows are counted by the numbers of their datagrams, each on one core.
+    const bool datagrams = std::ranges::any_of(
+        settings.listen, [](const Listen& listen) { return listen.service == Service::udp; });
+    if (datagrams) {
+        memory.add_packets(cores * load::DatagramResponder::table_octets(settings.udp_flows));
+        memory.add_heap(cores * load::DatagramResponder::heap_octets(settings.udp_flows));
+    }
     const auto capture_options = live::capture_options(settings.live, cores + 1);
     if (capture_options) memory.add_packets(live::Capture::memory_needed(*capture_options));
     announce_memory(settings.port, memory, sizing, stdout);
@@ -374,7 +381,8 @@ ExitStatus run(ServeSettings& settings) {
     runtime::Eal eal(eal_settings);
     const port::MbufPool mbufs = port::make_mbuf_pool(pool);
     port::Port port(port_config(settings.port), mbufs.get());
-    runtime::SharedPort shared(port, cores);
+    using Datagrams = runtime::SharedPort::Datagrams;
+    runtime::SharedPort shared(port, cores, datagrams ? Datagrams::steered : Datagrams::as_they_come);
     config.ip = ip_config(settings.port, port);
     config.ip.address_observer = &address_log;
     config.ip.exception = exception_config(settings.exception);

@@ -95,6 +95,13 @@ class DatagramsTest(InteropTest):
         self.assertEqual(octets, document["datagrams"]["responses"]["octets_received"])
         self.assertEqual(octets, 4000 * (octets // 4100) + 100 * (octets // 4100) + octets % 4100)
 
+    def test_flows_of_two_cores_share_an_address_and_each_gets_its_answers(self):
+        self.prepare_tap()
+        document = self.ask(Echo(self), self.load, f"{KERNEL}:9000", "--cores", "2", "--request-octets", "4000,100")
+        self.assertEqual(2, document["client_cores"])
+        self.assertEqual(0, document["datagrams"]["strange"], document["datagrams"])
+        self.assertIn("steer in software", document["config"]["steering"])
+
     def nobody(self, reason, load, target, *options):
         """The run ends soon, with that in its reason."""
         begin = time.monotonic()

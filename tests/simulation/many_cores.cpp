@@ -320,6 +320,57 @@ TEST_F(ManyCores, IcmpErrorReachesTheOwnerOfTheConnectionItIsAbout) {
     EXPECT_EQ(openers[9].orderly, 1U);  // the other connection does not mind
 }
 
+/// Counts what it is told.
+class Listener final : public udp::Handler {
+  public:
+    udp::Ownership datagram(const udp::Datagram&, rte_mbuf&) noexcept override {
+        return udp::Ownership::returned;
+    }
+    void error(const udp::IcmpReport& report) noexcept override {
+        ++errors;
+        type = report.type;
+    }
+    unsigned errors = 0, type = 0;
+};
+
+TEST_F(ManyCores, IcmpErrorAboutADatagramReachesTheCoreThatHasItsFlow) {
+    Listener owner, other;
+    // A port whose answers come to core 9, bound there; and on core 40 one of another number.
+    std::uint16_t port = 20'000;
+    while (client.owners->owner(Host::address(2), Host::address(1), 53, port) != 9) ++port;
+    client.stacks[9]->udp().bind({}, port, owner);
+    client.stacks[40]->udp().bind({}, static_cast<std::uint16_t>(port + 1), other);
+    const auto tell = [&](std::uint16_t about, std::uint8_t type, std::uint8_t code, std::uint16_t mtu) {
+        const Octets datagram{
+            static_cast<std::uint8_t>(about >> 8), static_cast<std::uint8_t>(about), 0, 53, 0, 8, 0, 0};
+        const Octets quoted = encode_ip({{2, 0, 0, 0, 0, 2}}, {{2, 0, 0, 0, 0, 1}}, Host::address(1),
+                                        Host::address(2), 17, datagram);
+        Octets message{
+            type, code, 0, 0, 0, 0, static_cast<std::uint8_t>(mtu >> 8), static_cast<std::uint8_t>(mtu)};
+        message.insert(message.end(), quoted.begin() + 14, quoted.begin() + 14 + 28);
+        const std::uint16_t checksum = internet_checksum(message);
+        message[2] = static_cast<std::uint8_t>(checksum >> 8);
+        message[3] = static_cast<std::uint8_t>(checksum);
+        client.arriving[40].push_back(to_mbuf(encode_ip({{2, 0, 0, 0, 0, 1}}, {{2, 0, 0, 0, 0, 2}},
+                                                        Host::address(2), Host::address(1), 1, message)));
+        run();
+    };
+    tell(port, 3, 3, 0);
+    EXPECT_EQ(owner.errors, 1U);
+    EXPECT_EQ(owner.type, 3U);
+    tell(port, 3, 4, 1200);
+    EXPECT_EQ(owner.errors, 2U);
+    EXPECT_EQ(other.errors, 0U);
+    EXPECT_EQ(client.sum(DropReason::icmp_error_without_owner), 0U);
+    // Of which nobody has a socket: the owner's core counts it, and nobody's path is narrowed by it.
+    std::uint16_t nobodys = 30'000;
+    while (client.owners->owner(Host::address(2), Host::address(1), 53, nobodys) != 9) ++nobodys;
+    const std::uint64_t before = client.sum(Counter::core_news_out);
+    tell(nobodys, 3, 4, 600);
+    EXPECT_EQ(client.sum(DropReason::icmp_error_without_owner), 1U);
+    EXPECT_EQ(client.sum(Counter::core_news_out), before);
+}
+
 TEST_F(ManyCores, NewsThatFindAFullMailboxAreCountedAndDoNoHarm) {
     for (int i = 0; i < 100; ++i) client.ends[3]->tell({Host::address(2), {{2, 0, 0, 0, 0, 2}}, 0, true});
     EXPECT_EQ(client.ends[3]->counters().get(Counter::core_news_out), 64U * (cores - 1));

@@ -146,6 +146,12 @@ def datagrams_over_the_ring(runnel):
 
 
 @case
+def datagrams_of_cores_that_share_an_address(runnel):
+    check_datagram_recipes(runnel, "--one-address", "--cores", "4", "--connections", "200")
+    check_datagram_recipes(runnel, "--one-address", "--cores", "4", "--connections", "200", "--ipv6")
+
+
+@case
 def datagrams_over_memif(runnel):
     check_datagram_recipes(runnel, "--wire", "memif")
 

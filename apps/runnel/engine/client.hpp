@@ -62,8 +62,9 @@ struct ClientOptions {
     /// each is ended at once.
     std::uint32_t concurrency = 0;
     // Of `udp-rr` and `udp-oneway`, whose `connections` are flows, each of its own address and port.
-    std::uint16_t first_port = 1024, last_port = 65535;        ///< ports of flows
-    Duration reply_timeout = 1s;                               ///< of `udp-rr`: then a request counts as lost
+    std::uint16_t first_port = 1024, last_port = 65535;  ///< ports of flows
+    std::shared_ptr<const ip::HomePorts> home_ports{};   ///< of these, where cores share addresses; else all
+    Duration reply_timeout = 1s;                         ///< of `udp-rr`: then a request counts as lost
     Distribution datagram_octets = Distribution::fixed(1400);  ///< of `udp-oneway`: data of a datagram
     Duration give_up = 3500ms;  ///< where nobody answers for so long the run ends; 0: never
     bool blind = false;         ///< of `udp-oneway` to a server: whether it answers does not matter

@@ -5,7 +5,12 @@
 #include <array>
 #include <cstring>
 #include <set>
+#include <stdexcept>
 #include <utility>
+
+#include <fmt/format.h>
+
+#include "runnel/ip/home_ports.hpp"
 
 namespace runnel::load {
 
@@ -18,6 +23,11 @@ DatagramClient::DatagramClient(Stack& stack, const ClientOptions& options)
     std::set<std::pair<IpAddress, std::uint16_t>> taken;
     const std::uint32_t ports = std::uint32_t{options.last_port} - options.first_port + 1;
     std::uint32_t next_port = 0;
+    // Whether what is sent to that port comes to this core.
+    const auto comes_home = [&](const Flow& flow) {
+        return options.home_ports == nullptr ||
+               options.home_ports->contains(flow.remote, flow.remote_port, flow.local, flow.local_port);
+    };
     for (Flow& flow : flows_) {
         const AddressPicker::Pick pick = addresses.next();
         flow.client = this;
@@ -25,10 +35,20 @@ DatagramClient::DatagramClient(Stack& stack, const ClientOptions& options)
         flow.local = pick.client;
         flow.remote = pick.server;
         flow.remote_port = pick.server_port;
-        for (std::uint32_t tries = 0; tries < ports; ++tries) {
+        if (options.home_ports && !flow.remote.is_v4() && !options.home_ports->knows_ipv6())
+            throw std::invalid_argument(
+                "--cores: the RSS key of the port is too short for IPv6, so what answers a datagram may come "
+                "to "
+                "another core; take one core");
+        std::uint32_t tries = 0;
+        do {
+            if (tries++ == ports)
+                throw std::invalid_argument(
+                    fmt::format("--connections {}: no port of {} is left for another flow of this core; take "
+                                "fewer, or more client addresses",
+                                flows_.size(), to_string(flow.local)));
             flow.local_port = static_cast<std::uint16_t>(options.first_port + next_port++ % ports);
-            if (taken.emplace(flow.local, flow.local_port).second) break;
-        }
+        } while (!comes_home(flow) || !taken.emplace(flow.local, flow.local_port).second);
         stack.udp().bind(flow.local, flow.local_port, flow);
     }
     measurement_.datagrams.flows = flows_.size();

@@ -39,6 +39,12 @@ class DatagramClient : public Generator {
     [[nodiscard]] bool can_pause() const noexcept final { return sends_alone(); }
     tcp::Ownership data(tcp::Connection, rte_mbuf&) noexcept final { return tcp::Ownership::returned; }
 
+    /// Octets of the heap that it takes, with the sockets of its flows.
+    [[nodiscard]] static std::size_t heap_octets(std::uint64_t flows) noexcept {
+        constexpr std::size_t tracker = sizeof(SequenceTracker), socket = 64, address = 96;
+        return flows * (sizeof(Flow) + tracker + socket + address);
+    }
+
     static constexpr Duration retry = 200ms;  ///< of what is asked of a server and not answered
     static constexpr Duration opening_limit =
         2s;  ///< from the first answer to a greeting until no more are waited for

@@ -25,16 +25,10 @@ void check_sizes(const char* option, const Distribution& sizes) {
 
 }  // namespace
 
-void check_datagrams(const Traffic& traffic, unsigned cores, bool shared) {
+void check_datagrams(const Traffic& traffic, unsigned cores) {
     if (traffic.blind && (traffic.recipe != Recipe::udp_oneway || traffic.direction != Direction::to_server))
         throw BadPlan("--blind is of --recipe udp-oneway --direction to-server; leave it out");
     if (!sends_datagrams(traffic.recipe)) return;
-    const std::string recipe{to_string(traffic.recipe)};
-    if (shared && cores > 1)
-        throw BadPlan(
-            fmt::format("--recipe {}: where {} cores share addresses a datagram may come to another core "
-                        "than its flow; take one client core",
-                        recipe, cores));
     const bool asks_rate = traffic.rate || traffic.profile;
     if (traffic.concurrency && (asks_rate || traffic.recipe == Recipe::udp_oneway))
         throw BadPlan(fmt::format(
@@ -87,9 +81,11 @@ void plan_datagrams(const Traffic& traffic, CorePlan& plan) {
         tcp->time_wait = 1024;
     }
     plan.client_sockets = static_cast<std::uint32_t>(flows + 16);
-    plan.server_flows = static_cast<std::uint32_t>(flows + 64);
-    plan.client_addresses = static_cast<std::uint32_t>(std::max<std::uint64_t>(
-        1, (flows + ports_per_address(traffic.tcp) - 1) / ports_per_address(traffic.tcp)));
+    // Where cores share addresses a server core gets what is hashed to it, more or less.
+    plan.server_flows = static_cast<std::uint32_t>(flows + (plan.sharers > 1 ? flows / 4 : 0) + 64);
+    const std::uint64_t ports = ports_per_address(traffic.tcp, plan.sharers);
+    plan.client_addresses =
+        static_cast<std::uint32_t>(std::max<std::uint64_t>(1, (flows + ports - 1) / ports));
 
     plan.mbufs = 4 * 4096 + 4 * 512;
     const bool answers = traffic.recipe == Recipe::udp_rr;
@@ -103,12 +99,14 @@ void plan_datagrams(const Traffic& traffic, CorePlan& plan) {
 }
 
 void check_flows(const Traffic& traffic, const CorePlan& plan, std::uint32_t given) {
-    const std::uint64_t ports = ports_per_address(traffic.tcp);
+    const std::uint64_t ports = ports_per_address(traffic.tcp, plan.sharers);
     const std::uint64_t flows = plan.client.connections;
     if (flows <= given * ports) return;
     throw BadPlan(
-        fmt::format("{} flows of datagrams need {} client addresses, as each has {} ports; there {} {}",
-                    flows, (flows + ports - 1) / ports, ports, given == 1 ? "is" : "are", given));
+        fmt::format("{} flows of datagrams{} need {} client addresses, as each has {} ports{}; there "
+                    "{} {}",
+                    flows, plan.sharers > 1 ? " on one core" : "", (flows + ports - 1) / ports, ports,
+                    plan.sharers > 1 ? " for each core" : "", given == 1 ? "is" : "are", given));
 }
 
 }  // namespace runnel::load

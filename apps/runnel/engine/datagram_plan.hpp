@@ -11,7 +11,7 @@ namespace runnel::load {
 }
 
 /// Throws `BadPlan` where the traffic is of datagrams and cannot be.
-void check_datagrams(const Traffic& traffic, unsigned cores, bool shared);
+void check_datagrams(const Traffic& traffic, unsigned cores);
 /// The rest of the plan of a client core, whose rate, flows and window are known.
 void plan_datagrams(const Traffic& traffic, CorePlan& plan);
 /// Throws `BadPlan` where `given` client addresses have too few ports.

@@ -60,6 +60,14 @@ class DatagramResponder final : public udp::Handler, public runtime::Task, publi
     /// `stack` is not owned and outlives this, or is gone before anything comes. Throws as `FlowTable` does.
     DatagramResponder(Stack& stack, const Options& options);
 
+    /// Octets of EAL memory, and of the heap, that it takes.
+    [[nodiscard]] static std::size_t table_octets(std::uint32_t flows) noexcept {
+        return FlowTable::bytes(flows);
+    }
+    [[nodiscard]] static std::size_t heap_octets(std::uint32_t flows) noexcept {
+        return std::size_t{flows} * sizeof(Flow) + (std::size_t{1} << 20);
+    }
+
     /// Answers requests late from now on.
     void behave(const ServerBehaviour& behaviour, std::uint64_t seed) {
         held_.emplace(behaviour, most_held, seed);

@@ -220,7 +220,7 @@ CorePlan plan_core(const Traffic& traffic, unsigned cores, unsigned index, bool 
     check_attacks(traffic, cores);
     check_rate(traffic, cores);
     check_concurrency(traffic, cores);
-    check_datagrams(traffic, cores, shared);
+    check_datagrams(traffic, cores);
     const std::optional<std::uint64_t> connections = kept_connections(traffic, cores);
     if (traffic.connections && *traffic.connections < cores)
         throw BadPlan(fmt::format(
@@ -422,12 +422,12 @@ std::size_t MemoryPlan::total_mb() const noexcept {
 void MemoryPlan::check(std::size_t available_mb, const Traffic& traffic) const {
     constexpr std::uint64_t mega = std::uint64_t{1} << 20;
     // What the process itself takes besides comes from the same memory.
-    const std::size_t needed = total_mb() + 64;
+    const std::size_t needed = total_mb() + (heap_ >> 20) + 64;
     if (available_mb == 0 || needed <= available_mb) return;
     throw BadPlan(fmt::format(
         "{} of memory are needed{} and {} are available: {} are missing; ask for fewer --connections, a "
-        "smaller "
-        "--window or a smaller --time-wait-table, or give the machine (or this process's control group) more",
+        "smaller --window, --time-wait-table or --udp-flows, or give the machine (or this process's control "
+        "group) more",
         app::human_octets(needed * mega),
         traffic.connections ? fmt::format(" for {} connections", *traffic.connections) : std::string{},
         app::human_octets(available_mb * mega), app::human_octets((needed - available_mb) * mega)));

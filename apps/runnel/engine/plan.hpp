@@ -123,6 +123,8 @@ class MemoryPlan {
     void add(Side side, const StackConfig& config);
     /// Packets, rings between cores and the like.
     void add_packets(std::size_t octets) noexcept { packets_ += octets; }
+    /// What the process takes for itself, outside EAL's memory: it counts in `check` alone.
+    void add_heap(std::size_t octets) noexcept { heap_ += octets; }
 
     /// In MB, with what EAL itself and alignment take: all; and of that the tables, which lie in EAL's memory
     /// only where that has hugepages (`runtime::EalOptions::arrays_mb`).
@@ -143,7 +145,7 @@ class MemoryPlan {
         [[nodiscard]] std::size_t octets() const noexcept;
     };
     std::array<Stacks, 2> sides_;
-    std::size_t packets_ = 0;
+    std::size_t packets_ = 0, heap_ = 0;
 };
 
 }  // namespace runnel::load

@@ -53,6 +53,7 @@ struct IcmpError {
     std::uint16_t source_port = 0, destination_port = 0;
     std::uint32_t sequence = 0;      ///< TCP sequence number quoted
     std::uint16_t total_length = 0;  ///< of the quoted packet, as its header says
+    bool proven = false;             ///< a core that has told it has found who sent the quoted packet
 };
 
 /// The addresses of an IPv6 packet or connection as this side sees them.

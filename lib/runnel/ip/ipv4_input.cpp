@@ -112,7 +112,7 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
         case wire::IpProtocol::tcp:
             return reassembled && passes_on(offset, in) ? Upper::none : Upper::tcp;
         case wire::IpProtocol::udp:
-            return Upper::udp;
+            return reassembled && !in.group && passes_on(offset, in) ? Upper::none : Upper::udp;
         case wire::IpProtocol::icmp:
             return passes_on_echo(offset, in) ? Upper::none : icmp.input(in, now);
         case wire::IpProtocol::igmp: {

@@ -111,7 +111,10 @@ Upper InternetLayer::Parts::input_ipv6(rte_mbuf* frame, const Interface& interfa
                        ? Upper::none
                        : Upper::tcp;
         case wire::IpProtocol::udp:
-            return Upper::udp;
+            return (reassembled || chain.offset != wire::ipv6_header_size) && !in.group &&
+                           passes_on(offset, in)
+                       ? Upper::none
+                       : Upper::udp;
         case wire::IpProtocol::icmp:
         case wire::IpProtocol::igmp:
             break;

@@ -60,8 +60,8 @@ class PeerCores {
     virtual void tell(const NeighbourNews& news) noexcept = 0;
     /// To all of them: `Stack::hear` there.
     virtual void tell_of_router(const RouterNews& news) noexcept = 0;
-    /// To the core that owns the connection of the quoted TCP segment: true where that is another, which
-    /// `Stack::hear`s it then.
+    /// To the core that owns the flow of the quoted TCP segment or UDP datagram: true where that is another,
+    /// which `Stack::hear`s it then.
     [[nodiscard]] virtual bool pass_on(const IcmpError& error) noexcept = 0;
     /// To all of them: a router has told what datagrams of ours, other than TCP's, the path takes.
     /// `Stack::hear` there.

@@ -22,9 +22,17 @@ static_assert(longest_headers >=
               wire::ethernet_header_size + 2 * wire::vlan_tag_size + wire::ipv6_header_size + ports_size);
 constexpr std::size_t shortest_headers = wire::ethernet_header_size + wire::ipv4_header_size + ports_size;
 
+constexpr bool is_datagram(std::byte protocol) {
+    return protocol == static_cast<std::byte>(wire::IpProtocol::udp);
+}
+
+constexpr bool has_ports(std::byte protocol) {
+    return protocol == static_cast<std::byte>(wire::IpProtocol::tcp) || is_datagram(protocol);
+}
+
 }  // namespace
 
-std::optional<std::uint32_t> connection_hash(const wire::Toeplitz& toeplitz, const rte_mbuf& frame) noexcept {
+std::optional<FlowHash> flow_hash(const wire::Toeplitz& toeplitz, const rte_mbuf& frame) noexcept {
     std::array<std::byte, longest_headers> copy;
     const auto size = std::min<std::uint32_t>(frame.pkt_len, longest_headers);
     if (size < shortest_headers) return {};
@@ -32,6 +40,9 @@ std::optional<std::uint32_t> connection_hash(const wire::Toeplitz& toeplitz, con
     if (frame.data_len < size) [[unlikely]]
         octets = static_cast<const std::byte*>(rte_pktmbuf_read(&frame, 0, size, copy.data()));
 
+    // What goes to a group is copied to all cores that hear it.
+    if ((octets[0] & std::byte{1}) != std::byte{}) [[unlikely]]
+        return {};
     std::size_t at = wire::ethernet_header_size;
     std::uint16_t type = wire::load_be16(octets + 12);
     for (int tags = 0; tags < 2 && wire::is_vlan_tag(wire::EtherType{type}); ++tags) {
@@ -43,10 +54,11 @@ std::optional<std::uint32_t> connection_hash(const wire::Toeplitz& toeplitz, con
         // A port looks for TCP behind the header itself, as most do who meet an extension header.
         const std::byte* const ports = header + wire::ipv6_header_size;
         if (!toeplitz.hashes_ipv6() || at + wire::ipv6_header_size + ports_size > size ||
-            header[6] != static_cast<std::byte>(wire::IpProtocol::tcp))
+            !has_ports(header[6]))
             return {};
-        return toeplitz.hash(wire::load_ipv6(header + 8), wire::load_ipv6(header + 24),
-                             wire::load_be16(ports), wire::load_be16(ports + 2));
+        return FlowHash{toeplitz.hash(wire::load_ipv6(header + 8), wire::load_ipv6(header + 24),
+                                      wire::load_be16(ports), wire::load_be16(ports + 2)),
+                        is_datagram(header[6])};
     }
     if (type != static_cast<std::uint16_t>(wire::EtherType::ipv4) ||
         at + wire::ipv4_header_size + ports_size > size)
@@ -55,12 +67,12 @@ std::optional<std::uint32_t> connection_hash(const wire::Toeplitz& toeplitz, con
     if (header_size < wire::ipv4_header_size || at + header_size + ports_size > size) [[unlikely]]
         return {};
     constexpr std::uint16_t fragment = wire::ipv4_more_fragments | wire::ipv4_fragment_offset_mask;
-    if (header[9] != static_cast<std::byte>(wire::IpProtocol::tcp) ||
-        (wire::load_be16(header + 6) & fragment) != 0)
-        return {};
+    if (!has_ports(header[9]) || (wire::load_be16(header + 6) & fragment) != 0) return {};
     const std::byte* const ports = header + header_size;
-    return toeplitz.hash(Ipv4Address{wire::load_be32(header + 12)}, Ipv4Address{wire::load_be32(header + 16)},
-                         wire::load_be16(ports), wire::load_be16(ports + 2));
+    return FlowHash{
+        toeplitz.hash(Ipv4Address{wire::load_be32(header + 12)}, Ipv4Address{wire::load_be32(header + 16)},
+                      wire::load_be16(ports), wire::load_be16(ports + 2)),
+        is_datagram(header[9])};
 }
 
 std::optional<std::uint32_t> fragment_hash(const wire::Toeplitz& toeplitz, const rte_mbuf& frame) noexcept {
@@ -116,9 +128,9 @@ std::size_t SteeredWire::receive(std::span<rte_mbuf*> out) noexcept {
     const std::size_t fresh = queue_->receive(out.subspan(n));
     if (fresh == 0) return n;
     const auto received = out.subspan(n, fresh);
-    if (believed_ && steering_.distrust() == Distrust::none) [[likely]] {
-        const auto hash = connection_hash(owners_.toeplitz(), *received.front());
-        if (!hash || owners_.owner(*hash) == core_) [[likely]]
+    if (believed_ && !steering_.datagrams() && steering_.distrust() == Distrust::none) [[likely]] {
+        const auto hash = flow_hash(owners_.toeplitz(), *received.front());
+        if (!hash || hash->datagram || owners_.owner(hash->value) == core_) [[likely]]
             return n + fresh;
         steering_.lose_trust(Distrust::queue);
     }
@@ -146,14 +158,14 @@ std::size_t SteeredWire::steer(std::span<rte_mbuf*> frames) noexcept {
     const bool judging = !believed_ && steering_.distrust() == Distrust::none;
     std::size_t kept = 0;
     for (rte_mbuf* const frame : frames) {
-        const auto hash = connection_hash(owners_.toeplitz(), *frame);
+        const auto hash = flow_hash(owners_.toeplitz(), *frame);
         unsigned owner = core_;
         if (hash)
-            owner = owners_.owner(*hash);
+            owner = owners_.owner(hash->value);
         else if (const auto addresses = fragment_hash(owners_.toeplitz(), *frame))
             owner = owners_.owner(*addresses);
-        if (judging && hash) [[unlikely]]
-            judge(*frame, *hash);
+        if (judging && hash && !hash->datagram) [[unlikely]]
+            judge(*frame, hash->value);
         if (owner == core_) {
             frames[kept++] = frame;
             continue;

@@ -13,10 +13,16 @@
 
 namespace runnel::port {
 
-/// The hash that RSS makes of a frame's connection; nothing where it is not TCP over IPv4 in one piece: such
-/// frames belong to whichever core receives them.
-[[nodiscard]] std::optional<std::uint32_t> connection_hash(const wire::Toeplitz& toeplitz,
-                                                           const rte_mbuf& frame) noexcept;
+/// What RSS makes of a frame's addresses and ports.
+struct FlowHash {
+    std::uint32_t value;
+    bool datagram;  ///< of UDP, whose ports not every port hashes: it proves nothing
+};
+
+/// The hash of a frame's flow; nothing where it is neither TCP nor UDP, in fragments, or sent to a group:
+/// such frames belong to whichever core receives them.
+[[nodiscard]] std::optional<FlowHash> flow_hash(const wire::Toeplitz& toeplitz,
+                                                const rte_mbuf& frame) noexcept;
 
 /// The hash that RSS makes of the addresses of a fragment, the first one too; nothing where the frame is
 /// none.

@@ -54,6 +54,7 @@ Steering::Steering(std::shared_ptr<const ip::FlowOwners> owners, const Options& 
     : owners_(std::move(owners)),
       cores_(checked(options).cores),
       queues_(options.queues),
+      datagrams_(options.datagrams),
       ring_octets_(octets_of_ring(options.frames)),
       memory_("mailboxes of frames between cores", ring_count(cores_, queues_) * ring_octets_),
       bells_(cores_),

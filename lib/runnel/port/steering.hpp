@@ -1,5 +1,5 @@
-// Software steering: what the cores of one port share, so that each connection's frames reach the core that
-// owns it although the port brings them to another.
+// Software steering: what the cores of one port share, so that the frames of each connection, and of each
+// flow of UDP, reach the core that owns it although the port brings them to another.
 #pragma once
 
 #include <array>
@@ -18,7 +18,7 @@
 
 namespace runnel::port {
 
-/// Who brings frames to the core that owns their connection.
+/// Who brings frames to the core that owns their flow.
 enum class Steerer : std::uint8_t {
     unproven,  ///< the port should; each core still looks at every frame, and hands over what is not its own
     port,  ///< every queue has shown that it brings what it should; a frame of each burst is still looked at
@@ -44,6 +44,9 @@ class Steering {
         unsigned queues = 1;          ///< of the port: core i has queue i, further cores have none
         bool port_steers = false;     ///< the port claims to bring each frame to `owners`' core
         std::uint32_t frames = 1024;  ///< of a mailbox; a power of two, 64 to 65,536
+        /// Flows of UDP have owners who need their datagrams. Not every port that is proven for TCP hashes
+        /// the ports of UDP, so every frame is looked at for good; else it is trusted with both.
+        bool datagrams = false;
     };
 
     /// Throws `std::invalid_argument` for an option out of range and `std::runtime_error` where EAL memory
@@ -60,6 +63,8 @@ class Steering {
     /// From any thread.
     [[nodiscard]] Steerer steerer() const noexcept;
     [[nodiscard]] Distrust distrust() const noexcept { return distrust_.load(std::memory_order_relaxed); }
+    /// Every frame is looked at, whoever steers.
+    [[nodiscard]] bool datagrams() const noexcept { return datagrams_; }
     [[nodiscard]] unsigned cores() const noexcept { return cores_; }
     [[nodiscard]] unsigned queues() const noexcept { return queues_; }
     [[nodiscard]] const std::shared_ptr<const ip::FlowOwners>& owners() const noexcept { return owners_; }
@@ -78,6 +83,7 @@ class Steering {
 
     std::shared_ptr<const ip::FlowOwners> owners_;
     unsigned cores_, queues_;
+    bool datagrams_;
     std::size_t ring_octets_;
     EalArray<std::byte> memory_;
     std::vector<Bell> bells_;  // by core

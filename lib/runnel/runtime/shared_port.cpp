@@ -59,7 +59,7 @@ unsigned checked(unsigned cores) {
 
 }  // namespace
 
-SharedPort::SharedPort(port::Port& port, unsigned cores)
+SharedPort::SharedPort(port::Port& port, unsigned cores, Datagrams datagrams)
     : cores_(checked(cores)), groups_(std::make_unique<PortGroups>(port, cores)), group_tasks_(cores) {
     for (std::uint16_t i = 0; i < port.queue_count(); ++i) queues_.push_back(&port.queue(i));
     if (cores_ == 1) return;
@@ -72,8 +72,9 @@ SharedPort::SharedPort(port::Port& port, unsigned cores)
     port::RssRule rule = port::rss_rule(port);
     reason_ = std::move(rule.lack);
     if (rule.owners) {
-        port_hashes_udp_ = (port.rss()->hashed & RTE_ETH_RSS_NONFRAG_IPV4_UDP) != 0;
-        join(std::move(rule.owners), true);
+        const bool hashed = (port.rss()->hashed & RTE_ETH_RSS_NONFRAG_IPV4_UDP) != 0;
+        join(std::move(rule.owners), true, datagrams);
+        datagrams_come_home_ = hashed || datagrams == Datagrams::steered;
     } else
         join(std::make_shared<const ip::FlowOwners>(ip::FlowOwners::evenly(cores_)), false);
 }
@@ -86,13 +87,14 @@ SharedPort::SharedPort(const std::vector<port::Wire*>& queues, unsigned cores)
 
 SharedPort::~SharedPort() = default;
 
-void SharedPort::join(std::shared_ptr<const ip::FlowOwners> owners, bool port_steers) {
+void SharedPort::join(std::shared_ptr<const ip::FlowOwners> owners, bool port_steers, Datagrams datagrams) {
     if (queues_.size() > cores_) queues_.resize(cores_);
     owners_ = std::move(owners);
     steering_ = std::make_unique<port::Steering>(
-        owners_,
-        port::Steering::Options{
-            .cores = cores_, .queues = static_cast<unsigned>(queues_.size()), .port_steers = port_steers});
+        owners_, port::Steering::Options{.cores = cores_,
+                                         .queues = static_cast<unsigned>(queues_.size()),
+                                         .port_steers = port_steers,
+                                         .datagrams = datagrams == Datagrams::steered});
     news_ = std::make_unique<NewsExchange>(owners_, cores_);
     for (unsigned core = 0; core < cores_; ++core)
         seats_.push_back(std::make_unique<Seat>(*steering_, *news_, owners_, core,
@@ -107,7 +109,7 @@ std::size_t SharedPort::memory_needed(unsigned cores, unsigned queues) {
 void SharedPort::configure(unsigned core, StackConfig& config) const {
     if (cores_ == 1) return;
     config.tcp.home_ports = seats_[core]->home_ports;
-    if (port_hashes_udp_) config.udp.home_ports = seats_[core]->home_ports;
+    if (datagrams_come_home_) config.udp.home_ports = seats_[core]->home_ports;
     config.ip.peers = &seats_[core]->news;
     config.ip.place = {.core = static_cast<std::uint16_t>(core), .count = static_cast<std::uint16_t>(cores_)};
 }

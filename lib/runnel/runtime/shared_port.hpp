@@ -1,6 +1,7 @@
 // One port, one address, many cores: what each core's stack is told, and the wire and the tasks that it gets.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,13 +24,23 @@ namespace runnel::runtime {
 /// The port brings frames to their owners by RSS where it can and is proven to, else the cores steer in
 /// software.
 ///
+/// A datagram of UDP belongs to the core that is named for its addresses and ports likewise, so a server
+/// binds its port on each core. Where RSS steers, that holds of datagrams only if the port hashes their ports
+/// too, or where they are asked for (`Datagrams::steered`).
+///
 /// With one core it is nothing: the wire is the port's queue.
 class SharedPort {
   public:
+    /// What becomes of UDP where the port steers.
+    enum class Datagrams : std::uint8_t {
+        as_they_come,  ///< a server's, of whom each core can answer: no frame is looked at
+        steered,       ///< a client's, or those that a server counts by flow: each frame is looked at
+    };
+
     /// `port` is not owned and outlives this. Cores beyond its queues have none. Throws
     /// `std::invalid_argument` where `cores` is 0 or above `Bell::most_cores`, `std::runtime_error` where EAL
     /// memory does not suffice. From a control thread.
-    SharedPort(port::Port& port, unsigned cores);
+    SharedPort(port::Port& port, unsigned cores, Datagrams datagrams = Datagrams::as_they_come);
     /// The same for wires that stand for the queues of a port without RSS, one or more.
     SharedPort(const std::vector<port::Wire*>& queues, unsigned cores);
     ~SharedPort();
@@ -57,12 +68,13 @@ class SharedPort {
 
   private:
     struct Seat;
-    void join(std::shared_ptr<const ip::FlowOwners> owners, bool port_steers);
+    void join(std::shared_ptr<const ip::FlowOwners> owners, bool port_steers,
+              Datagrams datagrams = Datagrams::as_they_come);
 
     unsigned cores_;
     std::vector<port::Wire*> queues_;
-    std::string reason_;            // why the port does not steer, where that is known from the start
-    bool port_hashes_udp_ = false;  // and steers by it
+    std::string reason_;               // why the port does not steer, where that is known from the start
+    bool datagrams_come_home_ = true;  // each to the core that owns its flow
     std::shared_ptr<const ip::FlowOwners> owners_;
     std::unique_ptr<port::Steering> steering_;  // none with one core
     std::unique_ptr<NewsExchange> news_;

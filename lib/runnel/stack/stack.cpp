@@ -72,7 +72,11 @@ struct Stack::Parts {
         if (error.protocol == IPPROTO_UDP && !udp.icmp_error(error)) return false;
         if (error.meaning == ip::IcmpMeaning::too_big) {
             internet.lower_datagram_mtu(error, when);
-            if (peers != nullptr && too_big_news.take(when)) peers->tell(error);
+            if (peers != nullptr && too_big_news.take(when)) {
+                ip::IcmpError told = error;
+                told.proven = true;
+                peers->tell(told);
+            }
         }
         return true;
     }
@@ -135,8 +139,12 @@ void Stack::Parts::take(std::span<rte_mbuf* const> frames) noexcept {
                 if (in.error.protocol == IPPROTO_TCP) {
                     if (peers == nullptr || !peers->pass_on(in.error)) tcp.receive_error(in.error);
                 } else if (!take_datagram_error(in.error, now)) {
-                    internet.decline(in, DropReason::icmp_error_without_owner);
-                    break;
+                    const bool passed_on =
+                        peers != nullptr && in.error.protocol == IPPROTO_UDP && peers->pass_on(in.error);
+                    if (!passed_on || internet.exception().open()) {
+                        internet.decline(in, DropReason::icmp_error_without_owner);
+                        break;
+                    }
                 }
                 stash.put(in.mbuf);
                 break;
@@ -187,8 +195,10 @@ void Stack::hear(const ip::IcmpError& error, Instant now) noexcept {
     parts_->tcp.set_time(now);
     if (error.protocol == IPPROTO_TCP)
         parts_->tcp.receive_error(error);
-    else
+    else if (error.proven)
         parts_->internet.lower_datagram_mtu(error, now);
+    else if (!parts_->take_datagram_error(error, now))
+        parts_->counters.drop(DropReason::icmp_error_without_owner);
 }
 
 void Stack::hear_copy(rte_mbuf* frame, Instant now) noexcept {

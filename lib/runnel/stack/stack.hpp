@@ -60,8 +60,8 @@ class Stack {
     /// (tcp/syn_credit.hpp), so that a flood of them does not crowd out what is established.
     void set_behind(bool behind) noexcept;
     /// What another core with the same addresses has received, and concerns this one too (ip::PeerCores): a
-    /// neighbour's link address, an ICMP error about a TCP connection of this core, or what a path takes of
-    /// datagrams other than TCP's.
+    /// neighbour's link address, an ICMP error about a connection or a datagram of this core, or what a path
+    /// takes of datagrams other than TCP's.
     void hear(const ip::NeighbourNews& news, Instant now) noexcept;
     void hear(const ip::IcmpError& error, Instant now) noexcept;
     void hear(const ip::RouterNews& news, Instant now) noexcept;

@@ -55,13 +55,12 @@ TEST(DatagramPlan, WhatCannotBeIsSaidWithTheMend) {
     struct Case {
         const char* said;
         Traffic traffic;
-        bool shared = false;
     };
     std::vector<Case> cases;
-    const auto add = [&](const char* said, auto change, bool shared = false) {
+    const auto add = [&](const char* said, auto change) {
         Traffic traffic = requests();
         change(traffic);
-        cases.push_back({said, traffic, shared});
+        cases.push_back({said, traffic});
     };
     add("--transactions 3", [](Traffic& t) { t.transactions = 3; });
     add("--request-octets 8", [](Traffic& t) { t.sizes.request = Distribution::fixed(8); });
@@ -84,11 +83,8 @@ TEST(DatagramPlan, WhatCannotBeIsSaidWithTheMend) {
         t.connections = 100'000;
     });
     add("--blind", [](Traffic& t) { t.blind = true; });
-    add(
-        "another core", [](Traffic&) {}, true);
     for (const Case& one : cases)
-        EXPECT_THAT([&] { (void)plan_core(one.traffic, 2, 0, one.shared); },
-                    ThrowsMessage<BadPlan>(HasSubstr(one.said)));
+        EXPECT_THAT([&] { (void)plan_core(one.traffic, 2, 0); }, ThrowsMessage<BadPlan>(HasSubstr(one.said)));
 }
 
 }  // namespace datagram_plan_test

@@ -89,13 +89,16 @@ class SteeredWireTest : public testing::Test {
   protected:
     static constexpr std::size_t entries = 128;
 
-    void make(unsigned cores, unsigned queues, bool port_steers, std::uint32_t frames = 1024) {
+    void make(unsigned cores, unsigned queues, bool port_steers, std::uint32_t frames = 1024,
+              bool datagrams = false) {
         std::vector<std::uint16_t> table(entries);
         for (std::size_t i = 0; i < entries; ++i) table[i] = static_cast<std::uint16_t>(i % cores);
-        steering = std::make_unique<Steering>(
-            std::make_shared<const ip::FlowOwners>(key, table),
-            Steering::Options{
-                .cores = cores, .queues = queues, .port_steers = port_steers, .frames = frames});
+        steering = std::make_unique<Steering>(std::make_shared<const ip::FlowOwners>(key, table),
+                                              Steering::Options{.cores = cores,
+                                                                .queues = queues,
+                                                                .port_steers = port_steers,
+                                                                .frames = frames,
+                                                                .datagrams = datagrams});
         queue = std::vector<QueueOfFrames>(queues);
         for (unsigned core = 0; core < cores; ++core)
             wires.push_back(
@@ -306,7 +309,68 @@ TEST_F(SteeredWireTest, FragmentsGoToTheCoreOfTheirAddresses) {
     }
 }
 
-TEST_F(SteeredWireTest, WhatIsNoTcpInOnePieceStaysWhereItArrives) {
+TEST_F(SteeredWireTest, DatagramsReachTheirOwnersToo) {
+    make(5, 2, false);
+    std::map<const rte_mbuf*, unsigned> expected;
+    for (int i = 0; i < 1000; ++i) {
+        const Addresses a = any();
+        rte_mbuf* const mbuf = rte_pktmbuf_alloc(pool.get());
+        write_tcp(mbuf, a, 20 + 4 * (i % 3), i % 2 == 0, 17);
+        expected[mbuf] = owner(a);
+        queue[random() % 2].arriving.push_back(mbuf);
+    }
+    EXPECT_EQ(receive_all(), expected);
+    free_received();
+}
+
+TEST_F(SteeredWireTest, DatagramsProveNothingAndCostNoTrust) {
+    for (const bool wanted : {false, true}) {
+        SCOPED_TRACE(wanted);
+        wires.clear();
+        make(2, 2, true, 1024, wanted);
+        // A port that hashes the ports of TCP alone: datagrams come by the queue of their addresses.
+        const auto arrive = [&] {
+            std::map<const rte_mbuf*, unsigned> expected;
+            for (int i = 0; i < 400; ++i) {
+                const Addresses a = any();
+                rte_mbuf* const mbuf = rte_pktmbuf_alloc(pool.get());
+                write_tcp(mbuf, a, 20, false, 17);
+                const unsigned at = a.source % 2;
+                expected[mbuf] = wanted || steering->steerer() == Steerer::unproven ? owner(a) : at;
+                queue[at].arriving.push_back(mbuf);
+            }
+            EXPECT_EQ(receive_all(), expected);
+            free_received();
+        };
+        arrive();
+        EXPECT_EQ(steering->steerer(), Steerer::unproven);
+        for (int i = 0; i < 500; ++i) {
+            const Addresses a = any();
+            queue[owner(a)].arriving.push_back(frame(a));
+        }
+        receive_all();
+        free_received();
+        EXPECT_EQ(steering->steerer(), Steerer::port);
+        arrive();
+        EXPECT_EQ(steering->steerer(), Steerer::port);
+    }
+}
+
+TEST_F(SteeredWireTest, WhatIsSentToAGroupStaysWhereItArrives) {
+    make(3, 3, false);
+    for (unsigned at = 0; at < 3; ++at) {
+        for (int i = 0; i < 20; ++i) {
+            rte_mbuf* const mbuf = rte_pktmbuf_alloc(pool.get());
+            write_tcp(mbuf, any(), 20, false, 17);
+            *rte_pktmbuf_mtod(mbuf, std::uint8_t*) = i % 2 == 0 ? 0x01 : 0xff;
+            queue[at].arriving.push_back(mbuf);
+        }
+        for (const auto& [mbuf, core] : receive_all()) EXPECT_EQ(core, at);
+        free_received();
+    }
+}
+
+TEST_F(SteeredWireTest, WhatIsNoFlowInOnePieceStaysWhereItArrives) {
     make(3, 3, false);
     const auto arrive = [&](unsigned at, auto&& write) {
         Addresses a = any();
@@ -321,8 +385,8 @@ TEST_F(SteeredWireTest, WhatIsNoTcpInOnePieceStaysWhereItArrives) {
     for (unsigned at = 0; at < 3; ++at) {
         EXPECT_EQ(arrive(at, [](rte_mbuf* m, const Addresses& a) { write_tcp(m, a, 20, false, 1); }), at)
             << "ICMP";
-        EXPECT_EQ(arrive(at, [](rte_mbuf* m, const Addresses& a) { write_tcp(m, a, 20, false, 17); }), at)
-            << "UDP";
+        EXPECT_EQ(arrive(at, [](rte_mbuf* m, const Addresses& a) { write_tcp(m, a, 20, false, 132); }), at)
+            << "SCTP";
         EXPECT_EQ(arrive(at,
                          [](rte_mbuf* m, const Addresses& a) {
                              write_tcp(m, a);
@@ -434,8 +498,8 @@ TEST_F(SteeredWireTest, NoFrameIsLostBetweenThreads) {
                 const std::size_t n = wires[core]->receive(out);
                 if (n == 0) std::this_thread::yield();
                 for (std::size_t i = 0; i < n; ++i) {
-                    const auto hash = connection_hash(steering->owners()->toeplitz(), *out[i]);
-                    right[core] = right[core] && hash && *hash % entries % 2 == core;
+                    const auto hash = flow_hash(steering->owners()->toeplitz(), *out[i]);
+                    right[core] = right[core] && hash && hash->value % entries % 2 == core;
                     mine[core].push_back(out[i]);
                 }
                 got.fetch_add(static_cast<unsigned>(n), std::memory_order_relaxed);
@@ -446,9 +510,9 @@ TEST_F(SteeredWireTest, NoFrameIsLostBetweenThreads) {
     for (const auto& frames : mine) test::free_all(frames);
 }
 
-// The frames of IPv6 as of IPv4: by addresses and ports of TCP behind the header itself, under a key that is
-// long enough.
-TEST_F(SteeredWireTest, HashesConnectionsOverIpv6) {
+// The frames of IPv6 as of IPv4: by addresses and ports of TCP or UDP behind the header itself, under a key
+// that is long enough.
+TEST_F(SteeredWireTest, HashesFlowsOverIpv6) {
     const wire::Toeplitz toeplitz{key}, short_toeplitz{std::span{key}.first(wire::Toeplitz::least_key)};
     rte_mbuf* const mbuf = rte_pktmbuf_alloc(pool.get());
     const auto make = [&](const std::array<std::uint32_t, 9>& tuple, bool vlan, std::uint8_t next_header) {
@@ -473,14 +537,19 @@ TEST_F(SteeredWireTest, HashesConnectionsOverIpv6) {
         for (auto& word : tuple) word = static_cast<std::uint32_t>(random());
         std::vector<std::uint8_t> padded(key.begin(), key.end());
         padded.resize(key.size() + 4);  // rte_softrss reads a word beyond what it uses
-        make(tuple, i % 2 != 0, 6);
-        EXPECT_EQ(connection_hash(toeplitz, *mbuf), rte_softrss(tuple.data(), 9, padded.data()));
-        EXPECT_EQ(connection_hash(short_toeplitz, *mbuf), std::nullopt);
-        make(tuple, false, 17);
-        EXPECT_EQ(connection_hash(toeplitz, *mbuf), std::nullopt);
+        for (const std::uint8_t protocol : {std::uint8_t{6}, std::uint8_t{17}}) {
+            make(tuple, i % 2 != 0, protocol);
+            const auto hash = flow_hash(toeplitz, *mbuf);
+            ASSERT_TRUE(hash);
+            EXPECT_EQ(hash->value, rte_softrss(tuple.data(), 9, padded.data()));
+            EXPECT_EQ(hash->datagram, protocol == 17);
+            EXPECT_FALSE(flow_hash(short_toeplitz, *mbuf));
+        }
+        make(tuple, false, 58);
+        EXPECT_FALSE(flow_hash(toeplitz, *mbuf));
     }
     rte_pktmbuf_trim(mbuf, 48);
-    EXPECT_EQ(connection_hash(toeplitz, *mbuf), std::nullopt) << "cut off in its ports";
+    EXPECT_FALSE(flow_hash(toeplitz, *mbuf)) << "cut off in its ports";
     rte_pktmbuf_free(mbuf);
 }
 

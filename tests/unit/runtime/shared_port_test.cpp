@@ -134,14 +134,23 @@ TEST_P(CoresOnOneAddress, OpenAndAcceptAndLoseNothing) {
         runtime.stop();
         EXPECT_EQ(all(&BothRoles::orderly), expected);
         EXPECT_EQ(all(&BothRoles::accepted), expected);
+        // What comes twice, as a thread stood still for a second, may find its connection gone.
+        std::uint64_t sent_again = 0;
+        for (unsigned i = 0; i < cores; ++i) {
+            const auto& core = *static_cast<BothRoles*>(runtime.instance(i));
+            for (const Counters* counters : {&core.client_counters(), &core.server_counters()})
+                for (const Counter what : {Counter::tcp_syn_retransmits, Counter::tcp_synack_retransmits,
+                                           Counter::tcp_fin_retransmits})
+                    sent_again += counters->get(what);
+        }
         for (unsigned i = 0; i < cores; ++i) {
             const auto& core = *static_cast<BothRoles*>(runtime.instance(i));
             EXPECT_EQ(core.client_counters().get(Counter::tcp_established), BothRoles::to_open)
                 << "core " << i;
             EXPECT_GT(core.accepted.load(), 0U) << "core " << i;
             for (const Counters* counters : {&core.client_counters(), &core.server_counters()}) {
-                EXPECT_EQ(counters->get(DropReason::tcp_no_connection), 0U) << "core " << i;
-                EXPECT_EQ(counters->get(Counter::tcp_resets_out), 0U) << "core " << i;
+                EXPECT_LE(counters->get(DropReason::tcp_no_connection), sent_again) << "core " << i;
+                EXPECT_LE(counters->get(Counter::tcp_resets_out), sent_again) << "core " << i;
                 // News of a neighbour come before its frames, by whatever way.
                 EXPECT_EQ(counters->get(DropReason::neighbour_queue_full), 0U) << "core " << i;
             }
