@@ -193,6 +193,11 @@ bool InternetLayer::output_to_group(rte_mbuf* packet, const Output& how, std::ui
     return parts_->ipv6_output.send_to_group(packet, how, parts_->interfaces[interface], now);
 }
 
+void InternetLayer::loop_to_cores(const rte_mbuf& packet, const Output& how,
+                                  std::uint8_t interface) noexcept {
+    parts_->share_sent(packet, how, parts_->interfaces[interface]);
+}
+
 bool InternetLayer::hears_unasked(const Ingress& in) const noexcept {
     const IpAddress destination = in.destination_address();
     if (parts_->raw.hears(destination)) return true;

@@ -201,6 +201,9 @@ class InternetLayer {
                                                      const IpAddress& destination) const noexcept;
     /// As `output`, of a packet to a multicast group, by an interface that has its family.
     bool output_to_group(rte_mbuf* packet, const Output& how, std::uint8_t interface, Instant now) noexcept;
+    /// A copy of such a packet, before it is given to `output_to_group`, for the members of its group on
+    /// other cores with the same addresses. It stays the caller's; what cannot be copied is counted.
+    void loop_to_cores(const rte_mbuf& packet, const Output& how, std::uint8_t interface) noexcept;
     /// Whether a packet to a group would have been received too if nobody had joined that group: broadcast,
     /// groups that every host hears, and those of `RawProtocols::hear`.
     [[nodiscard]] bool hears_unasked(const Ingress& in) const noexcept;
