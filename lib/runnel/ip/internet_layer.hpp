@@ -175,8 +175,8 @@ class InternetLayer {
     [[nodiscard]] bool is_group(const IpAddress& address) const noexcept;
     /// There are interfaces with IPv6 addresses.
     [[nodiscard]] bool speaks_ipv6() const noexcept;
-    /// The address that a packet to `destination` would carry as its source (of IPv6 by RFC 6724); nothing
-    /// where no route leads there.
+    /// The address that a packet to `destination` would carry as its source (of IPv4 our first in the network
+    /// of the next hop, else of its interface; of IPv6 by RFC 6724); nothing where no route leads there.
     [[nodiscard]] std::optional<IpAddress> source_for(const IpAddress& destination) const noexcept;
     /// MTU of the interface that leads to `destination`, in octets; 0 where no route leads there.
     [[nodiscard]] std::uint16_t mtu_for(const IpAddress& destination) const noexcept;
