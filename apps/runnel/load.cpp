@@ -43,9 +43,21 @@ struct LoadSettings {
     live::Settings live;
 };
 
+// Of several addresses we begin from the one whose network the first server is in, where there is one.
+void choose_own_address(PortSettings& port, const IpAddress& server) {
+    const auto reaches = [&](const InterfaceAddress& own) {
+        return own.address.is_v4() == server.is_v4() &&
+               load::Network{own.address, own.prefix_length}.contains(server);
+    };
+    if (reaches(*port.address)) return;
+    const auto better = std::ranges::find_if(port.more_addresses, reaches);
+    if (better != port.more_addresses.end()) std::swap(*port.address, *better);
+}
+
 // Whom we may ask, and who we are: all of one family, and nobody on both sides.
 void check_addresses(LoadSettings& settings) {
     load::Traffic& traffic = settings.traffic;
+    choose_own_address(settings.port, traffic.servers.front().addresses.first);
     const InterfaceAddress& own = *settings.port.address;
     for (const load::Servers& servers : traffic.servers) {
         load::check_target(servers, traffic.allowed_targets);
@@ -62,7 +74,8 @@ void check_addresses(LoadSettings& settings) {
             const ip::InterfaceConfig& interface = ip.interfaces[0];
             bool ours = false;
             if (address.is_v4()) {
-                ours = address.v4().value - interface.address.value < interface.address_count;
+                for (const ip::Ipv4NetworkConfig& network : interface.ipv4_networks())
+                    ours |= load::AddressRange{network.address, network.address_count}.contains(address);
             } else {
                 for (const ip::Ipv6AddressConfig& range : interface.ipv6)
                     ours |= load::AddressRange{range.address, range.address_count}.contains(address);

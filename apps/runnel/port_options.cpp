@@ -45,8 +45,7 @@ void add_port_options(CLI::App& app, PortSettings& settings) {
                });
            },
            "Our address with the prefix length of its network: 192.0.2.1/24 or 2001:db8::1/64. May be given "
-           "several "
-           "times, of IPv4 once")
+           "several times, for further networks on the same link, of either family")
         ->type_name("ADDRESS/LEN")
         ->required();
     app.add_option_function<std::vector<std::string>>(
@@ -254,10 +253,11 @@ ip::Config planned_ip_config(const PortSettings& settings) {
             interface.ipv6.push_back({.address = more.address.v6(), .prefix_length = more.prefix_length});
             continue;
         }
-        if (interface.speaks_ipv4())
-            throw std::invalid_argument(
-                fmt::format("--address: {} and {} are both of IPv4; give one of it, and any number of IPv6",
-                            to_string(interface.address), to_string(more.address)));
+        if (interface.speaks_ipv4()) {
+            interface.more_ipv4.push_back(
+                {.address = more.address.v4(), .prefix_length = more.prefix_length});
+            continue;
+        }
         interface.address = more.address.v4();
         interface.prefix_length = more.prefix_length;
     }

@@ -25,7 +25,7 @@ namespace runnel::app {
 struct PortSettings {
     std::string device;
     std::optional<InterfaceAddress> address;
-    std::vector<InterfaceAddress> more_addresses;  ///< of IPv4 one network in all
+    std::vector<InterfaceAddress> more_addresses;  ///< each with a network of its own
     std::optional<IpAddress> gateway;
     std::optional<IpAddress> other_gateway;  ///< of the other family
     std::uint32_t addresses = 1;

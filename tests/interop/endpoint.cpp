@@ -155,7 +155,9 @@ void run(const std::string& device, const std::vector<std::string>& addresses, c
     ip::InterfaceConfig interface { .mac = port.mac(), .mtu = port.mtu(), .offloads = port.offloads() };
     for (const std::string& address : addresses) {
         const IpAddress one = parse_ip_address(address).value();
-        if (one.is_v4())
+        if (one.is_v4() && interface.speaks_ipv4())
+            interface.more_ipv4.push_back({.address = one.v4()});
+        else if (one.is_v4())
             interface.address = one.v4();
         else
             interface.ipv6.push_back({.address = one.v6()});

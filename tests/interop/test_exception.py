@@ -117,6 +117,24 @@ class ExceptionTest(BesideTest):
         client.close()
         connection.close()
 
+    def test_datagrams_in_fragments_reach_the_kernel_beside(self):
+        """What runnel puts together is larger than a frame, and is cut again for the kernel: here twice as large, and as large as
+        a datagram may be."""
+        self.serve_beside_a_kernel("--to-kernel", "udp:4500")
+        for size in (3000, 65000):
+            output = self.beside.run("ping", "-c", "3", "-i", "0.2", "-s", str(size), "-n", KERNEL).stdout
+            self.assertIn("3 received", output)
+        asker = self.namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        echo = self.beside.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        echo.bind((RUNNEL, 4500))
+        for size in (1600, 9000, 65000):
+            question = bytes(i % 251 for i in range(size))
+            asker.sendto(question, (RUNNEL, 4500))
+            received, sender = echo.recvfrom(66000)
+            self.assertEqual(question, received)
+            echo.sendto(received, sender)
+            self.assertEqual(question, asker.recv(66000))
+
     def test_groups_of_the_link_reach_a_kernel_that_has_joined_them(self):
         self.serve_beside_a_kernel()
         hearer = self.beside.socket(socket.AF_INET, socket.SOCK_RAW, 89)

@@ -71,6 +71,31 @@ class NeighboursTest(InteropTest):
             self.echo(connection, b"before" * 1000)
         return made
 
+    def test_two_networks_of_ipv4_on_one_link(self):
+        """The kernel has an address in each: it reaches both of runnel's from its own of that network, and is answered so."""
+        self.begin("--address", "10.98.0.2/16")
+        self.up(KERNEL + "/24", "10.98.7.1/16")
+        for ours, theirs in ((RUNNEL, KERNEL), ("10.98.0.2", "10.98.7.1")):
+            wait_until(lambda host=ours: self.pings(host), 20, f"an echo reply of {ours}")
+            with self.namespace.entered():
+                connection = socket.create_connection((ours, 7), timeout=60)
+            self.addCleanup(connection.close)
+            connection.settimeout(60 * Settings.patience)
+            self.assertEqual(theirs, connection.getsockname()[0])
+            self.echo(connection, b"both" * 10_000)
+        known = self.namespace.run("ip", "neigh", "show", "dev", INTERFACE).stdout
+        for ours in (RUNNEL, "10.98.0.2"):
+            self.assertRegex(known, re.escape(ours) + " lladdr")
+
+    def test_load_begins_from_the_address_on_the_targets_network(self):
+        self.prepare_tap()
+        self.namespace.run("ip", "addr", "add", "10.98.7.1/16", "dev", INTERFACE)
+        self.nginx(address="10.98.7.1")
+        result, _ = self.load(
+            "--address", "10.98.0.2/16", "--rate", "50", "--duration", "1s", target="10.98.7.1:80"
+        )  # fmt: skip
+        self.assertEqual("10.98.0.2/16", result["config"]["address"])
+
     def test_connections_follow_the_kernel_when_it_announces_another_link_address(self):
         self.begin("--address", RUNNEL6 + "/64")
         self.up(KERNEL + "/24", KERNEL6 + "/64")

@@ -30,8 +30,9 @@ Arp::Arp(const Config& config, HashKey key, Interfaces& interfaces, LinkOutput& 
       probes_(config.arp_probes),
       speaks_for_all_(config.place.core == 0),
       begun_(config.arp_probes == 0),
-      detection_(config.interfaces.size()) {
-    for (const Interface& interface : interfaces) configured_.push_back({interface.first, interface.count});
+      detection_(interfaces.ipv4_networks().size()) {
+    for (const Ipv4Network& network : interfaces.ipv4_networks())
+        configured_.push_back({network.first, network.count, network.interface});
     if (begun_) return;
     for (std::size_t i = 0; i < configured_.size(); ++i) addresses_.set_ipv4(i, configured_[i].first, 0);
 }
@@ -47,8 +48,7 @@ void Arp::begin(Instant now) noexcept {
                            .interval = probe_min + drawn(1, probe_max - probe_min),
                            .wait = announce_wait};
     for (std::size_t i = 0; i < configured_.size(); ++i)
-        if (configured_[i].count > 0)
-            detection_.begin(static_cast<std::uint8_t>(i), configured_[i].count, times, now);
+        detection_.begin(static_cast<std::uint8_t>(i), configured_[i].count, times, now);
 }
 
 // While we probe for an address, who sends from it has it, and who probes for it wants the same (RFC 5227
@@ -65,9 +65,9 @@ bool Arp::note_duplicate(const wire::ArpPacket& packet, const Interface& interfa
 }
 
 bool Arp::note_duplicate(std::uint8_t interface, Ipv4Address address, const MacAddress& mac) noexcept {
-    const std::uint32_t index = address.value - configured_[interface].first;
     for (Detection::Probed& one : detection_) {
-        if (one.range != interface || index >= one.count) continue;
+        const std::uint32_t index = address.value - configured_[one.range].first;
+        if (configured_[one.range].interface != interface || index >= one.count) continue;
         if (one.note(index) && observer_ != nullptr)
             observer_->address({.kind = AddressEventKind::duplicate,
                                 .address = address,
@@ -84,14 +84,14 @@ void Arp::finish(Detection::Probed& probed, Instant now) noexcept {
     Configured longest;
     const std::uint32_t first = configured_[probed.range].first;
     probed.for_each_free([&](std::uint32_t from, std::uint32_t count) {
-        if (count > longest.count) longest = {first + from, count};
+        if (count > longest.count) longest = {.first = first + from, .count = count};
     });
     if (longest.count > 0) {
         addresses_.set_ipv4(probed.range, longest.first, longest.count);
         if (observer_ != nullptr)
             observer_->address({.kind = AddressEventKind::usable,
                                 .address = Ipv4Address{longest.first},
-                                .interface = probed.range,
+                                .interface = configured_[probed.range].interface,
                                 .more = longest.count - 1});
     }
     if (speaks_for_all_ && detection_.empty()) announce(now);
@@ -161,8 +161,13 @@ void Arp::send_request(const Neighbour& neighbour, bool known) noexcept {
          interface, known ? neighbour.mac : MacAddress::broadcast());
 }
 
-IpAddress Arp::asker_for(const Interface& interface, const IpAddress& source) const noexcept {
-    return interface.owns(source.v4()) ? source.v4() : interface.address();
+// An address of the network which the target is of, where there is one: there are hosts that answer nobody
+// else.
+IpAddress Arp::asker_for(const Interface& interface, const IpAddress& source,
+                         const IpAddress& target) const noexcept {
+    const Ipv4Network* const network = interface.network_of(target.v4());
+    const bool good = interface.owns(source.v4()) && (network == nullptr || network->connects(source.v4()));
+    return good ? source.v4() : interface.address_towards(target.v4());
 }
 
 void Arp::answer(const wire::ArpPacket& request, const Interface& interface) noexcept {
@@ -186,20 +191,21 @@ void Arp::defend(const Interface& interface, const wire::ArpPacket& claim, Insta
 
 void Arp::announce(Instant now) noexcept {
     std::uint64_t addresses = 0;
-    for (const Interface& interface : interfaces_) addresses += interface.count;
+    for (const Ipv4Network& network : interfaces_.ipv4_networks()) addresses += network.count;
     announcement_.begin(addresses, announce_num, announce_interval, now);
     advance(now);
 }
 
 void Arp::announce_one(std::uint64_t index) noexcept {
-    for (const Interface& interface : interfaces_) {
-        if (index < interface.count) {
-            const Ipv4Address address{interface.first + static_cast<std::uint32_t>(index)};
+    for (const Ipv4Network& network : interfaces_.ipv4_networks()) {
+        if (index < network.count) {
+            const Interface& interface = interfaces_[network.interface];
+            const Ipv4Address address{network.first + static_cast<std::uint32_t>(index)};
             send({wire::ArpOperation::request, interface.mac, address, MacAddress{}, address}, interface,
                  MacAddress::broadcast());
             return;
         }
-        index -= interface.count;
+        index -= network.count;
     }
 }
 
@@ -211,7 +217,7 @@ void Arp::advance(Instant now) noexcept {
             now,
             [this](std::uint8_t at, std::uint32_t index) noexcept {
                 if (!speaks_for_all_) return;
-                const Interface& interface = interfaces_[at];
+                const Interface& interface = interfaces_[configured_[at].interface];
                 send({wire::ArpOperation::request, interface.mac, Ipv4Address{}, MacAddress{},
                       Ipv4Address{configured_[at].first + index}},
                      interface, MacAddress::broadcast());

@@ -52,11 +52,11 @@ class Arp final : public Resolution {
 
   private:
     void send_request(const Neighbour& neighbour, bool known) noexcept override;
-    [[nodiscard]] IpAddress asker_for(const Interface& interface,
-                                      const IpAddress& source) const noexcept override;
+    [[nodiscard]] IpAddress asker_for(const Interface& interface, const IpAddress& source,
+                                      const IpAddress& target) const noexcept override;
     void answer(const wire::ArpPacket& request, const Interface& interface) noexcept;
     void defend(const Interface& interface, const wire::ArpPacket& claim, Instant now) noexcept;
-    using Detection = DuplicateDetection<std::uint8_t>;  // of an interface's range
+    using Detection = DuplicateDetection<std::uint8_t>;  // of a network's range
     void begin(Instant now) noexcept;
     bool note_duplicate(const wire::ArpPacket& packet, const Interface& interface) noexcept;
     bool note_duplicate(std::uint8_t interface, Ipv4Address address, const MacAddress& mac) noexcept;
@@ -67,6 +67,7 @@ class Arp final : public Resolution {
 
     struct Configured {
         std::uint32_t first = 0, count = 0;
+        std::uint8_t interface = 0;
     };
 
     Interfaces& addresses_;
@@ -76,7 +77,7 @@ class Arp final : public Resolution {
     std::uint8_t probes_;
     bool speaks_for_all_;
     bool begun_;
-    std::vector<Configured> configured_;  // by interface
+    std::vector<Configured> configured_;  // by network
     Detection detection_;
     ConflictDefence defence_;
     Announcement announcement_;

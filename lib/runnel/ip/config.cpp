@@ -1,7 +1,10 @@
 #include "runnel/ip/config.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -56,10 +59,15 @@ bool holds(const Ipv6AddressConfig& range, const Ipv6Address& address) noexcept 
            address.low() - range.address.low() < range.address_count;
 }
 
-bool is_ours(const InterfaceConfig& interface, const IpAddress& address) noexcept {
+bool holds(const Ipv4NetworkConfig& range, Ipv4Address address) noexcept {
+    return std::uint64_t{address.value} - range.address.value < range.address_count;
+}
+
+bool is_ours(const InterfaceConfig& interface, const IpAddress& address) {
     if (address.is_v4())
-        return interface.speaks_ipv4() &&
-               std::uint64_t{address.v4().value} - interface.address.value < interface.address_count;
+        return std::ranges::any_of(interface.ipv4_networks(), [&](const Ipv4NetworkConfig& network) {
+            return holds(network, address.v4());
+        });
     for (const Ipv6AddressConfig& range : interface.ipv6)
         if (holds(range, address.v6())) return true;
     return false;
@@ -98,42 +106,50 @@ void validate_ipv6(const InterfaceConfig& interface, std::size_t index) {
             index, interface.mtu);
 }
 
-void validate_ipv4(const InterfaceConfig& interface, std::size_t index) {
-    const auto name = [index](const char* setting) {
-        return fmt::format("interfaces[{}].{}", index, setting);
-    };
-    if (!is_unicast(interface.address))
+/// What the settings of a network are called: "interfaces[0].address", "interfaces[0].more_ipv4[1].address".
+std::string name_of(std::size_t interface, std::size_t network, const char* setting) {
+    return network == 0 ? fmt::format("interfaces[{}].{}", interface, setting)
+                        : fmt::format("interfaces[{}].more_ipv4[{}].{}", interface, network - 1, setting);
+}
+
+void validate_ipv4(const Ipv4NetworkConfig& network, std::size_t interface, std::size_t index) {
+    const auto name = [=](const char* setting) { return name_of(interface, index, setting); };
+    if (!is_unicast(network.address))
         refuse("{} = {}: not an address of a host; give a unicast address such as 10.0.0.1", name("address"),
-               to_string(interface.address));
-    if (interface.prefix_length > 32)
-        refuse("{} = {}: give 0 to 32", name("prefix_length"), interface.prefix_length);
-    if (interface.address_count == 0) refuse("{} = 0: give at least 1", name("address_count"));
-    const Offloads& offloads = interface.offloads;
-    if (offloads.tx_tcp_segmentation && !offloads.tx_tcp_checksum)
-        refuse(
-            "{} is on and tx_tcp_checksum is off: who cuts a segment makes its checksums; give it both, or "
-            "leave "
-            "both off",
-            name("offloads.tx_tcp_segmentation"));
-    if (offloads.tx_chain == 0) refuse("{} = 0: give at least 1", name("offloads.tx_chain"));
-    if (offloads.tx_large_chain == 0) refuse("{} = 0: give at least 1", name("offloads.tx_large_chain"));
+               to_string(network.address));
+    if (network.prefix_length > 32)
+        refuse("{} = {}: give 0 to 32", name("prefix_length"), network.prefix_length);
+    if (network.address_count == 0) refuse("{} = 0: give at least 1", name("address_count"));
 
     // Of a network with broadcast addresses the first and the last address are no host's.
-    const std::uint32_t mask = mask_of(interface.prefix_length);
-    const std::uint64_t reserved = interface.prefix_length < 31 ? 1 : 0;
-    const std::uint64_t lowest = (interface.address.value & mask) + reserved;
-    const std::uint64_t highest = (interface.address.value | ~mask) - reserved;
-    const std::uint64_t last = std::uint64_t{interface.address.value} + interface.address_count - 1;
-    if (interface.address.value < lowest || last > highest)
+    const std::uint32_t mask = mask_of(network.prefix_length);
+    const std::uint64_t reserved = network.prefix_length < 31 ? 1 : 0;
+    const std::uint64_t lowest = (network.address.value & mask) + reserved;
+    const std::uint64_t highest = (network.address.value | ~mask) - reserved;
+    const std::uint64_t last = std::uint64_t{network.address.value} + network.address_count - 1;
+    if (network.address.value < lowest || last > highest)
         refuse(
             "{} = {} and {} = {}: not all are hosts of the network /{}; give a shorter prefix_length or "
             "fewer addresses",
-            name("address"), to_string(interface.address), name("address_count"), interface.address_count,
-            interface.prefix_length);
+            name("address"), to_string(network.address), name("address_count"), network.address_count,
+            network.prefix_length);
     if (!is_unicast(Ipv4Address{static_cast<std::uint32_t>(last)}))
         refuse("{} = {}: the range ends at {}, which is not an address of a host; give fewer",
-               name("address_count"), interface.address_count,
+               name("address_count"), network.address_count,
                to_string(Ipv4Address{static_cast<std::uint32_t>(last)}));
+}
+
+void validate_offloads(const Offloads& offloads, std::size_t index) {
+    const auto name = [index](const char* setting) {
+        return fmt::format("interfaces[{}].offloads.{}", index, setting);
+    };
+    if (offloads.tx_tcp_segmentation && !offloads.tx_tcp_checksum)
+        refuse(
+            "{} is on and tx_tcp_checksum is off: who cuts a segment makes its checksums; give it both, or "
+            "leave both off",
+            name("tx_tcp_segmentation"));
+    if (offloads.tx_chain == 0) refuse("{} = 0: give at least 1", name("tx_chain"));
+    if (offloads.tx_large_chain == 0) refuse("{} = 0: give at least 1", name("tx_large_chain"));
 }
 
 void validate_interface(const InterfaceConfig& interface, std::size_t index) {
@@ -150,8 +166,34 @@ void validate_interface(const InterfaceConfig& interface, std::size_t index) {
     if (interface.outer_vlan > 4094 || (interface.outer_vlan != 0 && interface.vlan == 0))
         refuse("{} = {}: give 1 to 4094 around a vlan, or 0 for none", name("outer_vlan"),
                interface.outer_vlan);
-    if (interface.speaks_ipv4() || !interface.speaks_ipv6()) validate_ipv4(interface, index);
+    validate_offloads(interface.offloads, index);
+    if (!interface.speaks_ipv4() && !interface.more_ipv4.empty())
+        refuse("{} is not given and {} is: give the address of the first network", name("address"),
+               name("more_ipv4"));
+    const std::vector<Ipv4NetworkConfig> networks = interface.ipv4_networks();
+    for (std::size_t i = 0; i < networks.size(); ++i) validate_ipv4(networks[i], index, i);
+    if (!interface.speaks_ipv4() && !interface.speaks_ipv6()) validate_ipv4({}, index, 0);
     if (interface.speaks_ipv6()) validate_ipv6(interface, index);
+}
+
+void validate_disjoint_ipv4(const Config& config) {
+    struct Place {
+        std::size_t interface, network;
+        Ipv4NetworkConfig range;
+    };
+    std::vector<Place> all;
+    for (std::size_t i = 0; i < config.interfaces.size(); ++i) {
+        const std::vector<Ipv4NetworkConfig> networks = config.interfaces[i].ipv4_networks();
+        for (std::size_t k = 0; k < networks.size(); ++k) all.push_back({i, k, networks[k]});
+    }
+    if (all.size() > 255)
+        refuse("interfaces: they have {} IPv4 networks together; give 255 at most", all.size());
+    for (std::size_t i = 0; i < all.size(); ++i)
+        for (std::size_t j = 0; j < i; ++j)
+            if (holds(all[i].range, all[j].range.address) || holds(all[j].range, all[i].range.address))
+                refuse("{} = {}: overlaps the addresses of {}; give each its own",
+                       name_of(all[i].interface, all[i].network, "address"), to_string(all[i].range.address),
+                       name_of(all[j].interface, all[j].network, "address"));
 }
 
 void validate_disjoint(const Config& config) {
@@ -175,14 +217,8 @@ void validate_disjoint(const Config& config) {
                     "interfaces[{}].port = {}: interfaces[{}] is there too, with the same VLANs; give them "
                     "others",
                     i, a.port.value_or(i), j);
-            if (i == j || !a.speaks_ipv4() || !b.speaks_ipv4()) continue;
-            if (std::uint64_t{a.address.value} < std::uint64_t{b.address.value} + b.address_count &&
-                std::uint64_t{b.address.value} < std::uint64_t{a.address.value} + a.address_count)
-                refuse(
-                    "interfaces[{}].address = {}: overlaps the addresses of interfaces[{}]; give each its "
-                    "own",
-                    i, to_string(a.address), j);
         }
+    validate_disjoint_ipv4(config);
 }
 
 void validate_route(const Config& config, std::size_t index) {
@@ -223,11 +259,14 @@ void validate_route(const Config& config, std::size_t index) {
         refuse("{} = {}: interfaces[{}] has no IPv4 address; give it one", name("gateway"),
                to_string(route.gateway), route.interface);
     // A network of one address reaches its router by link alone, as rented machines often do.
-    if (interface.prefix_length < 32 &&
-        !in_network(route.gateway, interface.address, interface.prefix_length))
-        refuse("{} = {}: not in the connected network {}/{} of interfaces[{}]; give a router on that link",
+    const std::vector<Ipv4NetworkConfig> networks = interface.ipv4_networks();
+    if (std::ranges::none_of(networks, [&](const Ipv4NetworkConfig& network) {
+            return network.prefix_length == 32 ||
+                   in_network(route.gateway, network.address, network.prefix_length);
+        }))
+        refuse("{} = {}: not in the connected network {}/{} of interfaces[{}]{}; give a router on that link",
                name("gateway"), to_string(route.gateway), to_string(interface.address),
-               interface.prefix_length, route.interface);
+               interface.prefix_length, route.interface, networks.size() > 1 ? " nor in another of it" : "");
 }
 
 void validate_neighbour(const Config& config, std::size_t index) {
@@ -260,6 +299,14 @@ void validate_exception(const ExceptionConfig& exception) {
 }
 
 }  // namespace
+
+std::vector<Ipv4NetworkConfig> InterfaceConfig::ipv4_networks() const {
+    std::vector<Ipv4NetworkConfig> all;
+    if (!speaks_ipv4()) return all;
+    all.push_back({address, address_count, prefix_length});
+    all.insert(all.end(), more_ipv4.begin(), more_ipv4.end());
+    return all;
+}
 
 void validate(const Config& config) {
     if (config.interfaces.empty() || config.interfaces.size() > 255)

@@ -37,12 +37,23 @@ struct Ipv6AddressConfig {
     std::uint8_t prefix_length = 64;  ///< of the connected network, 0 to 128
 };
 
+/// IPv4 addresses of an interface, and the network that they are of.
+struct Ipv4NetworkConfig {
+    Ipv4Address address{};
+    std::uint32_t address_count = 1;  ///< consecutive addresses from `address` on that are all ours
+    std::uint8_t prefix_length = 24;  ///< of the connected network, 0 to 32
+};
+
 struct InterfaceConfig {
     MacAddress mac{};
     /// The first IPv4 address of this interface; unspecified: it has none, and speaks IPv6 alone.
     Ipv4Address address{};
     std::uint32_t address_count = 1;  ///< consecutive addresses from `address` on that are all ours
     std::uint8_t prefix_length = 24;  ///< of the connected network, 0 to 32
+    /// Further IPv4 networks on the same link. A packet that says no other source carries the first address
+    /// of ours in the network that its next hop is of, and where there is none that of the first network (RFC
+    /// 1122 section 3.3.4.3). All interfaces together have 255 networks at most.
+    std::vector<Ipv4NetworkConfig> more_ipv4{};
     std::uint16_t mtu = 1500;  ///< octets of an IP packet, 576 to 9216; with IPv6 at least 1280 (RFC 8200)
     std::uint16_t vlan = 0;    ///< 802.1Q VLAN id that is sent and expected; 0: untagged
     /// 802.1ad service VLAN id around that (QinQ): its tag stands before the other; 0: there is none.
@@ -60,6 +71,8 @@ struct InterfaceConfig {
     bool autoconf = false;
 
     [[nodiscard]] bool speaks_ipv4() const noexcept { return !address.is_unspecified(); }
+    /// All its IPv4 networks, `address` first. For set-up.
+    [[nodiscard]] std::vector<Ipv4NetworkConfig> ipv4_networks() const;
     [[nodiscard]] bool speaks_ipv6() const noexcept { return autoconf || !ipv6.empty(); }
 };
 

@@ -112,8 +112,10 @@ void ExceptionPath::take_frame(rte_mbuf* frame, const Interface& interface, std:
 
 void ExceptionPath::push(rte_mbuf* frame, std::uint8_t interface) noexcept {
     // A driver may wait for ever with a frame that is longer than its port sends.
-    if (frame->pkt_len > interfaces_[interface].mtu + wire::ethernet_header_size)
+    if (frame->pkt_len > interfaces_[interface].mtu + wire::ethernet_header_size) [[unlikely]] {
+        if (whole_id_) return push_cut(frame, interface);
         return link_.drop(frame, DropReason::frame_too_long);
+    }
     // What the port says of a frame is no word to the one that sends it on; where its octets lie stays true.
     frame->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
     frame->port = interface;

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -42,9 +43,14 @@ class ExceptionPath {
     /// Before a frame is looked at: notes its link addresses, which the packet goes on with, whatever becomes
     /// of the frame meanwhile.
     void begin(const std::byte* frame) noexcept {
-        if (open()) [[unlikely]]
-            std::copy_n(frame, link_addresses_.size(), link_addresses_.begin());
+        if (!open()) [[likely]]
+            return;
+        std::copy_n(frame, link_addresses_.size(), link_addresses_.begin());
+        whole_id_.reset();
     }
+    /// That frame was a fragment, and what goes on is the packet that it has made whole: for the kernel it is
+    /// cut again, under this identification, where it is larger than a frame to it.
+    void note_whole(std::uint32_t id) noexcept { whole_id_ = id; }
     /// Gives the kernel a received packet that has been parsed. Takes the mbuf.
     void take(Ingress& in) noexcept;
     /// Gives it a frame as it was received, whose link header is of `link_size` octets: a VLAN tag stays
@@ -78,6 +84,7 @@ class ExceptionPath {
         std::bitset<65536> tcp, udp;
     };
     void push(rte_mbuf* frame, std::uint8_t interface) noexcept;
+    void push_cut(rte_mbuf* frame, std::uint8_t interface) noexcept;
 
     const Interfaces& interfaces_;
     LinkOutput& link_;
@@ -85,6 +92,7 @@ class ExceptionPath {
     std::unique_ptr<Ports> suspended_;
     std::unique_ptr<TransmitQueue> queue_;
     std::array<std::byte, 12> link_addresses_{};  // of the frame that is being looked at
+    std::optional<std::uint32_t> whole_id_;       // where it has made a packet whole
 };
 
 }  // namespace runnel::ip

@@ -61,6 +61,7 @@ Upper InternetLayer::Parts::input_ipv4_fragment(rte_mbuf* frame, const Interface
     if (!pull_up(frame, std::min<std::size_t>(frame->pkt_len, whole->layout.data + transport_headers)))
         return drop(frame, DropReason::frame_scattered);
     link.counters().add(Counter::ip_reassembled);
+    exception.note_whole(key.id);
     auto* const made = rte_pktmbuf_mtod_offset(frame, std::byte*, whole->layout.ip);
     if (whole->congestion_marked) made[1] |= std::byte{3};
     wire::store_be16(made + 2, static_cast<std::uint16_t>(first_header_size + whole->data));
@@ -145,6 +146,7 @@ Upper InternetLayer::Parts::input_ipv6_fragment(const wire::Ipv6Chain& chain, st
                  std::min<std::size_t>(frame->pkt_len, layout.ip + layout.transport + transport_headers)))
         return drop(frame, DropReason::frame_scattered);
     link.counters().add(Counter::ip_reassembled);
+    exception.note_whole(key.id);
     // The fragment header goes, and what stands before it moves up.
     auto* const start = rte_pktmbuf_mtod(frame, std::byte*);
     const std::byte next_header = start[layout.ip + layout.fragment_header];

@@ -18,6 +18,13 @@ bool may_send(const IpAddress& source, bool v4) noexcept {
     return !source.v4().is_multicast() && !source.v4().is_reserved() && !source.v4().is_loopback();
 }
 
+// 232/8 and ff3x::/32: whoever hears such a group says whom he hears (RFC 4607 section 1).
+bool is_source_specific(const IpAddress& group) noexcept {
+    if (group.is_v4()) return group.v4().value >> 24 == 232;
+    const auto& octets = group.v6().octets;
+    return octets[0] == 0xff && octets[1] >> 4 == 3 && octets[2] == 0 && octets[3] == 0;
+}
+
 // Of these no router need know: everybody is a member, or they do not reach beyond the host (RFC 3376 section
 // 5, RFC 3810 section 6).
 bool is_reported(const IpAddress& group) noexcept {
@@ -53,6 +60,10 @@ std::string_view to_sentence(GroupResult result) noexcept {
             return "The filter lists more than 64 sources; list fewer, or hear all and sort them out.";
         case GroupResult::too_many_listeners:
             return "The group has 64 listeners already; let one of them pass the datagrams on.";
+        case GroupResult::source_specific:
+            return "The group is of 232.0.0.0/8 or ff3x::/32, which are heard from listed sources alone; "
+                   "join "
+                   "it with a source, or use another group.";
         case GroupResult::table_full:
             return "As many groups are heard as multicast_groups allows; leave one, or configure more.";
     }
@@ -102,6 +113,9 @@ GroupResult GroupMemberships::refusal(std::uint8_t interface, const IpAddress& g
     if (interface >= interfaces_.size()) return GroupResult::no_interface;
     if (group.is_v4() ? !interfaces_[interface].speaks_ipv4() : !addresses_.speaks(interface))
         return GroupResult::family_unsupported;
+    // RFC 4604 section 2.2: routers forward nothing to who names no source.
+    if (is_source_specific(group) && filter.mode() == FilterMode::exclude)
+        return GroupResult::source_specific;
     if (filter.sources().size() > SourceFilter::most_sources) return GroupResult::too_many_sources;
     for (const IpAddress& source : filter.sources())
         if (!may_send(source, group.is_v4())) return GroupResult::bad_source;
@@ -135,9 +149,21 @@ GroupResult GroupMemberships::listen(const GroupListener& listener, std::uint8_t
 }
 
 void GroupMemberships::count_listened(const IpAddress& group, int by) noexcept {
+    const bool before = any();
     listened_ += static_cast<std::size_t>(by);
     if (group.is_v4()) listened_ipv4_ += static_cast<std::size_t>(by);
-    if (peers_ != nullptr) peers_->set_hears_groups(any());
+    note_heard(group, by);
+    if (any() == before) return;
+    // Queries for members concern whoever is one.
+    note_heard(all_hosts, by);
+    note_heard(all_nodes, by);
+}
+
+void GroupMemberships::note_heard(const IpAddress& group, int by) noexcept {
+    std::uint32_t& heard = heard_[group_bit(group)];
+    const bool before = heard > 0;
+    heard += static_cast<std::uint32_t>(by);
+    if (peers_ != nullptr && before != (heard > 0)) peers_->set_hears(group_bit(group), heard > 0);
 }
 
 void GroupMemberships::settle(Group& group) {

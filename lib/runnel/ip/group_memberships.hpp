@@ -2,6 +2,7 @@
 // section 7, RFC 3376 sections 2 and 3, RFC 3810 sections 3 and 4).
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -15,6 +16,7 @@
 #include "runnel/ip/interface.hpp"
 #include "runnel/ip/ipv6_addresses.hpp"
 #include "runnel/ip/mld.hpp"
+#include "runnel/ip/peer_cores.hpp"
 #include "runnel/ip/source_filter.hpp"
 
 namespace runnel::ip {
@@ -32,6 +34,7 @@ enum class GroupResult : std::uint8_t {
                          ///< the other
     too_many_sources,    ///< a filter lists at most `SourceFilter::most_sources`
     too_many_listeners,  ///< a group has at most `GroupMemberships::most_listeners`
+    source_specific,     ///< the group is for listed sources alone (RFC 4607)
     table_full,          ///< `Config::multicast_groups` are heard already
 };
 /// A sentence for a person: what is wrong, and the mend.
@@ -111,6 +114,7 @@ class GroupMemberships {
     [[nodiscard]] GroupResult refusal(std::uint8_t interface, const IpAddress& group,
                                       const SourceFilter& filter) const noexcept;
     void count_listened(const IpAddress& group, int by) noexcept;
+    void note_heard(const IpAddress& group, int by) noexcept;
     /// Tells routers what all listeners of a group come to, and forgets one that has none.
     void settle(Group& group);
     void forget(Group& group) noexcept;
@@ -127,7 +131,8 @@ class GroupMemberships {
     std::size_t capacity_;
     bool reports_solicited_nodes_;
     bool lists_all_;
-    std::size_t listened_ = 0, listened_ipv4_ = 0;  // groups with listeners
+    std::size_t listened_ = 0, listened_ipv4_ = 0;   // groups with listeners
+    std::array<std::uint32_t, group_bits> heard_{};  // of these, by `group_bit`
     std::uint32_t epoch_ = 0;
     std::vector<Group> groups_;  // in ascending order of interface and address; room for all is there
 };

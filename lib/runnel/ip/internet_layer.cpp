@@ -144,7 +144,7 @@ std::optional<IpAddress> InternetLayer::source_for(const IpAddress& destination)
     if (destination.is_v4()) {
         const auto route = parts_->output.route_to(destination.v4());
         if (!route || !parts_->interfaces[route->interface].speaks_ipv4()) return std::nullopt;
-        return parts_->interfaces[route->interface].address();
+        return parts_->interfaces[route->interface].address_towards(route->next_hop(destination.v4()));
     }
     const auto route = parts_->ipv6_output.route_to(destination.v6());
     if (!route) return std::nullopt;
@@ -180,7 +180,7 @@ std::optional<IpAddress> InternetLayer::source_on(std::uint8_t interface,
     if (interface >= parts_->interfaces.size()) return std::nullopt;
     if (destination.is_v4()) {
         if (!parts_->interfaces[interface].speaks_ipv4()) return std::nullopt;
-        return parts_->interfaces[interface].address();
+        return parts_->interfaces[interface].address_towards(destination.v4());
     }
     const auto source = parts_->ipv6_addresses.source_for(interface, destination.v6());
     if (!source) return std::nullopt;
@@ -191,6 +191,11 @@ bool InternetLayer::output_to_group(rte_mbuf* packet, const Output& how, std::ui
                                     Instant now) noexcept {
     if (how.ipv6 == nullptr) return parts_->output.send_to_group(packet, how, parts_->interfaces[interface]);
     return parts_->ipv6_output.send_to_group(packet, how, parts_->interfaces[interface], now);
+}
+
+void InternetLayer::loop_to_cores(const rte_mbuf& packet, const Output& how,
+                                  std::uint8_t interface) noexcept {
+    parts_->share_sent(packet, how, parts_->interfaces[interface]);
 }
 
 bool InternetLayer::hears_unasked(const Ingress& in) const noexcept {

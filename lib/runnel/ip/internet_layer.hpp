@@ -175,8 +175,8 @@ class InternetLayer {
     [[nodiscard]] bool is_group(const IpAddress& address) const noexcept;
     /// There are interfaces with IPv6 addresses.
     [[nodiscard]] bool speaks_ipv6() const noexcept;
-    /// The address that a packet to `destination` would carry as its source (of IPv6 by RFC 6724); nothing
-    /// where no route leads there.
+    /// The address that a packet to `destination` would carry as its source (of IPv4 our first in the network
+    /// of the next hop, else of its interface; of IPv6 by RFC 6724); nothing where no route leads there.
     [[nodiscard]] std::optional<IpAddress> source_for(const IpAddress& destination) const noexcept;
     /// MTU of the interface that leads to `destination`, in octets; 0 where no route leads there.
     [[nodiscard]] std::uint16_t mtu_for(const IpAddress& destination) const noexcept;
@@ -201,6 +201,9 @@ class InternetLayer {
                                                      const IpAddress& destination) const noexcept;
     /// As `output`, of a packet to a multicast group, by an interface that has its family.
     bool output_to_group(rte_mbuf* packet, const Output& how, std::uint8_t interface, Instant now) noexcept;
+    /// A copy of such a packet, before it is given to `output_to_group`, for the members of its group on
+    /// other cores with the same addresses. It stays the caller's; what cannot be copied is counted.
+    void loop_to_cores(const rte_mbuf& packet, const Output& how, std::uint8_t interface) noexcept;
     /// Whether a packet to a group would have been received too if nobody had joined that group: broadcast,
     /// groups that every host hears, and those of `RawProtocols::hear`.
     [[nodiscard]] bool hears_unasked(const Ingress& in) const noexcept;

@@ -56,10 +56,12 @@ struct InternetLayer::Parts {
     Upper input_arp(rte_mbuf* frame, const Interface& interface, std::size_t offset, Instant now) noexcept;
     Upper plain_tcp(Ingress& in) noexcept;
     bool passes_on(std::size_t offset, Ingress& in) noexcept;
-    /// Whether other cores may want a packet that was sent to a multicast group.
-    [[nodiscard]] bool others_hear_groups() const noexcept {
-        return peers != nullptr && !is_copy && peers->others_hear_groups();
+    /// Whether other cores may want a packet that was sent to the multicast group, or to any.
+    [[nodiscard]] bool others_hear(const IpAddress& group) const noexcept {
+        return peers != nullptr && !is_copy && peers->others_hear(group_bit(group));
     }
+    [[nodiscard]] bool others_hear_groups() const noexcept { return others_hear(all_hosts); }
+    void share_sent(const rte_mbuf& datagram, const Output& how, const Interface& interface) noexcept;
     bool passes_on_echo(std::size_t offset, Ingress& in) noexcept;
     void expire_fragments(Instant now) noexcept;
     std::uint16_t lower(PathMtuTable& table, const IcmpError& error, std::uint16_t interface_mtu,

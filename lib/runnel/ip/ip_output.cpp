@@ -36,9 +36,8 @@ IpOutput::IpOutput(const Config& config, HashKey key, const Interfaces& interfac
       paths_(std::make_unique<std::array<Path, path_count>>()) {
     // Between equals the connected network wins, then the order of the configuration.
     for (std::size_t i = 0; i < config.interfaces.size(); ++i)
-        if (config.interfaces[i].speaks_ipv4())
-            routes_.add(config.interfaces[i].address, config.interfaces[i].prefix_length,
-                        {static_cast<std::uint8_t>(i), {}});
+        for (const Ipv4NetworkConfig& network : config.interfaces[i].ipv4_networks())
+            routes_.add(network.address, network.prefix_length, {static_cast<std::uint8_t>(i), {}});
     for (const RouteConfig& route : config.routes)
         if (route.gateway.is_v4())
             routes_.add(route.network.v4(), route.prefix_length, {route.interface, route.gateway.v4()});

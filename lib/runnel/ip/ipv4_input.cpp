@@ -55,7 +55,8 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
     const Ipv4Address source{wire::load_be32(header, 12)};
     const Ipv4Address destination{wire::load_be32(header, 16)};
     // A switch that snoops asks for members from no address where it has none (RFC 4541 section 2.1.1).
-    if (!interfaces.may_be_sender(source) &&
+    // Of a copy it is ours where another core has sent it.
+    if (!interfaces.may_be_sender(source) && !(is_copy && interfaces.is_local(source)) &&
         (!source.is_unspecified() || header[9] != static_cast<std::byte>(wire::IpProtocol::igmp)))
         [[unlikely]]
         return drop(frame, DropReason::ip_bad_source);
@@ -63,7 +64,7 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
     if (!interface.owns(destination)) [[unlikely]] {
         group = destination == all_hosts || interfaces.is_broadcast(destination) || raw.hears(destination) ||
                 groups.hears(interface.index, destination);
-        for_others = destination.is_multicast() && others_hear_groups();
+        for_others = destination.is_multicast() && others_hear(destination);
         if (!group && !for_others && !interfaces.is_local(destination)) {
             if (is_copy) return let_go(frame);
             exception.decline_frame(frame, interface, offset, DropReason::ip_not_for_us);
@@ -90,7 +91,8 @@ Upper InternetLayer::Parts::input_ipv4(rte_mbuf* frame, const Interface& interfa
     if (for_others) [[unlikely]] {
         // Of what all hosts hear, queries for members are each core's.
         const bool query = header[9] == static_cast<std::byte>(wire::IpProtocol::igmp);
-        if (destination != all_hosts || query) peers->share(*frame, link.stash().pool());
+        if (destination != all_hosts || query)
+            peers->share(*frame, link.stash().pool(), group_bit(destination));
         if (!group) {
             if (!exception.open()) return let_go(frame);
             exception.decline_frame(frame, interface, offset, DropReason::ip_not_for_us);

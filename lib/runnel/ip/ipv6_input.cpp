@@ -42,15 +42,16 @@ Upper InternetLayer::Parts::input_ipv6(rte_mbuf* frame, const Interface& interfa
     const Ipv6Address source = wire::load_ipv6(packet.data() + 8);
     const Ipv6Address destination = wire::load_ipv6(packet.data() + 24);
     // An unspecified source is that of a host which does not have its address yet, and one of ours that of a
-    // host which wants the same: Neighbour Discovery alone has a use for these, and says so.
-    const bool stranger = source.is_unspecified() || ipv6_addresses.is_local(source);
+    // host which wants the same: Neighbour Discovery alone has a use for these, and says so. Of a copy it is
+    // ours where another core has sent it.
+    const bool stranger = source.is_unspecified() || (ipv6_addresses.is_local(source) && !is_copy);
     if (!stranger && !may_send_ipv6(source)) [[unlikely]]
         return drop(frame, DropReason::ip_bad_source);
     bool group = false, unasked = false, for_others = false;
     if (!ipv6_addresses.owns(interface.index, destination)) [[unlikely]] {
         unasked = ipv6_addresses.hears(interface.index, destination);
         group = unasked || raw.hears(destination) || groups.hears(interface.index, destination);
-        for_others = destination.is_multicast() && others_hear_groups();
+        for_others = destination.is_multicast() && others_hear(destination);
         if (!group && !for_others &&
             (destination.is_multicast() || destination.is_link_local() ||
              !ipv6_addresses.is_local(destination))) {
@@ -75,7 +76,8 @@ Upper InternetLayer::Parts::input_ipv6(rte_mbuf* frame, const Interface& interfa
         const bool icmp_message = chain.protocol == wire::icmpv6_protocol;
         const bool query = icmp_message && offset + chain.offset < frame->data_len &&
                            *message == static_cast<std::byte>(wire::Icmpv6Type::listener_query);
-        if (query || (!icmp_message && !unasked)) peers->share(*frame, link.stash().pool());
+        if (query || (!icmp_message && !unasked))
+            peers->share(*frame, link.stash().pool(), group_bit(destination));
     }
     if (for_others && !group && chain.verdict != wire::Ipv6Verdict::fragment) [[unlikely]] {
         if (!exception.open()) return let_go(frame);

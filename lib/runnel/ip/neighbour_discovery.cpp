@@ -166,7 +166,8 @@ void NeighbourDiscovery::send_request(const Neighbour& neighbour, bool known) no
     if (packet != nullptr) send(packet, interface, known ? neighbour.mac : wire::multicast_mac(group));
 }
 
-IpAddress NeighbourDiscovery::asker_for(const Interface& interface, const IpAddress& source) const noexcept {
+IpAddress NeighbourDiscovery::asker_for(const Interface& interface, const IpAddress& source,
+                                        const IpAddress&) const noexcept {
     const Ipv6Address& link_local = addresses_.link_local(interface.index);
     return addresses_.owns(interface.index, source.v6()) || !addresses_.owns(interface.index, link_local)
                ? source

@@ -85,8 +85,8 @@ class NeighbourDiscovery final : public Resolution {
     NeighbourPacket advertised(const wire::NeighbourMessage& message, const Ipv6Address& destination,
                                const Interface& interface, Instant now) noexcept;
     void send_request(const Neighbour& neighbour, bool known) noexcept override;
-    [[nodiscard]] IpAddress asker_for(const Interface& interface,
-                                      const IpAddress& source) const noexcept override;
+    [[nodiscard]] IpAddress asker_for(const Interface& interface, const IpAddress& source,
+                                      const IpAddress& target) const noexcept override;
     void announce_one(std::uint64_t index) noexcept;
     void advertise(std::uint8_t at, const Ipv6Address& address) noexcept;
     // A message as a packet without link header; null where there is no mbuf, which is counted.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -47,6 +48,15 @@ struct RouterNews {
     std::array<wire::PrefixInformation, most_prefixes> prefixes{};
 };
 
+/// Groups are told apart by a few bits of a hash: each core says which of them it hears, and for one that
+/// hears none of a group's no copy is made. Two groups in one cost a copy that nobody there wants.
+inline constexpr unsigned group_bits = 256;
+[[nodiscard]] constexpr unsigned group_bit(const IpAddress& group) noexcept {
+    const std::uint64_t key =
+        group.is_v4() ? group.v4().value : std::rotl(group.v6().high(), 32) ^ group.v6().low();
+    return static_cast<unsigned>(key * 0x9e37'79b9'7f4a'7c15 >> 56);
+}
+
 /// The way to the other cores. Called on the stack's thread, for ARP packets, ICMP, fragments and what is
 /// sent to groups only.
 class PeerCores {
@@ -75,13 +85,14 @@ class PeerCores {
     /// A received frame, to a core, which `Stack::receive`s it then: true where there is such a core, and the
     /// frame is no longer the caller's.
     [[nodiscard]] virtual bool give(rte_mbuf*, unsigned) noexcept { return false; }
-    /// Whether this core is a member of any multicast group from now on: then it is given copies.
-    virtual void set_hears_groups(bool) noexcept {}
+    /// Whether this core is a member of any multicast group of that `group_bit` from now on: then it is given
+    /// copies of what is sent to it. Who hears any group hears those of all hosts and all nodes.
+    virtual void set_hears(unsigned, bool) noexcept {}
     /// Whether another core is.
-    [[nodiscard]] virtual bool others_hear_groups() const noexcept { return false; }
-    /// A copy, made of mbufs of `pool`, of a frame sent to a group, to each other core that is a member of
-    /// any: `Stack::hear_copy` there. The frame stays the caller's.
-    virtual void share(const rte_mbuf&, rte_mempool*) noexcept {}
+    [[nodiscard]] virtual bool others_hear(unsigned) const noexcept { return false; }
+    /// A copy, made of mbufs of `pool`, of a frame sent to a group of that `group_bit`, to each other core
+    /// that is a member of such: `Stack::hear_copy` there. The frame stays the caller's.
+    virtual void share(const rte_mbuf&, rte_mempool*, unsigned) noexcept {}
 };
 
 }  // namespace runnel::ip

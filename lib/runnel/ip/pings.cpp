@@ -53,14 +53,18 @@ PingSent Pings::send(const PingOptions& options, std::span<const std::byte> data
     const bool any_local = options.local.is_unspecified();
     if ((ipv6 && !internet_.speaks_ipv6()) || (!any_local && options.local.is_v4() == ipv6))
         return refuse(PingResult::family_unsupported, DropReason::ip_family_unsupported);
-    const auto source = internet_.source_for(remote);
+    const auto& interface = options.interface;
+    const auto source = interface ? internet_.source_on(*interface, remote) : internet_.source_for(remote);
+    if (interface && (!source || !is_multicast(remote)))
+        return refuse(PingResult::no_interface, DropReason::ip_no_route);
     if (!source) return refuse(PingResult::no_route, DropReason::ip_no_route);
     const IpAddress local = any_local ? *source : options.local;
     if (!internet_.is_local(local)) return refuse(PingResult::not_our_address, DropReason::ip_bad_source);
     const std::size_t header = ipv6 ? wire::ipv6_header_size : wire::ipv4_header_size;
     const std::size_t size = echo_header_size + data.size();
     if (data.size() > (ipv6 ? largest_ipv6_ping : largest_ping) ||
-        (options.dont_fragment && size + header > internet_.datagram_mtu_for(remote, now)))
+        (options.dont_fragment && size + header > (interface ? internet_.mtu_of(*interface)
+                                                             : internet_.datagram_mtu_for(remote, now))))
         return refuse(PingResult::too_big, DropReason::ip_too_big);
     Ping* const ping = free_place();
     if (ping == nullptr) return refuse(PingResult::table_full, DropReason::ping_table_full);
@@ -94,7 +98,9 @@ PingSent Pings::send(const PingOptions& options, std::span<const std::byte> data
         .tos = options.tos,
         .ttl = options.ttl == 0 && group ? std::uint8_t{1} : options.ttl,
         .dont_fragment = options.dont_fragment};
-    if (!internet_.output(mbuf, how, now)) return {PingResult::dropped};
+    if (!(interface ? internet_.output_to_group(mbuf, how, *interface, now)
+                    : internet_.output(mbuf, how, now)))
+        return {PingResult::dropped};
     *ping = {.remote = remote,
              .local = local,
              .handler = &handler,

@@ -53,6 +53,8 @@ class PingHandler {
 struct PingOptions {
     IpAddress remote{};  ///< a host, or a group
     IpAddress local{};   ///< one of ours; unspecified: that of the interface which leads there
+    /// To a multicast group: by which interface; nothing: by the one that the routes lead to.
+    std::optional<std::uint8_t> interface {};
     std::uint8_t tos = 0;
     std::uint8_t ttl = 0;        ///< 0: the default of the configuration; to a group 1
     Duration timeout{1s};        ///< above 0
@@ -63,6 +65,8 @@ enum class PingResult : std::uint8_t {
     sent,                ///< queued for sending, or kept until the neighbour answers
     family_unsupported,  ///< IPv6 where no interface speaks it, or addresses of two families
     no_route,            ///< nothing leads to the remote address
+    no_interface,        ///< one is named, and there is none of that index, or it has no address of the
+                         ///< family, or the remote address is not of a multicast group
     not_our_address,     ///< the local address is none of ours
     too_big,     ///< more than an echo request carries, or than the path takes where it may not be cut
     no_memory,   ///< not enough mbufs are free

@@ -58,7 +58,7 @@ const MacAddress* Resolution::link_address(const Interface& interface, const IpA
     Neighbour* neighbour = table_.find(interface.index, next_hop);
     if (neighbour == nullptr || !neighbour->is_usable()) return nullptr;
     if (neighbour->state == NeighbourState::stale) {
-        neighbour->asker = asker_for(interface, asker);
+        neighbour->asker = asker_for(interface, asker, next_hop);
         watch(*neighbour, flow);
         if (times_.first_probe == Duration::zero() || neighbour->doubted)
             ask(*neighbour, NeighbourState::probing, now);
@@ -120,7 +120,7 @@ bool Resolution::hold(rte_mbuf* packet, const Interface& interface, const IpAddr
             link_.drop(packet, DropReason::neighbour_table_full);
             return false;
         }
-        neighbour->asker = asker_for(interface, asker);
+        neighbour->asker = asker_for(interface, asker, next_hop);
     }
     if (neighbour->waiting == times_.queue)
         link_.drop(pop_waiting(*neighbour), DropReason::neighbour_queue_full);

@@ -97,9 +97,9 @@ class Resolution {
     virtual void lost(const Neighbour& /*neighbour*/) noexcept {}
     /// Sends a request for `neighbour.address` from `neighbour.asker`: to the neighbour alone where `known`.
     virtual void send_request(const Neighbour& neighbour, bool known) noexcept = 0;
-    /// The address of ours that requests carry where a packet from `source` is to be sent.
-    [[nodiscard]] virtual IpAddress asker_for(const Interface& interface,
-                                              const IpAddress& source) const noexcept = 0;
+    /// The address of ours that requests for `target` carry where a packet from `source` is to be sent.
+    [[nodiscard]] virtual IpAddress asker_for(const Interface& interface, const IpAddress& source,
+                                              const IpAddress& target) const noexcept = 0;
 
     void forget_answers() noexcept {
         if (++epoch_ == 0) ++epoch_;

@@ -70,19 +70,19 @@ bool CoreNews::give(rte_mbuf* frame, unsigned core) noexcept {
     return true;
 }
 
-void CoreNews::set_hears_groups(bool hears) noexcept {
-    std::atomic<bool>& known = exchange_.hears_groups_[core_];
-    if (known.load(std::memory_order_relaxed) == hears) return;
-    known.store(hears, std::memory_order_relaxed);
+void CoreNews::set_hears(unsigned group_bit, bool hears) noexcept {
+    NewsExchange::GroupSet& known = exchange_.hears_[core_];
+    if (known.has(group_bit) == hears) return;
+    known.set(group_bit, hears);
     if (hears)
-        exchange_.group_hearers_.fetch_add(1, std::memory_order_relaxed);
+        exchange_.hearers_[group_bit].fetch_add(1, std::memory_order_relaxed);
     else
-        exchange_.group_hearers_.fetch_sub(1, std::memory_order_relaxed);
+        exchange_.hearers_[group_bit].fetch_sub(1, std::memory_order_relaxed);
 }
 
-void CoreNews::share(const rte_mbuf& frame, rte_mempool* pool) noexcept {
+void CoreNews::share(const rte_mbuf& frame, rte_mempool* pool, unsigned group_bit) noexcept {
     for (unsigned core = 0; core < exchange_.cores_; ++core) {
-        if (core == core_ || !exchange_.hears_groups_[core].load(std::memory_order_relaxed)) continue;
+        if (core == core_ || !exchange_.hears_[core].has(group_bit)) continue;
         rte_mbuf* const copy = rte_pktmbuf_copy(&frame, pool, 0, UINT32_MAX);
         if (copy == nullptr) {
             counters_.drop(DropReason::no_mbuf);

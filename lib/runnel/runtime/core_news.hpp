@@ -2,8 +2,10 @@
 // connections, fragments, and copies of what is sent to groups, by mailbox (DESIGN.md, rule 3).
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -27,7 +29,7 @@ class NewsExchange {
           cores_(cores),
           boxes_(std::size_t{cores} * cores),
           bells_(cores),
-          hears_groups_(cores) {}
+          hears_(cores) {}
     /// Frees the frames that are still in mailboxes.
     ~NewsExchange();
     NewsExchange(const NewsExchange&) = delete;
@@ -49,9 +51,22 @@ class NewsExchange {
     std::shared_ptr<const ip::FlowOwners> owners_;
     unsigned cores_;
     std::vector<Box> boxes_;
-    std::vector<Bell> bells_;                      // by core
-    std::vector<std::atomic<bool>> hears_groups_;  // by core: it is a member of some
-    std::atomic<unsigned> group_hearers_{0};       // how many of them are
+    // Which groups a core hears, by `ip::group_bit`. It alone writes it.
+    struct alignas(64) GroupSet {
+        std::array<std::atomic<std::uint64_t>, ip::group_bits / 64> words{};
+
+        [[nodiscard]] bool has(unsigned bit) const noexcept {
+            return (words[bit / 64].load(std::memory_order_relaxed) >> bit % 64 & 1) != 0;
+        }
+        void set(unsigned bit, bool on) noexcept {
+            const std::uint64_t word = words[bit / 64].load(std::memory_order_relaxed);
+            const std::uint64_t mask = std::uint64_t{1} << bit % 64;
+            words[bit / 64].store(on ? word | mask : word & ~mask, std::memory_order_relaxed);
+        }
+    };
+    std::vector<Bell> bells_;                                      // by core
+    std::vector<GroupSet> hears_;                                  // by core
+    std::array<std::atomic<unsigned>, ip::group_bits> hearers_{};  // of each bit: how many cores hear it
 };
 
 /// One core's end of it: the stack tells it, and as a task of the core's loop it tells the stack.
@@ -70,12 +85,12 @@ class CoreNews final : public ip::PeerCores, public Task {
     [[nodiscard]] bool pass_on(rte_mbuf* frame, const IpAddress& remote, const IpAddress& local,
                                std::uint16_t remote_port, std::uint16_t local_port) noexcept override;
     [[nodiscard]] bool give(rte_mbuf* frame, unsigned core) noexcept override;
-    void set_hears_groups(bool hears) noexcept override;
-    [[nodiscard]] bool others_hear_groups() const noexcept override {
-        return exchange_.group_hearers_.load(std::memory_order_relaxed) >
-               (exchange_.hears_groups_[core_].load(std::memory_order_relaxed) ? 1U : 0U);
+    void set_hears(unsigned group_bit, bool hears) noexcept override;
+    [[nodiscard]] bool others_hear(unsigned group_bit) const noexcept override {
+        return exchange_.hearers_[group_bit].load(std::memory_order_relaxed) >
+               (exchange_.hears_[core_].has(group_bit) ? 1U : 0U);
     }
-    void share(const rte_mbuf& frame, rte_mempool* pool) noexcept override;
+    void share(const rte_mbuf& frame, rte_mempool* pool, unsigned group_bit) noexcept override;
     bool poll(Instant now) noexcept override;
     /// Tells the stack at once what has come, at the time of the last poll. Between receiving a burst and
     /// processing it: a core that has learned a neighbour has told so before any frame of that neighbour's

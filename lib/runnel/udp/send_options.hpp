@@ -22,7 +22,8 @@ struct SendOptions {
     /// Of a datagram to a multicast group: by which interface it leaves; nothing: by the route to the group,
     /// or the first interface of the family.
     std::optional<std::uint8_t> interface {};
-    /// Of such: the sockets of this core that hear the group get it too, at the next `Stack::advance`.
+    /// Of such: the sockets of this host that hear the group get it too, those of this core at the next
+    /// `Stack::advance`, those of other cores with the same addresses as what the link brings.
     bool loop = false;
 };
 

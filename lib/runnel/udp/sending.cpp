@@ -124,6 +124,7 @@ SendResult Sockets::depart(const SendOptions& options, const Departure& from, rt
                          .tos = options.tos,
                          .ttl = options.ttl == 0 && from.interface ? group_ttl : options.ttl,
                          .dont_fragment = options.dont_fragment};
+    if (options.loop && from.interface) internet_.loop_to_cores(*packet, how, *from.interface);
     const bool sent = from.interface        ? internet_.output_to_group(packet, how, *from.interface, now)
                       : from.way != nullptr ? internet_.output(packet, how, *from.way, now)
                                             : internet_.output(packet, how, now);

@@ -58,8 +58,11 @@ TEST(Addresses, OfBothFamiliesStandOnOneInterface) {
     EXPECT_EQ(reversed.prefix_length, 25);
     EXPECT_EQ(reversed.ipv6.size(), 2U);
     settings.more_addresses.push_back(parse_interface_address("198.51.100.2/24"));
-    EXPECT_THAT([&] { (void)planned_ip_config(settings); },
-                ThrowsMessage<std::invalid_argument>(HasSubstr("198.51.100.2 are both of IPv4")));
+    const ip::InterfaceConfig two = planned_ip_config(settings).interfaces.at(0);
+    EXPECT_EQ(two.address, (Ipv4Address{192, 0, 2, 2}));
+    ASSERT_EQ(two.more_ipv4.size(), 1U);
+    EXPECT_EQ(two.more_ipv4[0].address, (Ipv4Address{198, 51, 100, 2}));
+    EXPECT_EQ(two.more_ipv4[0].prefix_length, 24);
 }
 
 }  // namespace

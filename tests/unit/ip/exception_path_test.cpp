@@ -8,7 +8,7 @@
 
 #include "runnel/ip/raw_protocols.hpp"
 
-#include "ipv6_network.hpp"
+#include "fragments.hpp"
 
 namespace runnel::ip {
 namespace exception_path_test {
@@ -231,6 +231,94 @@ TEST(ExceptionPath, FrameLongerThanTheInterfaceSendsIsNotGivenToTheKernel) {
     net.expect_kernel(of_size(1480), "as long as the MTU");
     EXPECT_EQ(net.reason_for(of_size(1481)), DropReason::frame_too_long);
     EXPECT_TRUE(net.kernel().empty());
+}
+
+TEST(ExceptionPath, PacketThatCameInFragmentsAndIsLargerThanAFrameIsCutAgain) {
+    for (const std::size_t size : {1600U, 3000U, 9000U, 65000U}) {
+        Config config = with_kernel();
+        KernelNetwork net{config};
+        const Octets datagram = udp_datagram(pattern(size), 40000, 500);
+        for (const Octets& frame :
+             fragments4(datagram, 1480, {.protocol = wire::IpProtocol::udp, .tos = 0x20}, 0x1234))
+            EXPECT_EQ(net.give(frame), Upper::none);
+        const Frames cut = net.kernel();
+        EXPECT_EQ(net.count(Counter::frames_to_kernel), cut.size());
+        ASSERT_EQ(cut.size(), (datagram.size() + 1479) / 1480);
+        for (const Octets& frame : cut) {
+            EXPECT_EQ(wire::EthernetView::parse(frame)->destination(), our_mac);
+            EXPECT_EQ(wire::EthernetView::parse(frame)->source(), peer_mac);
+            EXPECT_EQ(packet_in(frame).tos(), 0x20);
+        }
+        const Rejoined whole = rejoin(cut);
+        EXPECT_EQ(whole.message, datagram);
+        EXPECT_EQ(whole.id, 0x1234U);
+        EXPECT_EQ(whole.protocol, 17);
+
+        const Octets datagram6 = udp6(pattern(size));
+        Octets to_kernel = datagram6;
+        wire::store_be16(to_kernel, 2, 500);
+        for (const Octets& frame : fragments6(to_kernel, 1440, {.next_header = udp_protocol}, 0xabcdef01))
+            EXPECT_EQ(net.give(frame), Upper::none);
+        const Rejoined whole6 = rejoin(net.kernel());
+        EXPECT_EQ(whole6.message, to_kernel);
+        EXPECT_EQ(whole6.id, 0xabcdef01U);
+        EXPECT_EQ(whole6.protocol, 17);
+        // What follows whole is whole, and may be no longer than ever.
+        EXPECT_EQ(net.reason_for(ethernet(ipv4(pattern(1481), {.protocol = wire::IpProtocol{ospf}}))),
+                  DropReason::frame_too_long);
+        EXPECT_EQ(net.count(DropReason::exception_queue_full), 0U);
+    }
+}
+
+TEST(ExceptionPath, OptionsOfAPacketThatIsCutAgainAreThoseThatEachFragmentCarries) {
+    KernelNetwork net;
+    // Two of no use, router alert (to be copied), and a timestamp's place (not to be copied).
+    const Octets options = numbers({1, 1, 148, 4, 0, 0, 68, 5, 5, 0, 0, 0});
+    const Octets message = pattern(4000);
+    const PacketFields fields{.protocol = wire::IpProtocol{ospf}, .options = options};
+    for (const Octets& frame : fragments4(message, 1000, fields)) EXPECT_EQ(net.give(frame), Upper::none);
+    const Frames cut = net.kernel();
+    ASSERT_EQ(cut.size(), 3U);
+    for (std::size_t i = 0; i < cut.size(); ++i) {
+        const auto seen = packet_in(cut[i]).options();
+        const Octets carried = i == 0 ? options : numbers({148, 4, 0, 0});
+        EXPECT_EQ(Octets(seen.begin(), seen.end()), carried);
+    }
+    EXPECT_EQ(rejoin(cut).message, message);
+}
+
+TEST(ExceptionPath, HopByHopOptionsOfAPacketThatIsCutAgainStandInEachFragment) {
+    KernelNetwork net;
+    const Octets padding = numbers({44, 0, 1, 4, 0, 0, 0, 0});
+    const Octets message = pattern(4000);
+    for (std::size_t at = 0; at < message.size(); at += 1000) {
+        Octets header = numbers({ospf, 0, 0, 0, 0, 0, 0, 9});
+        wire::store_be16(header, 2, static_cast<std::uint16_t>(at | (at < 3000 ? 1U : 0U)));
+        const auto data = std::span{message}.subspan(at, 1000);
+        EXPECT_EQ(net.give(ethernet6(ipv6(padding + header + data, {.next_header = 0}))), Upper::none);
+    }
+    const Frames cut = net.kernel();
+    ASSERT_EQ(cut.size(), 3U);
+    Octets seen;
+    for (const Octets& frame : cut) {
+        const Packet6 packet = packet6_in(frame);
+        EXPECT_EQ(packet.header.next_header, 0);
+        EXPECT_TRUE(std::ranges::equal(std::span{packet.payload}.first(8), padding));
+        EXPECT_EQ(packet.payload[8], std::byte{ospf});
+        EXPECT_EQ(wire::load_ipv6_fragment(packet.payload.data() + 8).offset, seen.size());
+        EXPECT_EQ(wire::load_ipv6_fragment(packet.payload.data() + 8).id, 9U);
+        seen.insert(seen.end(), packet.payload.begin() + 16, packet.payload.end());
+    }
+    EXPECT_EQ(seen, message);
+}
+
+TEST(ExceptionPath, PacketOfWhichNotAllFragmentsFindRoomIsDroppedWhole) {
+    KernelNetwork net;
+    for (int i = 0; i < 62; ++i) EXPECT_EQ(net.reason_for(of_protocol(ospf)), std::nullopt);
+    const auto frames = fragments4(pattern(4000), 2000, {.protocol = wire::IpProtocol{ospf}});
+    net.give(frames[0]);
+    EXPECT_EQ(net.reason_for(frames[1]), DropReason::exception_queue_full);
+    EXPECT_EQ(net.kernel().size(), 62U);
 }
 
 TEST(ExceptionPath, SharedAndChainedFramesComeWhole) {

@@ -12,7 +12,7 @@
 
 namespace runnel::test {
 
-inline constexpr Ipv4Address group4{239, 1, 2, 3}, other_group4{232, 0, 0, 9};
+inline constexpr Ipv4Address group4{239, 1, 2, 3}, other_group4{233, 0, 0, 9};
 inline constexpr Ipv6Address group6 = Ipv6Address::of(0xff15'0000'0000'0000, 0x1234);
 
 /// One record of a report, or an older report or leave as if it were one.

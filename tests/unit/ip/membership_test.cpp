@@ -34,6 +34,11 @@ INSTANTIATE_TEST_SUITE_P(Both, Rfc3376, testing::Bool(), [](const auto& family) 
     return std::string{family.param ? "OverIpv4" : "OverIpv6"};
 });
 
+class Rfc4604 : public BothFamilies {};
+INSTANTIATE_TEST_SUITE_P(Both, Rfc4604, testing::Bool(), [](const auto& family) {
+    return std::string{family.param ? "OverIpv4" : "OverIpv6"};
+});
+
 TEST_P(Rfc3376, JoinIsToldAtOnceAndOnceMoreWithinASecond) {
     EXPECT_EQ(host.join(host.group), GroupResult::done);
     EXPECT_LE(host.network.layer.next_deadline(), now());
@@ -281,6 +286,27 @@ TEST_P(Rfc3376, WrongJoinsSayWhatIsWrong) {
     EXPECT_EQ(host.join(host.nth_group(256)), GroupResult::done);
     for (const GroupResult result : {GroupResult::not_a_group, GroupResult::table_full})
         EXPECT_GT(to_sentence(result).size(), 40U);
+}
+
+TEST_P(Rfc4604, GroupOfSourcesIsNotJoinedWithoutNamingThem) {
+    const bool v4 = GetParam();
+    for (const IpAddress& group :
+         v4 ? std::vector<IpAddress>{Ipv4Address{232, 0, 0, 1}, Ipv4Address{232, 255, 1, 2}}
+            : std::vector<IpAddress>{Ipv6Address::of(0xff3e'0000'0000'0000, 0x8000'0001),
+                                     Ipv6Address::of(0xff35'0000'0000'0001, 1)}) {
+        EXPECT_EQ(host.join(group), GroupResult::source_specific);
+        GroupMemberships& groups = host.network.layer.groups();
+        EXPECT_EQ(groups.listen({this, 1}, 0, group, excluding({host.host(1)})),
+                  GroupResult::source_specific);
+        EXPECT_EQ(groups.listen({this, 1}, 0, group, including({host.host(1)})), GroupResult::done);
+        EXPECT_EQ(host.told_by(now()), (Tellings{{allow_new_sources, group, {host.host(1)}}}));
+        EXPECT_EQ(groups.listen({this, 1}, 0, group, {}), GroupResult::done);
+        (void)host.told_by(now() + 5s);
+    }
+    // ff3x with a prefix of its own in it is no such group (RFC 3306).
+    EXPECT_EQ(host.join(v4 ? IpAddress{Ipv4Address{233, 0, 0, 1}}
+                           : IpAddress{Ipv6Address::of(0xff3e'0040'2001'0db8, 1)}),
+              GroupResult::done);
 }
 
 TEST(Membership, InterfaceOfTheOtherFamilyIsRefused) {

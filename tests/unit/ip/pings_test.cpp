@@ -289,6 +289,37 @@ TEST_P(Pinging, GroupIsAnsweredByAnyNumberOfItsMembers) {
     EXPECT_EQ(asker.late, (std::vector<PingNumber>{sent.number}));
 }
 
+class PingingByTwoLinks : public Pinging {
+  protected:
+    static constexpr MacAddress second_mac{{2, 0, 0, 0, 0, 77}};
+    static constexpr Ipv4Address second_address{172, 16, 0, 1};
+    static Config two_links() {
+        Config config = both_families();
+        config.interfaces.push_back(
+            {.mac = second_mac, .address = second_address, .ipv6 = {{.address = documentation(1, 9)}}});
+        return config;
+    }
+    PingingByTwoLinks() : Pinging(two_links()) {}
+};
+INSTANTIATE_TEST_SUITE_P(Both, PingingByTwoLinks, testing::Bool(), [](const auto& family) {
+    return std::string{family.param ? "OverIpv4" : "OverIpv6"};
+});
+
+TEST_P(PingingByTwoLinks, GroupIsAskedByTheInterfaceThatIsNamed) {
+    const IpAddress group = v4() ? IpAddress{Ipv4Address{224, 0, 0, 1}} : IpAddress{all_nodes};
+    for (const std::uint8_t interface : {std::uint8_t{1}, std::uint8_t{0}}) {
+        ASSERT_EQ(ping(pattern(8), {.remote = group, .interface = interface}).result, PingResult::sent);
+        const auto frames = net.sent();
+        ASSERT_EQ(frames.size(), 1U);
+        EXPECT_EQ(wire::EthernetView::parse(frames[0])->source(), interface == 0 ? our_mac : second_mac);
+        if (v4()) {
+            EXPECT_EQ(packet_in(frames[0]).source(), interface == 0 ? us : second_address);
+        }
+    }
+    EXPECT_EQ(ping({}, {.remote = group, .interface = 2}).result, PingResult::no_interface);
+    EXPECT_EQ(ping({}, {.interface = 1}).result, PingResult::no_interface) << "to a host";
+}
+
 TEST_P(Pinging, WrongRequestsSayWhatIsWrong) {
     EXPECT_EQ(ping({}, {.local = v4() ? IpAddress{peer6} : IpAddress{peer}}).result,
               PingResult::family_unsupported);

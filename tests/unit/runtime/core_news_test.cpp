@@ -278,6 +278,55 @@ TEST_F(CoresWithGroups, DatagramInFragmentsReachesThemToo) {
     EXPECT_EQ(hearers[2].octets, 160U);
 }
 
+TEST_F(CoresWithGroups, CopyIsMadeForCoresThatMayHearTheGroupAlone) {
+    constexpr Ipv4Address other{239, 1, 2, 4};
+    ASSERT_NE(ip::group_bit(group), ip::group_bit(other));
+    join(1);
+    ASSERT_EQ(stacks[2]->udp().groups().join({other, 5000, &hearers[2]}), ip::GroupResult::done);
+    ASSERT_EQ(stacks[3]->udp().groups().join({other, 5000, &hearers[3]}), ip::GroupResult::done);
+    give(0, packet(datagram(30), wire::IpProtocol::udp, peer, group));
+    EXPECT_EQ(news[0]->counters().get(Counter::core_news_out), 1U);
+    give(0, packet(datagram(30), wire::IpProtocol::udp, peer, other));
+    EXPECT_EQ(news[0]->counters().get(Counter::core_news_out), 3U);
+    turn();
+    for (unsigned core = 0; core < cores; ++core) EXPECT_EQ(hearers[core].heard, core > 0 ? 1U : 0U);
+    stacks[3]->udp().groups().leave({other, 5000, &hearers[3]});
+    give(0, packet(datagram(30), wire::IpProtocol::udp, peer, other));
+    EXPECT_EQ(news[0]->counters().get(Counter::core_news_out), 4U);
+}
+
+TEST_F(CoresWithGroups, WhatACoreSendsToAGroupReachesTheMembersOfOtherCoresWhereThatIsWanted) {
+    join(0);
+    join(2);
+    stacks[0]->advance(now);
+    (void)frames_of(0);  // its report
+    const Octets data(3000);
+    const udp::SendOptions options{.remote_address = group,
+                                   .remote_port = 5000,
+                                   .local_port = 4000,
+                                   .dont_fragment = false,
+                                   .loop = true};
+    ASSERT_EQ(stacks[0]->udp().send_to(options, data, now), udp::SendResult::sent);
+    stacks[0]->advance(now);
+    turn();
+    EXPECT_EQ(frames_of(0).size(), 3U) << "the link has it in fragments";
+    for (unsigned core = 0; core < cores; ++core) EXPECT_EQ(hearers[core].heard, core % 2 == 0 ? 1U : 0U);
+    EXPECT_EQ(hearers[2].octets, 3000U);
+    udp::SendOptions quiet = options;
+    quiet.loop = false;
+    ASSERT_EQ(stacks[0]->udp().send_to(quiet, data, now), udp::SendResult::sent);
+    ASSERT_EQ(stacks[1]->udp().send_to(options, data, now), udp::SendResult::sent);
+    for (unsigned core = 0; core < 2; ++core) stacks[core]->advance(now);
+    turn();
+    EXPECT_EQ(hearers[0].heard, 2U) << "that of the second core alone";
+    EXPECT_EQ(hearers[2].heard, 2U);
+    // A frame from the link that says to be ours is still nobody's.
+    give(1, packet(datagram(30), wire::IpProtocol::udp, us, group));
+    turn();
+    EXPECT_EQ(stacks[1]->counters().get(DropReason::ip_bad_source), 1U);
+    EXPECT_EQ(hearers[2].heard, 2U);
+}
+
 TEST_F(CoresWithGroups, CopyThatFindsTheMailboxFullIsCountedAndFreed) {
     join(1);
     for (int i = 0; i < 300; ++i) give(0, packet(datagram(8), wire::IpProtocol::udp, peer, group));
