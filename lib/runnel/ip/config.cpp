@@ -115,6 +115,11 @@ void validate_ipv4(const InterfaceConfig& interface, std::size_t index) {
             "leave "
             "both off",
             name("offloads.tx_tcp_segmentation"));
+    if (offloads.tx_udp_segmentation && !offloads.tx_udp_checksum)
+        refuse(
+            "{} is on and tx_udp_checksum is off: who cuts a datagram makes its checksums; give it both, or "
+            "leave both off",
+            name("offloads.tx_udp_segmentation"));
     if (offloads.tx_chain == 0) refuse("{} = 0: give at least 1", name("offloads.tx_chain"));
     if (offloads.tx_large_chain == 0) refuse("{} = 0: give at least 1", name("offloads.tx_large_chain"));
 

@@ -112,7 +112,9 @@ struct Output {
     /// is TCP's; IPv4 routers may cut it too.
     bool dont_fragment = true;
     /// Where not 0, the packet is a TCP segment of more data than this, and the port is to cut it into
-    /// segments of so many octets of data (`Offloads::tx_tcp_segmentation`).
+    /// segments of so many octets of data (`Offloads::tx_tcp_segmentation`); or a UDP datagram of more data,
+    /// which leaves as datagrams of so many octets of data and is cut by the port or here
+    /// (udp_segmentation.hpp). None of these may be fragmented.
     std::uint16_t segment_size = 0;
 };
 

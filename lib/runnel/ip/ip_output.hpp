@@ -109,6 +109,9 @@ class IpOutput {
 
     bool complete(rte_mbuf*& packet, const Output& how, const Interface& interface) noexcept;
     bool complete_uncut(rte_mbuf* packet, const Output& how, const Interface& interface) noexcept;
+    bool complete_segmented(rte_mbuf* packet, const Output& how, const Interface& interface) noexcept;
+    void write_header(rte_mbuf* packet, const Output& how, const Interface& interface, std::size_t length,
+                      std::uint16_t id) const noexcept;
     bool send_tcp(rte_mbuf* packet, const Output& how, const Path& path, const Interface& interface) noexcept;
     void remember(Path& path, const Output& how, const Interface& interface,
                   const MacAddress& mac) const noexcept;

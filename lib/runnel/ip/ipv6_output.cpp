@@ -63,6 +63,8 @@ bool Ipv6Output::complete(rte_mbuf*& packet, const Output& how, const Interface&
         link_.drop(packet, DropReason::ip_bad_source);
         return false;
     }
+    if (is_segmented(how)) [[unlikely]]
+        return complete_segmented(packet, how, interface);
     if (is_to_be_cut(packet, how, wire::ipv6_header_size, wire::ipv6_min_mtu)) [[unlikely]] {
         // No router will do it for us.
         const std::uint16_t mtu = path_mtus_.for_datagrams(how.ipv6->remote, interface.ipv6_mtu, now);
@@ -94,6 +96,18 @@ bool Ipv6Output::complete_uncut(rte_mbuf* packet, const Output& how, const Inter
     // The length is that of the largest fragment.
     write_header(packet, how, interface, static_cast<std::uint8_t>(wire::Ipv6Extension::fragment),
                  mtu - wire::ipv6_header_size);
+    return true;
+}
+
+// The same of one that leaves as many datagrams.
+bool Ipv6Output::complete_segmented(rte_mbuf* packet, const Output& how,
+                                    const Interface& interface) noexcept {
+    if (!fit_segmented(packet, how, interface, wire::ipv6_header_size, link_)) return false;
+    const std::uint32_t pseudo = wire::pseudo_header_sum(how.ipv6->local, how.ipv6->remote, how.protocol, 0);
+    const std::uint16_t length = mark_segmented(packet, how, interface, pseudo, RTE_MBUF_F_TX_IPV6);
+    packet->l2_len = interface.link_header_size & 0x7f;
+    packet->l3_len = wire::ipv6_header_size;
+    write_header(packet, how, interface, how.protocol, length);
     return true;
 }
 

@@ -126,6 +126,7 @@ class Ipv6Output {
     bool complete(rte_mbuf*& packet, const Output& how, const Interface& interface, Instant now) noexcept;
     bool complete_uncut(rte_mbuf* packet, const Output& how, const Interface& interface,
                         std::uint16_t mtu) noexcept;
+    bool complete_segmented(rte_mbuf* packet, const Output& how, const Interface& interface) noexcept;
     void write_header(rte_mbuf* packet, const Output& how, const Interface& interface,
                       std::uint8_t next_header, std::size_t length) const noexcept;
     [[nodiscard]] std::uint8_t hop_limit_of(const Interface& interface) const noexcept {

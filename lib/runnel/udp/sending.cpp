@@ -1,10 +1,13 @@
 // Datagrams out: where they leave and whether they fit, their header, and the copy for groups that are heard
 // here (RFC 768, RFC 1122 section 4.1).
 
+#include <algorithm>
+#include <cstdint>
 #include <limits>
 
 #include "runnel/ip/link_output.hpp"
 #include "runnel/ip/mbuf_octets.hpp"
+#include "runnel/ip/udp_segmentation.hpp"
 #include "runnel/udp/payload_copy.hpp"
 #include "runnel/udp/sockets.hpp"
 #include "runnel/wire/ipv4.hpp"
@@ -24,6 +27,11 @@ constexpr std::size_t headers_size(bool ipv6) noexcept {
     return wire::udp_header_size + (ipv6 ? wire::ipv6_header_size : wire::ipv4_header_size);
 }
 
+// Of the largest datagram there is.
+constexpr std::size_t largest_packet(bool ipv6) noexcept {
+    return UINT16_MAX + (ipv6 ? wire::ipv6_header_size : std::size_t{0});
+}
+
 }  // namespace
 
 SendResult Sockets::refuse(rte_mbuf* mbuf, SendResult why, DropReason reason) noexcept {
@@ -34,7 +42,7 @@ SendResult Sockets::refuse(rte_mbuf* mbuf, SendResult why, DropReason reason) no
 SendResult Sockets::send_to(const SendOptions& options, std::span<const std::byte> payload,
                             Instant now) noexcept {
     SendResult why = SendResult::sent;
-    rte_mbuf* const mbuf = copied(payload, why);
+    rte_mbuf* const mbuf = copied(options, payload, why);
     return mbuf == nullptr ? why : send_to(options, mbuf, now);
 }
 
@@ -51,12 +59,13 @@ SendResult Sockets::send_to(const SendOptions& options, rte_mbuf* payload, Insta
 }
 
 SendResult Sockets::send(ConnectedSocket socket, std::span<const std::byte> payload, Instant now) noexcept {
-    if (connected_.get(socket) == nullptr) {
+    const ConnectedSockets::Socket* const known = connected_.get(socket);
+    if (known == nullptr) {
         counters_.drop(DropReason::udp_not_connected);
         return SendResult::not_connected;
     }
     SendResult why = SendResult::sent;
-    rte_mbuf* const mbuf = copied(payload, why);
+    rte_mbuf* const mbuf = copied(known->options, payload, why);
     return mbuf == nullptr ? why : send(socket, mbuf, now);
 }
 
@@ -68,13 +77,17 @@ SendResult Sockets::send(ConnectedSocket socket, rte_mbuf* payload, Instant now)
     return depart(known->options, from, payload, now);
 }
 
-rte_mbuf* Sockets::copied(std::span<const std::byte> payload, SendResult& why) noexcept {
+rte_mbuf* Sockets::copied(const SendOptions& options, std::span<const std::byte> payload,
+                          SendResult& why) noexcept {
     if (payload.size() > largest_datagram) {
         counters_.drop(DropReason::ip_too_big);
         why = SendResult::too_big;
         return nullptr;
     }
-    rte_mbuf* const mbuf = ip::copy_octets(payload, stash_);
+    // Where the stack is to cut, one mbuf a datagram: then nothing is copied again.
+    const bool here = options.segment != 0 && payload.size() > options.segment &&
+                      !internet_.offloads_for(options.remote_address).tx_udp_segmentation;
+    rte_mbuf* const mbuf = ip::copy_octets(payload, stash_, here ? options.segment : SIZE_MAX);
     if (mbuf == nullptr) {
         counters_.drop(DropReason::no_mbuf);
         why = SendResult::no_memory;
@@ -87,10 +100,16 @@ SendResult Sockets::depart(const SendOptions& options, const Departure& from, rt
     const bool ipv6 = !options.remote_address.is_v4();
     if (!internet_.is_local(from.source))
         return refuse(payload, SendResult::not_our_address, DropReason::ip_bad_source);
-    const std::size_t largest = largest_packet(options, from, now);
-    if (largest == 0) return refuse(payload, SendResult::no_route, DropReason::ip_no_route);
-    if (payload->pkt_len + headers_size(ipv6) > largest)
+    const std::size_t mtu = path_mtu(options.remote_address, from, now);
+    if (mtu == 0) return refuse(payload, SendResult::no_route, DropReason::ip_no_route);
+    const std::size_t size = payload->pkt_len, headers = headers_size(ipv6);
+    const bool is_cut = options.segment != 0 && size > options.segment;
+    const std::size_t largest = options.dont_fragment && !is_cut ? mtu : largest_packet(ipv6);
+    if (size + headers > largest ||
+        (is_cut && (options.segment + headers > mtu || size > ip::most_segments * options.segment)))
         return refuse(payload, SendResult::too_big, DropReason::ip_too_big);
+    // An id is a packet's own where it may be fragmented (RFC 6864): what cuts a send knows none.
+    if (is_cut && !options.dont_fragment && !ipv6) return depart_singly(options, from, payload, now);
     if (options.loop && from.interface) loop(options, from, payload);
 
     // What an mbuf brings from its reception is no word to the port that sends it; where its octets lie stays
@@ -123,13 +142,34 @@ SendResult Sockets::depart(const SendOptions& options, const Departure& from, rt
                          .protocol = static_cast<std::uint8_t>(wire::IpProtocol::udp),
                          .tos = options.tos,
                          .ttl = options.ttl == 0 && from.interface ? group_ttl : options.ttl,
-                         .dont_fragment = options.dont_fragment};
+                         .dont_fragment = options.dont_fragment || is_cut,
+                         .segment_size = is_cut ? options.segment : std::uint16_t{0}};
     const bool sent = from.interface        ? internet_.output_to_group(packet, how, *from.interface, now)
                       : from.way != nullptr ? internet_.output(packet, how, *from.way, now)
                                             : internet_.output(packet, how, now);
     if (!sent) return SendResult::dropped;
-    counters_.add(Counter::udp_out);
+    if (is_cut) {
+        counters_.add(Counter::udp_segmented_out);
+        counters_.add(Counter::udp_out, (size + options.segment - 1) / options.segment);
+    } else {
+        counters_.add(Counter::udp_out);
+    }
     return SendResult::sent;
+}
+
+// Each datagram of a send as if it were sent by itself; the first that cannot leave ends it.
+SendResult Sockets::depart_singly(const SendOptions& options, const Departure& from, rte_mbuf* payload,
+                                  Instant now) noexcept {
+    SendOptions single = options;
+    single.segment = 0;
+    SendResult result = SendResult::sent;
+    for (std::uint32_t at = 0; at < payload->pkt_len && result == SendResult::sent; at += options.segment) {
+        rte_mbuf* const piece = rte_pktmbuf_copy(payload, stash_.pool(), at, options.segment);
+        if (piece == nullptr) return refuse(payload, SendResult::no_memory, DropReason::no_mbuf);
+        result = depart(single, from, piece, now);
+    }
+    stash_.put(payload);
+    return result;
 }
 
 std::optional<Sockets::Departure> Sockets::departure_of(const SendOptions& options) const noexcept {
@@ -146,18 +186,14 @@ std::optional<Sockets::Departure> Sockets::departure_of(const SendOptions& optio
     return Departure{*source, interface};
 }
 
-// Octets; 0 where no route leads there.
-std::size_t Sockets::largest_packet(const SendOptions& options, const Departure& from,
-                                    Instant now) const noexcept {
-    const IpAddress& remote = options.remote_address;
-    if (!options.dont_fragment)
-        return remote.is_v4() ? std::size_t{UINT16_MAX} : UINT16_MAX + wire::ipv6_header_size;
+// Octets of a packet; 0 where no route leads there.
+std::size_t Sockets::path_mtu(const IpAddress& remote, const Departure& from, Instant now) const noexcept {
     if (from.interface) return internet_.mtu_of(*from.interface);
     return from.way != nullptr ? internet_.datagram_mtu_for(remote, *from.way, now)
                                : internet_.datagram_mtu_for(remote, now);
 }
 
-// A copy for the sockets here that hear the group.
+// A copy of each datagram for the sockets here that hear the group.
 void Sockets::loop(const SendOptions& options, const Departure& from, const rte_mbuf* payload) noexcept {
     const Datagram about{.source_address = from.source,
                          .destination_address = options.remote_address,
@@ -168,10 +204,17 @@ void Sockets::loop(const SendOptions& options, const Departure& from, const rte_
                          .group = true,
                          .interface = *from.interface};
     if (groups_.hearers(about).count == 0) return;
-    if (looped_.size() == most_looped) return counters_.drop(DropReason::udp_loop_full);
-    rte_mbuf* const copy = copy_of(*payload, stash_);
-    if (copy == nullptr) return counters_.drop(DropReason::no_mbuf);
-    looped_.push_back({about, copy});
+    const bool is_cut = options.segment != 0 && payload->pkt_len > options.segment;
+    const std::uint32_t step = is_cut ? options.segment : std::max(payload->pkt_len, 1U);
+    std::uint32_t at = 0;
+    do {
+        if (looped_.size() == most_looped) return counters_.drop(DropReason::udp_loop_full);
+        rte_mbuf* const copy =
+            is_cut ? rte_pktmbuf_copy(payload, stash_.pool(), at, step) : copy_of(*payload, stash_);
+        if (copy == nullptr) return counters_.drop(DropReason::no_mbuf);
+        looped_.push_back({about, copy});
+        at += step;
+    } while (at < payload->pkt_len);
 }
 
 std::size_t Sockets::largest_whole(ConnectedSocket socket, Instant now) const noexcept {

@@ -131,11 +131,14 @@ class Sockets {
         ip::Way* way = nullptr;
     };
     [[nodiscard]] std::optional<Departure> departure_of(const SendOptions& options) const noexcept;
-    [[nodiscard]] std::size_t largest_packet(const SendOptions& options, const Departure& from,
-                                             Instant now) const noexcept;
+    [[nodiscard]] std::size_t path_mtu(const IpAddress& remote, const Departure& from,
+                                       Instant now) const noexcept;
     SendResult depart(const SendOptions& options, const Departure& from, rte_mbuf* payload,
                       Instant now) noexcept;
-    [[nodiscard]] rte_mbuf* copied(std::span<const std::byte> payload, SendResult& why) noexcept;
+    SendResult depart_singly(const SendOptions& options, const Departure& from, rte_mbuf* payload,
+                             Instant now) noexcept;
+    [[nodiscard]] rte_mbuf* copied(const SendOptions& options, std::span<const std::byte> payload,
+                                   SendResult& why) noexcept;
     [[nodiscard]] bool deliver_to_group(const Datagram& about, rte_mbuf* payload, bool also_bound) noexcept;
     void give(Handler& handler, const Datagram& about, rte_mbuf* payload, bool copy) noexcept;
     void loop(const SendOptions& options, const Departure& from, const rte_mbuf* payload) noexcept;
