@@ -31,6 +31,7 @@ enum class ConnectError : std::uint8_t {
     not_our_address,     ///< the local address is none of ours
     address_in_use,      ///< a connected socket has these addresses and ports
     no_port_free,        ///< every ephemeral port to that remote address and port is taken
+    port_elsewhere,      ///< what the peer sends to that local port reaches another core (Config::home_ports)
     sockets_full,        ///< all connected sockets are in use (Config::connected)
 };
 
