@@ -220,6 +220,26 @@ bool Ipv6Output::send_tcp(rte_mbuf* packet, const Output& how, const Path& path,
     return link_.queue(packet);
 }
 
+bool Ipv6Output::send_data(rte_mbuf* head, std::span<const std::byte> data, const Output& how, Way* way,
+                           Instant now) noexcept {
+    const Path& path = (*paths_)[slot_of(how.ipv6->remote)];
+    const LinkHeader* header = nullptr;
+    const Interface* interface = nullptr;
+    if (way != nullptr && way->epoch == neighbours_.epoch()) {
+        header = &way->header;
+        interface = &interfaces_[way->interface];
+    } else if (path.destination == how.ipv6->remote && path.epoch == neighbours_.epoch()) {
+        header = &path.header;
+        interface = &interfaces_[path.interface];
+    }
+    if (interface != nullptr && !interface->offloads.tx_udp_segmentation) [[likely]] {
+        head->pkt_len += static_cast<std::uint32_t>(data.size());
+        return complete_segmented(head, how, *interface) && send_segments(head, data, *header, link_);
+    }
+    if (!append_copy(head, data, interface != nullptr ? SIZE_MAX : how.segment_size, link_)) return false;
+    return way != nullptr ? send(head, how, *way, now) : send(head, how, now);
+}
+
 bool Ipv6Output::send_to_group(rte_mbuf* packet, const Output& how, const Interface& interface,
                                Instant now) noexcept {
     if (!complete(packet, how, interface, now)) return false;

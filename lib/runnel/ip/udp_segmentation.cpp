@@ -5,6 +5,7 @@
 #include <cstring>
 #include <span>
 
+#include "runnel/ip/mbuf_octets.hpp"
 #include "runnel/ip/mbuf_reader.hpp"
 #include "runnel/ip/outgoing_packet.hpp"
 #include "runnel/wire/byte_order.hpp"
@@ -114,6 +115,50 @@ void split(rte_mbuf* packet, const SegmentHeaders& headers, const LinkHeader& he
     }
 }
 
+// Octets that lie side by side, read from front to end.
+class SpanReader {
+  public:
+    explicit SpanReader(std::span<const std::byte> octets) noexcept : octets_(octets) {}
+    void copy(std::byte* to, std::size_t size) noexcept {
+        std::memcpy(to, octets_.data(), size);
+        octets_ = octets_.subspan(size);
+    }
+
+  private:
+    std::span<const std::byte> octets_;
+};
+
+// Cuts what `data` reads into datagrams in mbufs of their own. Takes the packet.
+template <class Reader>
+bool copy_out(rte_mbuf* packet, const SegmentHeaders& headers, Reader data, const LinkHeader& header,
+              LinkOutput& link) noexcept {
+    const std::size_t segment = packet->tso_segsz;
+    const std::size_t size = packet->pkt_len - headers.size();
+    const std::size_t count = (size + segment - 1) / segment;
+    if (link.room() < count) {
+        link.drop(packet, DropReason::transmit_queue_full);
+        return false;
+    }
+    std::array<rte_mbuf*, most_segments> datagrams;
+    std::size_t taken = 0;
+    while (taken < count && (datagrams[taken] = link.stash().take_data()) != nullptr) ++taken;
+    if (taken != count || rte_pktmbuf_tailroom(datagrams[0]) < headers.size() + segment) {
+        for (rte_mbuf* const datagram : std::span{datagrams}.first(taken)) link.stash().put(datagram);
+        link.drop(packet, DropReason::no_mbuf);
+        return false;
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+        rte_mbuf* const datagram = datagrams[i];
+        const std::size_t octets = std::min(segment, size - i * segment);
+        data.copy(rte_pktmbuf_mtod_offset(datagram, std::byte*, headers.size()), octets);
+        datagram->data_len = static_cast<std::uint16_t>(headers.size() + octets);
+        headers.complete(datagram);
+        link.send(datagram, header);
+    }
+    link.stash().put(packet);
+    return true;
+}
+
 }  // namespace
 
 bool fit_segmented(rte_mbuf* packet, const Output& how, const Interface& interface,
@@ -147,36 +192,28 @@ std::uint16_t mark_segmented(rte_mbuf* packet, const Output& how, const Interfac
 bool send_segments(rte_mbuf* packet, const LinkHeader& header, LinkOutput& link) noexcept {
     const SegmentHeaders headers{packet};
     const std::size_t segment = packet->tso_segsz;
-    const std::size_t size = packet->pkt_len - headers.size();
-    const std::size_t count = (size + segment - 1) / segment;
-    if (link.room() < count) {
+    if (!lies_in_segments(packet, headers.size(), segment))
+        return copy_out(packet, headers, MbufReader{packet, headers.size()}, header, link);
+    if (link.room() < packet->nb_segs) {
         link.drop(packet, DropReason::transmit_queue_full);
         return false;
     }
-    if (lies_in_segments(packet, headers.size(), segment)) {
-        split(packet, headers, header, link);
-        return true;
-    }
-
-    std::array<rte_mbuf*, most_segments> datagrams;
-    std::size_t taken = 0;
-    while (taken < count && (datagrams[taken] = link.stash().take_data()) != nullptr) ++taken;
-    if (taken != count || rte_pktmbuf_tailroom(datagrams[0]) < headers.size() + segment) {
-        for (rte_mbuf* const datagram : std::span{datagrams}.first(taken)) link.stash().put(datagram);
-        link.drop(packet, DropReason::no_mbuf);
-        return false;
-    }
-    MbufReader data{packet, headers.size()};
-    for (std::size_t i = 0; i < count; ++i) {
-        rte_mbuf* const datagram = datagrams[i];
-        const std::size_t octets = std::min(segment, size - i * segment);
-        data.copy(rte_pktmbuf_mtod_offset(datagram, std::byte*, headers.size()), octets);
-        datagram->data_len = static_cast<std::uint16_t>(headers.size() + octets);
-        headers.complete(datagram);
-        link.send(datagram, header);
-    }
-    link.stash().put(packet);
+    split(packet, headers, header, link);
     return true;
+}
+
+bool send_segments(rte_mbuf* head, std::span<const std::byte> data, const LinkHeader& header,
+                   LinkOutput& link) noexcept {
+    return copy_out(head, SegmentHeaders{head}, SpanReader{data}, header, link);
+}
+
+bool append_copy(rte_mbuf* head, std::span<const std::byte> data, std::size_t most,
+                 LinkOutput& link) noexcept {
+    rte_mbuf* const copy = copy_octets(data, link.stash(), most);
+    if (copy != nullptr && rte_pktmbuf_chain(head, copy) == 0) return true;
+    if (copy != nullptr) link.stash().put(copy);
+    link.drop(head, DropReason::no_mbuf);
+    return false;
 }
 
 }  // namespace runnel::ip

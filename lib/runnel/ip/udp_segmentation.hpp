@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include <rte_mbuf.h>
 
@@ -45,5 +46,14 @@ inline constexpr std::size_t most_segments = 64;
 /// counted. Where each mbuf of the chain holds one datagram's data and has head room, nothing is copied.
 /// Takes the mbuf in every case.
 bool send_segments(rte_mbuf* packet, const LinkHeader& header, LinkOutput& link) noexcept;
+/// The same of data that is in no mbuf yet: `head` holds the headers alone, and its length in all counts the
+/// data. Each octet is copied and summed up once.
+bool send_segments(rte_mbuf* head, std::span<const std::byte> data, const LinkHeader& header,
+                   LinkOutput& link) noexcept;
+/// Appends a copy of such data to its head, which its length in all does not count yet, for what cannot be
+/// cut at once: in mbufs of at most `most` octets each. False where there are none: then all was dropped,
+/// which is counted.
+[[nodiscard]] bool append_copy(rte_mbuf* head, std::span<const std::byte> data, std::size_t most,
+                               LinkOutput& link) noexcept;
 
 }  // namespace runnel::ip
