@@ -159,14 +159,13 @@ TEST(RingWire, RefusesToPassLargeSegmentsWhoseChecksumsNobodyMakes) {
 }
 
 TEST(RingWire, CannotBeDeclaredToCutDatagramsAsItPassesAllWhole) {
-    EXPECT_THROW(
-        (RingWire{{.offloads = {.rx_ip_checksum = true,
-                                .rx_l4_checksum = true,
-                                .tx_ip_checksum = true,
-                                .tx_tcp_checksum = true,
-                                .tx_udp_checksum = true,
-                                .tx_udp_segmentation = true}}}),
-        std::invalid_argument);
+    EXPECT_THROW((RingWire{{.offloads = {.rx_ip_checksum = true,
+                                         .rx_l4_checksum = true,
+                                         .tx_ip_checksum = true,
+                                         .tx_tcp_checksum = true,
+                                         .tx_udp_checksum = true,
+                                         .tx_udp_segmentation = true}}}),
+                 std::invalid_argument);
 }
 
 TEST(RingWire, PassesChainsWhole) {
