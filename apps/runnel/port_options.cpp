@@ -278,6 +278,7 @@ std::string offload_words(const ip::Offloads& offloads) {
     else if (offloads.tx_tcp_checksum)
         done.push_back("checksums of TCP sent");
     if (offloads.tx_tcp_segmentation) done.push_back("segmentation");
+    if (offloads.tx_udp_segmentation) done.push_back("segmentation of UDP");
     return done.empty() ? "nothing" : fmt::format("{}", fmt::join(done, ", "));
 }
 

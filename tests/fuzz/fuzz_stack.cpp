@@ -87,6 +87,38 @@ class Member final : public udp::Handler {
     udp::Sockets& udp_;
 };
 
+// Sends back, in datagrams of nine octets, what the peer sends to its port; an error makes it begin anew.
+class Mirror final : public udp::Handler {
+  public:
+    Mirror(udp::Sockets& udp, const Instant& now) : udp_(udp), now_(now) { connect(); }
+    udp::Ownership datagram(const udp::Datagram& about, rte_mbuf& payload) noexcept override {
+        require(about.socket == socket_, "a connected socket hears what is its own");
+        require(about.source_address == IpAddress{peer_address} && about.source_port == port,
+                "it hears its peer alone");
+        udp_.send(socket_, &payload, now_);
+        return udp::Ownership::taken;
+    }
+    void error(const udp::IcmpReport& report) noexcept override {
+        require(report.socket == socket_ && udp_.disconnect(socket_), "an error is about a socket that is");
+        require(udp_.send(socket_, {}, now_) == udp::SendResult::not_connected,
+                "a socket that is over is over");
+        connect();
+    }
+
+  private:
+    void connect() {
+        const auto made = udp_.connect(
+            {.remote_address = peer_address, .remote_port = port, .local_port = port, .segment = 9}, *this);
+        require(made.error == udp::ConnectError::none, "a socket can be connected");
+        socket_ = made.socket;
+    }
+
+    static constexpr std::uint16_t port = 7;
+    udp::Sockets& udp_;
+    const Instant& now_;
+    udp::ConnectedSocket socket_;
+};
+
 StackConfig configuration(bool cookies) {
     StackConfig config;
     config.ip.interfaces = {
@@ -112,7 +144,10 @@ StackConfig configuration(bool cookies) {
 class Run {
   public:
     Run(rte_mempool* pool, bool cookies)
-        : pool_(pool), stack_(configuration(cookies), pool), member_(stack_.udp()) {
+        : pool_(pool),
+          stack_(configuration(cookies), pool),
+          member_(stack_.udp()),
+          mirror_(stack_.udp(), now_) {
         stack_.advance(now_);
         stack_.listen({.port = 80, .handler = &echo_, .fast_open = true});
         const auto opened = stack_.connect(
@@ -255,6 +290,7 @@ class Run {
     Echo echo_;
     Stack stack_;
     Member member_;
+    Mirror mirror_;
     wire::FastOpenCookie cookie_;                  // the last one that the stack gave
     std::map<std::uint32_t, std::uint32_t> isns_;  // the stack's initial sequence number, by `ports_of`
 };

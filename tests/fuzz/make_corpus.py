@@ -364,6 +364,30 @@ stack["groups"] = script(
     mld("8300 0000 0000 0000" + MLD_GROUP, octets(MLD_GROUP).hex()),
 )
 
+
+def datagram(payload, source=7, destination=7):
+    """Without a checksum."""
+    return struct.pack(">HHHH", source, destination, 8 + len(payload), 0) + payload
+
+
+def quoted(payload):
+    """What the stack has sent to the peer's port 7, as an ICMP error quotes it."""
+    return ipv4(17, datagram(payload), source="0a000002", destination="0a000001")
+
+
+# The stack has a socket connected to port 7 of its peer, which sends back what it hears in datagrams of 9 octets.
+stack["connected_socket"] = script(
+    1,
+    ethernet("0800", ipv4(17, datagram(bytes(range(100))))),
+    ethernet("0800", ipv4(17, datagram(b"stranger", source=8))),
+    ethernet("0800", ipv4(17, datagram(bytes(9 * 65)))),
+    *fragments4(17, datagram(bytes(576)), 200),
+    ethernet("0800", ipv4(1, icmp(3, 3, 0, quoted(b"gone")))),
+    ethernet("0800", ipv4(17, datagram(b"again"))),
+    ethernet("0800", ipv4(1, icmp(3, 4, 552, quoted(bytes(9))))),
+    ethernet("0800", ipv4(17, datagram(bytes(600)))),
+)
+
 CORPUS = {
     "membership": memberships,
     "tcp": segments,

@@ -1,11 +1,15 @@
 // An endpoint that does as it is told, a line of standard input at a time: joins groups, sends to them, and
-// asks for echoes. Each thing that happens to it is a line on standard output. Ends with standard input.
+// asks for echoes and exchanges datagrams over connected sockets. Each thing that happens to it is a line on
+// standard output. Ends with standard input.
 //
 //     join GROUP PORT | leave GROUP PORT              any source
 //     block|unblock|include|exclude-from GROUP PORT SOURCE
 //     filter include|exclude GROUP PORT [SOURCE...]
 //     send GROUP PORT TTL TEXT                        from port 6000
 //     ping ADDRESS SIZE TTL
+//     connect ADDRESS PORT LOCAL-PORT SEGMENT         the socket is given a number, 0, 1, ...; LOCAL-PORT 0:
+//     any pour NUMBER SIZE                                so many octets to its peer, in one send mirror
+//     NUMBER                                   it sends back what it hears from now on disconnect NUMBER
 #include <array>
 #include <cstdio>
 #include <memory>
@@ -51,6 +55,17 @@ class Endpoint final : public udp::Handler, public ip::PingHandler {
         words >> verb;
         if (verb == "send") return send(words);
         if (verb == "ping") return ping(words);
+        if (verb == "connect") return connect(words);
+        std::size_t number = 0;
+        if (verb == "pour" || verb == "mirror" || verb == "disconnect") {
+            words >> number;
+            if (verb == "pour") return pour(connected_.at(number), words);
+            if (verb == "mirror") {
+                connected_.at(number).mirrors = true;
+                return say(fmt::format("socket {} mirrors", number));
+            }
+            return say(fmt::format("disconnected {}", stack_.udp().disconnect(connected_.at(number).socket)));
+        }
         ip::FilterMode mode = ip::FilterMode::include;
         if (verb == "filter") {
             std::string which;
@@ -67,10 +82,22 @@ class Endpoint final : public udp::Handler, public ip::PingHandler {
     }
 
     udp::Ownership datagram(const udp::Datagram& about, rte_mbuf& payload) noexcept override {
+        for (std::size_t i = 0; about.socket && i < connected_.size(); ++i) {
+            if (connected_[i].socket != about.socket) continue;
+            say(fmt::format("socket {} heard {} {}", i, payload.pkt_len, text_of(payload).substr(0, 20)));
+            if (!connected_[i].mirrors) return udp::Ownership::returned;
+            (void)stack_.udp().send(about.socket, &payload, clock_.now());
+            return udp::Ownership::taken;
+        }
         say(fmt::format("heard {} {} from {} ttl {} {}", to_string(about.destination_address),
                         about.destination_port, to_string(about.source_address), about.ttl,
                         text_of(payload)));
         return udp::Ownership::returned;
+    }
+    void error(const udp::IcmpReport& report) noexcept override {
+        for (std::size_t i = 0; i < connected_.size(); ++i)
+            if (report.socket && connected_[i].socket == report.socket)
+                say(fmt::format("socket {} error {} {}", i, report.type, report.code));
     }
     ip::Ownership reply(const ip::PingReply& about, rte_mbuf& data) noexcept override {
         say(fmt::format("reply {} from {} octets {} {} ttl {} us {}", about.number, to_string(about.source),
@@ -85,6 +112,36 @@ class Endpoint final : public udp::Handler, public ip::PingHandler {
     void timed_out(ip::PingNumber number) noexcept override { say(fmt::format("late {}", number)); }
 
   private:
+    struct Connected {
+        udp::ConnectedSocket socket;
+        bool mirrors = false;
+    };
+
+    void connect(std::istringstream& words) {
+        std::string address;
+        unsigned port = 0, local_port = 0, segment = 0;
+        words >> address >> port >> local_port >> segment;
+        const auto made = stack_.udp().connect({.remote_address = parse_ip_address(address).value(),
+                                                .remote_port = static_cast<std::uint16_t>(port),
+                                                .local_port = static_cast<std::uint16_t>(local_port),
+                                                .segment = static_cast<std::uint16_t>(segment)},
+                                               *this);
+        if (!made.socket) return say(fmt::format("connect error {}", static_cast<int>(made.error)));
+        connected_.push_back({made.socket});
+        say(fmt::format("socket {} at port {}", connected_.size() - 1,
+                        stack_.udp().options_of(made.socket)->local_port));
+    }
+
+    void pour(const Connected& connected, std::istringstream& words) {
+        std::size_t size = 0;
+        words >> size;
+        std::string octets(size, '\0');
+        for (std::size_t i = 0; i < size; ++i) octets[i] = static_cast<char>('a' + i % 23);
+        const auto result =
+            stack_.udp().send(connected.socket, std::as_bytes(std::span{octets}), clock_.now());
+        say(fmt::format("poured {}", result == udp::SendResult::sent));
+    }
+
     ip::GroupResult change(std::string_view verb, const udp::GroupSocket& socket, ip::FilterMode mode,
                            const std::vector<IpAddress>& sources) {
         udp::GroupReceivers& groups = stack_.udp().groups();
@@ -124,6 +181,7 @@ class Endpoint final : public udp::Handler, public ip::PingHandler {
 
     Stack& stack_;
     const runtime::Clock& clock_;
+    std::vector<Connected> connected_;
     std::string sent_;  // of the last echo request
 };
 

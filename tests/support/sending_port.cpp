@@ -48,10 +48,9 @@ void finish_l4(Octets& frame, std::size_t l4, std::size_t field) {
     put16(frame, field, internet_checksum(std::span{frame}.subspan(l4)));
 }
 
-std::vector<Octets> cut(const Octets& whole, const rte_mbuf& frame, std::size_t ip, std::size_t l4) {
-    constexpr std::uint8_t fin = 0x01, push = 0x08, cwr = 0x80;
-    const std::size_t text_at = l4 + frame.l4_len;
-    require((frame.ol_flags & RTE_MBUF_F_TX_TCP_CKSUM) != 0, "who cuts makes the checksums");
+// What a port that cuts is told of every whole.
+void check_whole(const Octets& whole, const rte_mbuf& frame, std::size_t ip, std::size_t l4,
+                 std::size_t text_at, std::uint8_t protocol, std::size_t checksum_at) {
     const bool ipv6 = is_ipv6(whole, ip);
     const bool header_checksum =
         (frame.ol_flags & RTE_MBUF_F_TX_IP_CKSUM) == 0;  // of the whole: as for virtio
@@ -59,30 +58,69 @@ std::vector<Octets> cut(const Octets& whole, const rte_mbuf& frame, std::size_t 
             : header_checksum ? internet_checksum(std::span{whole}.subspan(ip, l4 - ip)) == 0
                               : read16(whole, ip + 10) == 0,
             "the header checksum is right, or 0 where the port makes it");
+    require(whole.at(ip + (ipv6 ? 6 : 9)) == protocol, "the protocol is that of the flag");
+    require(read16(whole, ip + (ipv6 ? 4 : 2)) == whole.size() - (ipv6 ? l4 : ip),
+            "the length is that of the whole");
     require(frame.tso_segsz > 0 && frame.tso_segsz < whole.size() - text_at, "there is something to cut");
-    require(read16(whole, l4 + 16) == pseudo_sum(whole, ip, 6, 0), "the pseudo-header's sum has no length");
+    require(read16(whole, l4 + checksum_at) == pseudo_sum(whole, ip, protocol, 0),
+            "the pseudo-header's sum has no length");
+}
+
+// The piece of the whole that starts at `at`, the `number`th, with its length and id; its checksums are yet
+// to be made.
+Octets piece_of(const Octets& whole, const rte_mbuf& frame, std::size_t ip, std::size_t l4,
+                std::size_t text_at, std::size_t at, std::size_t number) {
+    const std::size_t end = std::min<std::size_t>(at + frame.tso_segsz, whole.size());
+    Octets piece(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(text_at));
+    piece.insert(piece.end(), whole.begin() + static_cast<std::ptrdiff_t>(at),
+                 whole.begin() + static_cast<std::ptrdiff_t>(end));
+    if (is_ipv6(whole, ip)) {
+        put16(piece, ip + 4, static_cast<unsigned>(piece.size() - l4));
+    } else {
+        put16(piece, ip + 2, static_cast<unsigned>(piece.size() - ip));
+        put16(piece, ip + 4, static_cast<unsigned>(read16(whole, ip + 4) + number) & 0xffff);
+        put16(piece, ip + 10, 0);
+    }
+    return piece;
+}
+
+std::vector<Octets> cut_tcp(const Octets& whole, const rte_mbuf& frame, std::size_t ip, std::size_t l4) {
+    constexpr std::uint8_t fin = 0x01, push = 0x08, cwr = 0x80;
+    const std::size_t text_at = l4 + frame.l4_len;
+    require((frame.ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_TCP_CKSUM,
+            "who cuts makes the checksums");
+    check_whole(whole, frame, ip, l4, text_at, 6, 16);
     require(static_cast<std::size_t>(whole.at(l4 + 12) >> 4) * 4 == frame.l4_len, "l4_len is TCP's header");
     const std::uint32_t sequence =
         static_cast<std::uint32_t>(read16(whole, l4 + 4) << 16 | read16(whole, l4 + 6));
     std::vector<Octets> frames;
     for (std::size_t at = text_at; at < whole.size(); at += frame.tso_segsz) {
-        const std::size_t end = std::min<std::size_t>(at + frame.tso_segsz, whole.size());
-        Octets piece(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(text_at));
-        piece.insert(piece.end(), whole.begin() + static_cast<std::ptrdiff_t>(at),
-                     whole.begin() + static_cast<std::ptrdiff_t>(end));
+        Octets piece = piece_of(whole, frame, ip, l4, text_at, at, frames.size());
         if (at != text_at) piece[l4 + 13] &= static_cast<std::uint8_t>(~cwr);
-        if (end != whole.size()) piece[l4 + 13] &= static_cast<std::uint8_t>(~(fin | push));
+        if (at + frame.tso_segsz < whole.size()) piece[l4 + 13] &= static_cast<std::uint8_t>(~(fin | push));
         put32(piece, l4 + 4, sequence + static_cast<std::uint32_t>(at - text_at));
         put16(piece, l4 + 16, pseudo_sum(piece, ip, 6, piece.size() - l4));
-        if (ipv6) {
-            put16(piece, ip + 4, static_cast<unsigned>(piece.size() - l4));
-        } else {
-            put16(piece, ip + 2, static_cast<unsigned>(piece.size() - ip));
-            put16(piece, ip + 4, static_cast<unsigned>(read16(whole, ip + 4) + frames.size()));
-            put16(piece, ip + 10, 0);
-            finish_ip(piece, ip, l4);
-        }
+        if (!is_ipv6(piece, ip)) finish_ip(piece, ip, l4);
         finish_l4(piece, l4, l4 + 16);
+        frames.push_back(std::move(piece));
+    }
+    return frames;
+}
+
+std::vector<Octets> cut_udp(const Octets& whole, const rte_mbuf& frame, std::size_t ip, std::size_t l4) {
+    const std::size_t text_at = l4 + 8;
+    require((frame.ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_UDP_CKSUM,
+            "who cuts makes the checksums");
+    require(frame.l4_len == 8, "l4_len is UDP's header");
+    check_whole(whole, frame, ip, l4, text_at, 17, 6);
+    std::vector<Octets> frames;
+    for (std::size_t at = text_at; at < whole.size(); at += frame.tso_segsz) {
+        Octets piece = piece_of(whole, frame, ip, l4, text_at, at, frames.size());
+        put16(piece, l4 + 4, static_cast<unsigned>(piece.size() - l4));
+        put16(piece, l4 + 6, pseudo_sum(piece, ip, 17, piece.size() - l4));
+        if (!is_ipv6(piece, ip)) finish_ip(piece, ip, l4);
+        finish_l4(piece, l4, l4 + 6);
+        if (read16(piece, l4 + 6) == 0) put16(piece, l4 + 6, 0xffff);
         frames.push_back(std::move(piece));
     }
     return frames;
@@ -99,13 +137,15 @@ std::vector<Octets> frames_of(const rte_mbuf& frame) {
     const bool ipv6 = is_ipv6(octets, ip);
     require((frame.ol_flags & (ipv6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4)) != 0, "the family is named");
     require(frame.l3_len == (ipv6 ? 40 : 20), "l3_len is set");
-    if ((frame.ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0) return cut(octets, frame, ip, l4);
+    if ((frame.ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0) return cut_tcp(octets, frame, ip, l4);
+    if ((frame.ol_flags & RTE_MBUF_F_TX_UDP_SEG) != 0) return cut_udp(octets, frame, ip, l4);
     if (l4_flags != 0) {
         const bool tcp = l4_flags == RTE_MBUF_F_TX_TCP_CKSUM;
         const std::size_t field = l4 + (tcp ? 16 : 6);
         require(read16(octets, field) == pseudo_sum(octets, ip, tcp ? 6 : 17, octets.size() - l4),
                 "the field holds the sum of the pseudo-header");
         finish_l4(octets, l4, field);
+        if (!tcp && read16(octets, field) == 0) put16(octets, field, 0xffff);
     }
     if ((frame.ol_flags & RTE_MBUF_F_TX_IP_CKSUM) != 0) finish_ip(octets, ip, l4);
     return {std::move(octets)};

@@ -45,6 +45,7 @@ constexpr Row<Counter> counter_rows[] = {
     {Counter::raw_out, {"raw_out", "Packets of protocols that the application has claimed, sent."}},
     {Counter::udp_in, {"udp_in", "UDP datagrams received that were well formed."}},
     {Counter::udp_out, {"udp_out", "UDP datagrams sent."}},
+    {Counter::udp_segmented_out, {"udp_segmented_out", "Sends that left as several UDP datagrams, cut by the port or here."}},
     {Counter::udp_group_copies, {"udp_group_copies", "Copies made of datagrams to a group for further listeners to it."}},
     {Counter::tcp_in, {"tcp_in", "TCP segments received that were well formed."}},
     {Counter::tcp_out, {"tcp_out", "TCP segments sent, retransmissions included."}},

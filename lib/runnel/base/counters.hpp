@@ -42,6 +42,7 @@ enum class Counter : std::uint8_t {
     raw_out,
     udp_in,
     udp_out,
+    udp_segmented_out,
     udp_group_copies,
     tcp_in,
     tcp_out,

@@ -148,6 +148,11 @@ void validate_offloads(const Offloads& offloads, std::size_t index) {
             "{} is on and tx_tcp_checksum is off: who cuts a segment makes its checksums; give it both, or "
             "leave both off",
             name("tx_tcp_segmentation"));
+    if (offloads.tx_udp_segmentation && !offloads.tx_udp_checksum)
+        refuse(
+            "{} is on and tx_udp_checksum is off: who cuts a datagram makes its checksums; give it both, or "
+            "leave both off",
+            name("tx_udp_segmentation"));
     if (offloads.tx_chain == 0) refuse("{} = 0: give at least 1", name("tx_chain"));
     if (offloads.tx_large_chain == 0) refuse("{} = 0: give at least 1", name("tx_large_chain"));
 }

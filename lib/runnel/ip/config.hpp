@@ -25,9 +25,12 @@ struct Offloads {
     /// RTE_MBUF_F_TX_TCP_SEG is honoured (TSO): the port cuts a segment of up to 64 KB. Needs
     /// `tx_tcp_checksum`; virtio does it without `tx_ip_checksum`, and the header of the whole has its own.
     bool tx_tcp_segmentation = false;
+    /// RTE_MBUF_F_TX_UDP_SEG is honoured: the port cuts a message of up to 64 KB into UDP datagrams, each
+    /// with a header of its own (not into fragments of one). Needs `tx_udp_checksum`.
+    bool tx_udp_segmentation = false;
     bool tx_vlan = false;             ///< RTE_MBUF_F_TX_VLAN is honoured: the port inserts a tag of 802.1Q
     std::uint8_t tx_chain = 1;        ///< mbufs that a frame may be made of; 1: no chains
-    std::uint8_t tx_large_chain = 1;  ///< the same of a segment that the port cuts
+    std::uint8_t tx_large_chain = 1;  ///< the same of what the port cuts
 };
 
 /// IPv6 addresses of an interface.

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <span>
 
+#include "runnel/ip/mbuf_reader.hpp"
 #include "runnel/wire/checksum.hpp"
 #include "runnel/wire/ipv4.hpp"
 
@@ -14,31 +15,6 @@ namespace {
 
 // 64 KB in fragments as small as the smallest mbufs make them.
 constexpr std::size_t most_fragments = 1024;
-
-// Reads a chain from front to end.
-class Reader {
-  public:
-    Reader(const rte_mbuf* part, std::size_t at) noexcept : part_(part), at_(at) {}
-
-    void copy(std::byte* to, std::size_t size) noexcept {
-        while (size > 0) {
-            if (at_ == part_->data_len) {
-                part_ = part_->next;
-                at_ = 0;
-                continue;
-            }
-            const std::size_t run = std::min<std::size_t>(size, part_->data_len - at_);
-            std::memcpy(to, rte_pktmbuf_mtod_offset(part_, const std::byte*, at_), run);
-            to += run;
-            at_ += run;
-            size -= run;
-        }
-    }
-
-  private:
-    const rte_mbuf* part_;
-    std::size_t at_;
-};
 
 void write_ipv4(std::byte* header, std::size_t offset, std::size_t size, bool more) noexcept {
     wire::store_be16(header + 2, static_cast<std::uint16_t>(wire::ipv4_header_size + size));
@@ -86,7 +62,7 @@ bool send_fragments(rte_mbuf* packet, const LinkHeader& header, LinkOutput& link
         return false;
     }
 
-    Reader data{packet, header_size};
+    MbufReader data{packet, header_size};
     for (std::size_t i = 0; i < count; ++i) {
         rte_mbuf* const fragment = fragments[i];
         const std::size_t offset = i * step, octets = std::min(step, size - offset);

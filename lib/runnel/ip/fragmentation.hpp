@@ -8,6 +8,7 @@
 #include <rte_mbuf.h>
 
 #include "runnel/ip/link_output.hpp"
+#include "runnel/ip/udp_segmentation.hpp"
 #include "runnel/wire/byte_order.hpp"
 #include "runnel/wire/ipv6.hpp"
 
@@ -34,7 +35,8 @@ bool send_fragments(rte_mbuf* packet, const LinkHeader& header, LinkOutput& link
 /// As `LinkOutput::send`, of packets that may be uncut.
 inline bool send_packet(rte_mbuf* packet, const LinkHeader& header, LinkOutput& link) noexcept {
     if (is_uncut(packet)) [[unlikely]]
-        return send_fragments(packet, header, link);
+        return (packet->ol_flags & RTE_MBUF_F_TX_UDP_SEG) != 0 ? send_segments(packet, header, link)
+                                                               : send_fragments(packet, header, link);
     return link.send(packet, header);
 }
 

@@ -87,6 +87,12 @@ bool InternetLayer::output(rte_mbuf* packet, const Output& how, Way& way, Instan
     return parts_->ipv6_output.send(packet, how, way, now);
 }
 
+bool InternetLayer::output_data(rte_mbuf* head, std::span<const std::byte> data, const Output& how, Way* way,
+                                Instant now) noexcept {
+    if (how.ipv6 == nullptr) return parts_->output.send_data(head, data, how, way, now);
+    return parts_->ipv6_output.send_data(head, data, how, way, now);
+}
+
 void InternetLayer::send_port_unreachable(const Ingress& about, Instant now) noexcept {
     if (about.ipv6 == nullptr)
         parts_->icmp.send_error(about, static_cast<std::uint8_t>(wire::IcmpType::destination_unreachable),

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include <rte_mbuf.h>
 
@@ -112,7 +113,9 @@ struct Output {
     /// is TCP's; IPv4 routers may cut it too.
     bool dont_fragment = true;
     /// Where not 0, the packet is a TCP segment of more data than this, and the port is to cut it into
-    /// segments of so many octets of data (`Offloads::tx_tcp_segmentation`).
+    /// segments of so many octets of data (`Offloads::tx_tcp_segmentation`); or a UDP datagram of more data,
+    /// which leaves as datagrams of so many octets of data and is cut by the port or here
+    /// (udp_segmentation.hpp). None of these may be fragmented.
     std::uint16_t segment_size = 0;
 };
 
@@ -146,6 +149,12 @@ class InternetLayer {
 
     /// The same of a flow that keeps its way; all its packets go to one destination.
     bool output(rte_mbuf* packet, const Output& how, Way& way, Instant now) noexcept;
+
+    /// The same of UDP data that is in no mbuf yet, more of it than `how.segment_size`, which leaves as many
+    /// datagrams. `head` holds the UDP header alone, whose length is that of all the data, and is taken in
+    /// every case. `way`: where the flow keeps one, else null. Not to a multicast group.
+    bool output_data(rte_mbuf* head, std::span<const std::byte> data, const Output& how, Way* way,
+                     Instant now) noexcept;
 
     /// Tells the sender of a received packet that nobody here takes its port, within the rate limit and the
     /// rules of RFC 1122 section 3.2.2 and RFC 4443 section 2.4. The mbuf stays the caller's.

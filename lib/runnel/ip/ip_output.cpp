@@ -62,6 +62,8 @@ bool IpOutput::complete(rte_mbuf*& packet, const Output& how, const Interface& i
         link_.drop(packet, DropReason::ip_bad_source);
         return false;
     }
+    if (is_segmented(how)) [[unlikely]]
+        return complete_segmented(packet, how, interface);
     if (is_to_be_cut(packet, how, wire::ipv4_header_size, interface.mtu)) [[unlikely]]
         return complete_uncut(packet, how, interface);
     if (!fit(packet, how, interface, wire::ipv4_header_size, link_)) return false;
@@ -69,17 +71,24 @@ bool IpOutput::complete(rte_mbuf*& packet, const Output& how, const Interface& i
                      wire::pseudo_header_sum(how.source, how.destination, how.protocol, 0),
                      RTE_MBUF_F_TX_IPV4);
 
-    const std::uint32_t total = packet->pkt_len + static_cast<std::uint32_t>(wire::ipv4_header_size);
-    wire::Ipv4Header header{
-        .tos = how.tos,
-        .total_length = static_cast<std::uint16_t>(total),
-        // A packet that nobody may fragment needs no id (RFC 6864 section 4.1).
-        .id = how.dont_fragment ? std::uint16_t{0} : ids_.ipv4(how.source, how.destination, how.protocol),
-        .dont_fragment = how.dont_fragment,
-        .ttl = how.ttl != 0 ? how.ttl : default_ttl_,
-        .protocol = wire::IpProtocol{how.protocol},
-        .source = how.source,
-        .destination = how.destination};
+    // A packet that nobody may fragment needs no id (RFC 6864 section 4.1).
+    write_header(packet, how, interface, packet->pkt_len,
+                 how.dont_fragment ? std::uint16_t{0} : ids_.ipv4(how.source, how.destination, how.protocol));
+    return true;
+}
+
+// Puts the header, which says a message of so many octets, in front of a packet that leaves whole or is cut
+// by the port or by `send_segments`.
+inline void IpOutput::write_header(rte_mbuf* packet, const Output& how, const Interface& interface,
+                                   std::size_t length, std::uint16_t id) const noexcept {
+    wire::Ipv4Header header{.tos = how.tos,
+                            .total_length = static_cast<std::uint16_t>(length + wire::ipv4_header_size),
+                            .id = id,
+                            .dont_fragment = how.dont_fragment,
+                            .ttl = how.ttl != 0 ? how.ttl : default_ttl_,
+                            .protocol = wire::IpProtocol{how.protocol},
+                            .source = how.source,
+                            .destination = how.destination};
     if (interface.offloads.tx_ip_checksum)
         packet->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_IPV4;
     else
@@ -91,9 +100,17 @@ bool IpOutput::complete(rte_mbuf*& packet, const Output& how, const Interface& i
 
     packet->data_off = static_cast<std::uint16_t>(packet->data_off - wire::ipv4_header_size);
     packet->data_len = static_cast<std::uint16_t>(packet->data_len + wire::ipv4_header_size);
-    packet->pkt_len = total;
+    packet->pkt_len += static_cast<std::uint32_t>(wire::ipv4_header_size);
     wire::write(header, std::span<std::byte, wire::ipv4_header_size>{rte_pktmbuf_mtod(packet, std::byte*),
                                                                      wire::ipv4_header_size});
+}
+
+// The same of one that leaves as many datagrams.
+bool IpOutput::complete_segmented(rte_mbuf* packet, const Output& how, const Interface& interface) noexcept {
+    if (!fit_segmented(packet, how, interface, wire::ipv4_header_size, link_)) return false;
+    const std::uint32_t pseudo = wire::pseudo_header_sum(how.source, how.destination, how.protocol, 0);
+    const std::uint16_t length = mark_segmented(packet, how, interface, pseudo, RTE_MBUF_F_TX_IPV4);
+    write_header(packet, how, interface, length, 0);
     return true;
 }
 
@@ -200,6 +217,26 @@ bool IpOutput::send_tcp(rte_mbuf* packet, const Output& how, const Path& path,
     packet->pkt_len = length + size;
     packet->port = path.header.port;
     return link_.queue(packet);
+}
+
+bool IpOutput::send_data(rte_mbuf* head, std::span<const std::byte> data, const Output& how, Way* way,
+                         Instant now) noexcept {
+    const Path& path = (*paths_)[slot_of(how.destination)];
+    const LinkHeader* header = nullptr;
+    const Interface* interface = nullptr;
+    if (way != nullptr && way->epoch == arp_.epoch()) {
+        header = &way->header;
+        interface = &interfaces_[way->interface];
+    } else if (path.destination == how.destination.value && path.epoch == arp_.epoch()) {
+        header = &path.header;
+        interface = &interfaces_[path.interface];
+    }
+    if (interface != nullptr && !interface->offloads.tx_udp_segmentation) [[likely]] {
+        head->pkt_len += static_cast<std::uint32_t>(data.size());
+        return complete_segmented(head, how, *interface) && send_segments(head, data, *header, link_);
+    }
+    if (!append_copy(head, data, interface != nullptr ? SIZE_MAX : how.segment_size, link_)) return false;
+    return way != nullptr ? send(head, how, *way, now) : send(head, how, now);
 }
 
 bool IpOutput::send_to_group(rte_mbuf* packet, const Output& how, const Interface& interface) noexcept {

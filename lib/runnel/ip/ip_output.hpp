@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include <rte_mbuf.h>
 
@@ -51,6 +52,10 @@ class IpOutput {
                    send_packet(packet, way.header, link_);
         return send_by_route(packet, how, now, &way);
     }
+    /// Sends data that is in no mbuf yet as many datagrams (`how.segment_size`); `head` holds a UDP header,
+    /// and is taken. `way`: as above, or null.
+    bool send_data(rte_mbuf* head, std::span<const std::byte> data, const Output& how, Way* way,
+                   Instant now) noexcept;
     /// The interface by which it leaves, where that is known.
     [[nodiscard]] const Interface* interface_of(const Way& way) const noexcept {
         return way.epoch == arp_.epoch() ? &interfaces_[way.interface] : nullptr;
@@ -109,6 +114,9 @@ class IpOutput {
 
     bool complete(rte_mbuf*& packet, const Output& how, const Interface& interface) noexcept;
     bool complete_uncut(rte_mbuf* packet, const Output& how, const Interface& interface) noexcept;
+    bool complete_segmented(rte_mbuf* packet, const Output& how, const Interface& interface) noexcept;
+    void write_header(rte_mbuf* packet, const Output& how, const Interface& interface, std::size_t length,
+                      std::uint16_t id) const noexcept;
     bool send_tcp(rte_mbuf* packet, const Output& how, const Path& path, const Interface& interface) noexcept;
     void remember(Path& path, const Output& how, const Interface& interface,
                   const MacAddress& mac) const noexcept;

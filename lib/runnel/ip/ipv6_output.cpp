@@ -63,6 +63,8 @@ bool Ipv6Output::complete(rte_mbuf*& packet, const Output& how, const Interface&
         link_.drop(packet, DropReason::ip_bad_source);
         return false;
     }
+    if (is_segmented(how)) [[unlikely]]
+        return complete_segmented(packet, how, interface);
     if (is_to_be_cut(packet, how, wire::ipv6_header_size, wire::ipv6_min_mtu)) [[unlikely]] {
         // No router will do it for us.
         const std::uint16_t mtu = path_mtus_.for_datagrams(how.ipv6->remote, interface.ipv6_mtu, now);
@@ -94,6 +96,18 @@ bool Ipv6Output::complete_uncut(rte_mbuf* packet, const Output& how, const Inter
     // The length is that of the largest fragment.
     write_header(packet, how, interface, static_cast<std::uint8_t>(wire::Ipv6Extension::fragment),
                  mtu - wire::ipv6_header_size);
+    return true;
+}
+
+// The same of one that leaves as many datagrams.
+bool Ipv6Output::complete_segmented(rte_mbuf* packet, const Output& how,
+                                    const Interface& interface) noexcept {
+    if (!fit_segmented(packet, how, interface, wire::ipv6_header_size, link_)) return false;
+    const std::uint32_t pseudo = wire::pseudo_header_sum(how.ipv6->local, how.ipv6->remote, how.protocol, 0);
+    const std::uint16_t length = mark_segmented(packet, how, interface, pseudo, RTE_MBUF_F_TX_IPV6);
+    packet->l2_len = interface.link_header_size & 0x7f;
+    packet->l3_len = wire::ipv6_header_size;
+    write_header(packet, how, interface, how.protocol, length);
     return true;
 }
 
@@ -204,6 +218,26 @@ bool Ipv6Output::send_tcp(rte_mbuf* packet, const Output& how, const Path& path,
     packet->pkt_len = length + size;
     packet->port = path.header.port;
     return link_.queue(packet);
+}
+
+bool Ipv6Output::send_data(rte_mbuf* head, std::span<const std::byte> data, const Output& how, Way* way,
+                           Instant now) noexcept {
+    const Path& path = (*paths_)[slot_of(how.ipv6->remote)];
+    const LinkHeader* header = nullptr;
+    const Interface* interface = nullptr;
+    if (way != nullptr && way->epoch == neighbours_.epoch()) {
+        header = &way->header;
+        interface = &interfaces_[way->interface];
+    } else if (path.destination == how.ipv6->remote && path.epoch == neighbours_.epoch()) {
+        header = &path.header;
+        interface = &interfaces_[path.interface];
+    }
+    if (interface != nullptr && !interface->offloads.tx_udp_segmentation) [[likely]] {
+        head->pkt_len += static_cast<std::uint32_t>(data.size());
+        return complete_segmented(head, how, *interface) && send_segments(head, data, *header, link_);
+    }
+    if (!append_copy(head, data, interface != nullptr ? SIZE_MAX : how.segment_size, link_)) return false;
+    return way != nullptr ? send(head, how, *way, now) : send(head, how, now);
 }
 
 bool Ipv6Output::send_to_group(rte_mbuf* packet, const Output& how, const Interface& interface,

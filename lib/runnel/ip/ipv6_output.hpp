@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include <rte_mbuf.h>
 
@@ -56,6 +57,10 @@ class Ipv6Output {
                    send_packet(packet, way.header, link_);
         return send_by_route(packet, how, now, &way);
     }
+    /// Sends data that is in no mbuf yet as many datagrams (`how.segment_size`); `head` holds a UDP header,
+    /// and is taken. `way`: as above, or null.
+    bool send_data(rte_mbuf* head, std::span<const std::byte> data, const Output& how, Way* way,
+                   Instant now) noexcept;
     /// The interface by which it leaves, where that is known.
     [[nodiscard]] const Interface* interface_of(const Way& way) const noexcept {
         return way.epoch == neighbours_.epoch() ? &interfaces_[way.interface] : nullptr;
@@ -126,6 +131,7 @@ class Ipv6Output {
     bool complete(rte_mbuf*& packet, const Output& how, const Interface& interface, Instant now) noexcept;
     bool complete_uncut(rte_mbuf* packet, const Output& how, const Interface& interface,
                         std::uint16_t mtu) noexcept;
+    bool complete_segmented(rte_mbuf* packet, const Output& how, const Interface& interface) noexcept;
     void write_header(rte_mbuf* packet, const Output& how, const Interface& interface,
                       std::uint8_t next_header, std::size_t length) const noexcept;
     [[nodiscard]] std::uint8_t hop_limit_of(const Interface& interface) const noexcept {

@@ -6,11 +6,11 @@
 
 namespace runnel::ip {
 
-rte_mbuf* copy_octets(std::span<const std::byte> octets, MbufStash& stash) noexcept {
+rte_mbuf* copy_octets(std::span<const std::byte> octets, MbufStash& stash, std::size_t most) noexcept {
     rte_mbuf* const head = stash.take_data();
     rte_mbuf* last = head;
     while (last != nullptr) {
-        const auto size = std::min<std::size_t>(octets.size(), rte_pktmbuf_tailroom(last));
+        const auto size = std::min({octets.size(), most, std::size_t{rte_pktmbuf_tailroom(last)}});
         if (size > 0) std::memcpy(rte_pktmbuf_mtod(last, std::byte*), octets.data(), size);
         last->data_len = static_cast<std::uint16_t>(size);
         head->pkt_len += last->data_len;

@@ -50,6 +50,10 @@ RingWire::RingWire(const Options& options) : offloads_(options.offloads) {
             "the ring wire: segmentation is declared and checksums are not; large segments pass it whole, "
             "and "
             "nobody makes their checksums: declare those of IP and TCP, both ways, too");
+    if (offloads_.tx_udp_segmentation)
+        throw std::invalid_argument(
+            "the ring wire: UDP segmentation is declared; large segments pass it whole, and datagrams would "
+            "become one: leave it to the stack, which cuts them itself");
     a_to_b_.reset(make_ring(options));
     b_to_a_.reset(make_ring(options));
     a_.out_ = b_.in_ = a_to_b_.get();

@@ -23,8 +23,9 @@ class RingWire {
         /// What the wire is declared to do for the stacks: none by default, so that each checksum is made and
         /// checked in software, as over a plain port. Whoever declares the checksum offloads must name that
         /// with every result. Where it is declared to cut TCP segments it passes them whole, as between
-        /// virtual machines of one host. Chains it takes at any time; of what is sent without a copy the
-        /// receiver sees the sender's own octets, and only reads them.
+        /// virtual machines of one host; UDP it cannot be declared to cut, as datagrams have bounds. Chains
+        /// it takes at any time; of what is sent without a copy the receiver sees the sender's own octets,
+        /// and only reads them.
         ip::Offloads offloads{};
     };
 

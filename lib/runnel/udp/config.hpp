@@ -19,7 +19,7 @@ struct Config {
     std::uint16_t ephemeral_first = 1024;
     std::uint16_t ephemeral_last = 65535;
     /// Where cores share an address and their port hashes the ports of UDP: the ports whose replies reach
-    /// this core. One that is drawn is of these; null: any.
+    /// this core. A socket is connected from no other; null: from any.
     std::shared_ptr<const ip::HomePorts> home_ports{};
 };
 

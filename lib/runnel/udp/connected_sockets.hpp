@@ -59,6 +59,13 @@ class ConnectedSockets {
         return pool_.get(socket.slot, socket.generation);
     }
 
+    /// Whether what the peer sends reaches this core, whose local port is settled or 0.
+    [[nodiscard]] bool may_lead_home(const SendOptions& options) const noexcept {
+        if (!home_ports_) return true;
+        if (!options.remote_address.is_v4() && !home_ports_->knows_ipv6()) return false;
+        return options.local_port == 0 || home_ports_->contains(options.remote_address, options.remote_port,
+                                                                options.local_address, options.local_port);
+    }
     /// A local port for ends of which all else is settled: none of a socket with the same ends, and one that
     /// `is_free(port)` agrees to; 0 where there is none (RFC 6056 section 3.3.4).
     template <class IsFree>

@@ -25,6 +25,7 @@ ConnectResult Sockets::connect(const SendOptions& options, Handler& handler) noe
         counters_.drop(DropReason::udp_connected_full);
         return refused(ConnectError::sockets_full);
     }
+    if (!connected_.may_lead_home(settled)) return refused(ConnectError::port_elsewhere);
     if (settled.local_port == 0) {
         // No port of a bound socket, whose datagrams it would take, nor of the kernel's, who would take its.
         constexpr auto udp = static_cast<std::uint8_t>(wire::IpProtocol::udp);

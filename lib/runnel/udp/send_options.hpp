@@ -25,6 +25,11 @@ struct SendOptions {
     /// Of such: the sockets of this host that hear the group get it too, those of this core at the next
     /// `Stack::advance`, those of other cores with the same addresses as what the link brings.
     bool loop = false;
+    /// Where not 0, data of more octets than this leaves as several datagrams of so many octets each, the
+    /// last of which may be smaller (as Linux's UDP_SEGMENT): at most 64, each of which fits the path's MTU,
+    /// of at most 65,507 octets together, over IPv6 65,527. The port cuts them where it does that, else the
+    /// stack: all leave, or none. Without `dont_fragment` each goes over IPv4 as if sent by itself.
+    std::uint16_t segment = 0;
 };
 
 enum class SendResult : std::uint8_t {
@@ -33,7 +38,8 @@ enum class SendResult : std::uint8_t {
     no_route,            ///< nothing leads to the remote address, or no datagram may go there; or there is no
                          ///< such interface
     not_our_address,     ///< the local address is none of ours
-    too_big,             ///< larger than the MTU of the path as far as it is known, or than any datagram
+    too_big,             ///< larger than the MTU of the path as far as it is known, or than any datagram; or
+                         ///< its segments are, or are more than 64
     no_memory,           ///< no mbuf is free, or its room is too small
     dropped,             ///< the queue of frames to send is full, or the neighbour does not answer; counted
     not_connected,       ///< the connected socket is over, or never was

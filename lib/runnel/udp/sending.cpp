@@ -1,10 +1,13 @@
 // Datagrams out: where they leave and whether they fit, their header, and the copy for groups that are heard
 // here (RFC 768, RFC 1122 section 4.1).
 
+#include <algorithm>
+#include <cstdint>
 #include <limits>
 
 #include "runnel/ip/link_output.hpp"
 #include "runnel/ip/mbuf_octets.hpp"
+#include "runnel/ip/udp_segmentation.hpp"
 #include "runnel/udp/payload_copy.hpp"
 #include "runnel/udp/sockets.hpp"
 #include "runnel/wire/ipv4.hpp"
@@ -24,73 +27,152 @@ constexpr std::size_t headers_size(bool ipv6) noexcept {
     return wire::udp_header_size + (ipv6 ? wire::ipv6_header_size : wire::ipv4_header_size);
 }
 
+// Of the largest datagram there is.
+constexpr std::size_t largest_packet(bool ipv6) noexcept {
+    return UINT16_MAX + (ipv6 ? wire::ipv6_header_size : std::size_t{0});
+}
+
 }  // namespace
 
-SendResult Sockets::refuse(rte_mbuf* mbuf, SendResult why, DropReason reason) noexcept {
-    drop(mbuf, reason);
+SendResult Sockets::refuse(rte_mbuf* mbuf, SendResult why) noexcept {
+    const auto reason = [why] {
+        switch (why) {
+            case SendResult::family_unsupported:
+                return DropReason::ip_family_unsupported;
+            case SendResult::no_route:
+                return DropReason::ip_no_route;
+            case SendResult::not_our_address:
+                return DropReason::ip_bad_source;
+            case SendResult::too_big:
+                return DropReason::ip_too_big;
+            case SendResult::not_connected:
+                return DropReason::udp_not_connected;
+            case SendResult::sent:
+            case SendResult::no_memory:
+            case SendResult::dropped:
+                break;
+        }
+        return DropReason::no_mbuf;
+    };
+    counters_.drop(reason());
+    if (mbuf != nullptr) stash_.put(mbuf);
     return why;
 }
 
 SendResult Sockets::send_to(const SendOptions& options, std::span<const std::byte> payload,
                             Instant now) noexcept {
-    SendResult why = SendResult::sent;
-    rte_mbuf* const mbuf = copied(payload, why);
-    return mbuf == nullptr ? why : send_to(options, mbuf, now);
+    Departure from;
+    const SendResult found = find_departure(options, from);
+    return found == SendResult::sent ? depart(options, from, payload, now) : refuse(nullptr, found);
 }
 
 SendResult Sockets::send_to(const SendOptions& options, rte_mbuf* payload, Instant now) noexcept {
-    const bool ipv6 = !options.remote_address.is_v4();
-    const bool any_local = options.local_address.is_unspecified();
-    if ((ipv6 && !internet_.speaks_ipv6()) || (!any_local && options.local_address.is_v4() == ipv6))
-        return refuse(payload, SendResult::family_unsupported, DropReason::ip_family_unsupported);
-    auto from = departure_of(options);
-    if (!from || options.remote_port == 0)
-        return refuse(payload, SendResult::no_route, DropReason::ip_no_route);
-    if (!any_local) from->source = options.local_address;
-    return depart(options, *from, payload, now);
+    Departure from;
+    const SendResult found = find_departure(options, from);
+    return found == SendResult::sent ? depart(options, from, payload, now) : refuse(payload, found);
 }
 
 SendResult Sockets::send(ConnectedSocket socket, std::span<const std::byte> payload, Instant now) noexcept {
-    if (connected_.get(socket) == nullptr) {
-        counters_.drop(DropReason::udp_not_connected);
-        return SendResult::not_connected;
-    }
-    SendResult why = SendResult::sent;
-    rte_mbuf* const mbuf = copied(payload, why);
-    return mbuf == nullptr ? why : send(socket, mbuf, now);
+    ConnectedSockets::Socket* const known = connected_.get(socket);
+    if (known == nullptr) return refuse(nullptr, SendResult::not_connected);
+    return depart(known->options, departure_of(*known), payload, now);
 }
 
 SendResult Sockets::send(ConnectedSocket socket, rte_mbuf* payload, Instant now) noexcept {
     ConnectedSockets::Socket* const known = connected_.get(socket);
-    if (known == nullptr) return refuse(payload, SendResult::not_connected, DropReason::udp_not_connected);
-    const Departure from{
-        .source = known->options.local_address, .interface = known->options.interface, .way = &known->way};
-    return depart(known->options, from, payload, now);
+    if (known == nullptr) return refuse(payload, SendResult::not_connected);
+    return depart(known->options, departure_of(*known), payload, now);
 }
 
-rte_mbuf* Sockets::copied(std::span<const std::byte> payload, SendResult& why) noexcept {
-    if (payload.size() > largest_datagram) {
-        counters_.drop(DropReason::ip_too_big);
-        why = SendResult::too_big;
-        return nullptr;
+SendResult Sockets::find_departure(const SendOptions& options, Departure& from) const noexcept {
+    const bool ipv6 = !options.remote_address.is_v4();
+    const bool any_local = options.local_address.is_unspecified();
+    if ((ipv6 && !internet_.speaks_ipv6()) || (!any_local && options.local_address.is_v4() == ipv6))
+        return SendResult::family_unsupported;
+    const auto found = departure_of(options);
+    if (!found || options.remote_port == 0) return SendResult::no_route;
+    from = *found;
+    if (!any_local) from.source = options.local_address;
+    return SendResult::sent;
+}
+
+SendResult Sockets::inspect(const SendOptions& options, const Departure& from, std::size_t size,
+                            Parcel& parcel, Instant now) const noexcept {
+    const bool ipv6 = !options.remote_address.is_v4();
+    if (!internet_.is_local(from.source)) return SendResult::not_our_address;
+    const std::size_t mtu = path_mtu(options.remote_address, from, now);
+    if (mtu == 0) return SendResult::no_route;
+    const std::size_t headers = headers_size(ipv6);
+    const bool is_cut = options.segment != 0 && size > options.segment;
+    const std::size_t largest = options.dont_fragment && !is_cut ? mtu : largest_packet(ipv6);
+    if (size + headers > largest ||
+        (is_cut && (options.segment + headers > mtu || size > ip::most_segments * options.segment)))
+        return SendResult::too_big;
+    parcel.ipv6 = ipv6;
+    parcel.is_cut = is_cut;
+    parcel.pair = {options.remote_address.v6(), from.source.v6()};
+    parcel.how = {.source = from.source.v4(),
+                  .destination = options.remote_address.v4(),
+                  .ipv6 = ipv6 ? &parcel.pair : nullptr,
+                  .protocol = static_cast<std::uint8_t>(wire::IpProtocol::udp),
+                  .tos = options.tos,
+                  .ttl = options.ttl == 0 && from.interface ? group_ttl : options.ttl,
+                  .dont_fragment = options.dont_fragment,
+                  .segment_size = is_cut ? options.segment : std::uint16_t{0}};
+    return SendResult::sent;
+}
+
+// Of `size` octets of data; false where there is no room for it.
+bool Sockets::write_header(const SendOptions& options, rte_mbuf* packet, std::size_t size) const noexcept {
+    char* const room = rte_pktmbuf_prepend(packet, wire::udp_header_size);
+    if (room == nullptr) return false;
+    wire::write(wire::UdpHeader{.source_port = options.local_port,
+                                .destination_port = options.remote_port,
+                                .length = static_cast<std::uint16_t>(wire::udp_header_size + size)},
+                std::span<std::byte, wire::udp_header_size>{reinterpret_cast<std::byte*>(room),
+                                                            wire::udp_header_size});
+    return true;
+}
+
+void Sockets::count_sent(const SendOptions& options, const Parcel& parcel, std::size_t size) noexcept {
+    if (!parcel.is_cut) return counters_.add(Counter::udp_out);
+    counters_.add(Counter::udp_segmented_out);
+    counters_.add(Counter::udp_out, (size + options.segment - 1) / options.segment);
+}
+
+SendResult Sockets::depart(const SendOptions& options, const Departure& from, std::span<const std::byte> data,
+                           Instant now) noexcept {
+    if (options.segment == 0 || data.size() <= options.segment || from.interface ||
+        (!options.dont_fragment && options.remote_address.is_v4())) {
+        if (data.size() > largest_datagram) return refuse(nullptr, SendResult::too_big);
+        rte_mbuf* const mbuf = ip::copy_octets(data, stash_);
+        if (mbuf == nullptr) return refuse(nullptr, SendResult::no_memory);
+        return depart(options, from, mbuf, now);
     }
-    rte_mbuf* const mbuf = ip::copy_octets(payload, stash_);
-    if (mbuf == nullptr) {
-        counters_.drop(DropReason::no_mbuf);
-        why = SendResult::no_memory;
-    }
-    return mbuf;
+    // What is cut here is copied once, into its datagrams.
+    Parcel parcel;
+    if (const SendResult why = inspect(options, from, data.size(), parcel, now); why != SendResult::sent)
+        return refuse(nullptr, why);
+    parcel.how.dont_fragment = true;
+    rte_mbuf* const head = stash_.take_data();
+    if (head == nullptr || !write_header(options, head, data.size()))
+        return refuse(head, SendResult::no_memory);
+    if (!internet_.output_data(head, data, parcel.how, from.way, now)) return SendResult::dropped;
+    count_sent(options, parcel, data.size());
+    return SendResult::sent;
 }
 
 SendResult Sockets::depart(const SendOptions& options, const Departure& from, rte_mbuf* payload,
                            Instant now) noexcept {
-    const bool ipv6 = !options.remote_address.is_v4();
-    if (!internet_.is_local(from.source))
-        return refuse(payload, SendResult::not_our_address, DropReason::ip_bad_source);
-    const std::size_t largest = largest_packet(options, from, now);
-    if (largest == 0) return refuse(payload, SendResult::no_route, DropReason::ip_no_route);
-    if (payload->pkt_len + headers_size(ipv6) > largest)
-        return refuse(payload, SendResult::too_big, DropReason::ip_too_big);
+    const std::size_t size = payload->pkt_len;
+    Parcel parcel;
+    if (const SendResult why = inspect(options, from, size, parcel, now); why != SendResult::sent)
+        return refuse(payload, why);
+    // An id is a packet's own where it may be fragmented (RFC 6864): what cuts a send knows none. And who
+    // hears the group on this host gets datagrams.
+    if (parcel.is_cut && ((!options.dont_fragment && !parcel.ipv6) || (options.loop && from.interface)))
+        return depart_singly(options, from, payload, now);
+    parcel.how.dont_fragment |= parcel.is_cut;
     if (options.loop && from.interface) loop(options, from, payload);
 
     // What an mbuf brings from its reception is no word to the port that sends it; where its octets lie stays
@@ -98,39 +180,40 @@ SendResult Sockets::depart(const SendOptions& options, const Departure& from, rt
     payload->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
     const bool own_head =
         RTE_MBUF_DIRECT(payload) && rte_mbuf_refcnt_read(payload) == 1 &&
-        rte_pktmbuf_headroom(payload) >= headers_size(ipv6) + ip::max_link_header_size +
-                                             (ipv6 ? wire::ipv6_fragment_header_size : std::size_t{0});
+        rte_pktmbuf_headroom(payload) >= headers_size(parcel.ipv6) + ip::max_link_header_size +
+                                             (parcel.ipv6 ? wire::ipv6_fragment_header_size : std::size_t{0});
     rte_mbuf* packet = payload;
     if (!own_head) {
         packet = stash_.take_data();
-        if (packet == nullptr) return refuse(payload, SendResult::no_memory, DropReason::no_mbuf);
+        if (packet == nullptr) return refuse(payload, SendResult::no_memory);
         if (rte_pktmbuf_chain(packet, payload) != 0) {
             stash_.put(packet);
-            return refuse(payload, SendResult::no_memory, DropReason::no_mbuf);
+            return refuse(payload, SendResult::no_memory);
         }
     }
-    char* const room = rte_pktmbuf_prepend(packet, wire::udp_header_size);
-    if (room == nullptr) return refuse(packet, SendResult::no_memory, DropReason::no_mbuf);
-    wire::write(wire::UdpHeader{.source_port = options.local_port,
-                                .destination_port = options.remote_port,
-                                .length = static_cast<std::uint16_t>(packet->pkt_len)},
-                std::span<std::byte, wire::udp_header_size>{reinterpret_cast<std::byte*>(room),
-                                                            wire::udp_header_size});
-    const ip::Ipv6Pair pair{options.remote_address.v6(), from.source.v6()};
-    const ip::Output how{.source = from.source.v4(),
-                         .destination = options.remote_address.v4(),
-                         .ipv6 = ipv6 ? &pair : nullptr,
-                         .protocol = static_cast<std::uint8_t>(wire::IpProtocol::udp),
-                         .tos = options.tos,
-                         .ttl = options.ttl == 0 && from.interface ? group_ttl : options.ttl,
-                         .dont_fragment = options.dont_fragment};
-    if (options.loop && from.interface) internet_.loop_to_cores(*packet, how, *from.interface);
-    const bool sent = from.interface        ? internet_.output_to_group(packet, how, *from.interface, now)
-                      : from.way != nullptr ? internet_.output(packet, how, *from.way, now)
-                                            : internet_.output(packet, how, now);
+    if (!write_header(options, packet, size)) return refuse(packet, SendResult::no_memory);
+    if (options.loop && from.interface) internet_.loop_to_cores(*packet, parcel.how, *from.interface);
+    const bool sent = from.interface ? internet_.output_to_group(packet, parcel.how, *from.interface, now)
+                      : from.way != nullptr ? internet_.output(packet, parcel.how, *from.way, now)
+                                            : internet_.output(packet, parcel.how, now);
     if (!sent) return SendResult::dropped;
-    counters_.add(Counter::udp_out);
+    count_sent(options, parcel, size);
     return SendResult::sent;
+}
+
+// Each datagram of a send as if it were sent by itself; the first that cannot leave ends it.
+SendResult Sockets::depart_singly(const SendOptions& options, const Departure& from, rte_mbuf* payload,
+                                  Instant now) noexcept {
+    SendOptions single = options;
+    single.segment = 0;
+    SendResult result = SendResult::sent;
+    for (std::uint32_t at = 0; at < payload->pkt_len && result == SendResult::sent; at += options.segment) {
+        rte_mbuf* const piece = rte_pktmbuf_copy(payload, stash_.pool(), at, options.segment);
+        if (piece == nullptr) return refuse(payload, SendResult::no_memory);
+        result = depart(single, from, piece, now);
+    }
+    stash_.put(payload);
+    return result;
 }
 
 std::optional<Sockets::Departure> Sockets::departure_of(const SendOptions& options) const noexcept {
@@ -147,18 +230,14 @@ std::optional<Sockets::Departure> Sockets::departure_of(const SendOptions& optio
     return Departure{*source, interface};
 }
 
-// Octets; 0 where no route leads there.
-std::size_t Sockets::largest_packet(const SendOptions& options, const Departure& from,
-                                    Instant now) const noexcept {
-    const IpAddress& remote = options.remote_address;
-    if (!options.dont_fragment)
-        return remote.is_v4() ? std::size_t{UINT16_MAX} : UINT16_MAX + wire::ipv6_header_size;
+// Octets of a packet; 0 where no route leads there.
+std::size_t Sockets::path_mtu(const IpAddress& remote, const Departure& from, Instant now) const noexcept {
     if (from.interface) return internet_.mtu_of(*from.interface);
     return from.way != nullptr ? internet_.datagram_mtu_for(remote, *from.way, now)
                                : internet_.datagram_mtu_for(remote, now);
 }
 
-// A copy for the sockets here that hear the group.
+// A copy of each datagram for the sockets here that hear the group.
 void Sockets::loop(const SendOptions& options, const Departure& from, const rte_mbuf* payload) noexcept {
     const Datagram about{.source_address = from.source,
                          .destination_address = options.remote_address,

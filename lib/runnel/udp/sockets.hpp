@@ -31,6 +31,7 @@ enum class ConnectError : std::uint8_t {
     not_our_address,     ///< the local address is none of ours
     address_in_use,      ///< a connected socket has these addresses and ports
     no_port_free,        ///< every ephemeral port to that remote address and port is taken
+    port_elsewhere,      ///< what the peer sends to that local port reaches another core (Config::home_ports)
     sockets_full,        ///< all connected sockets are in use (Config::connected)
 };
 
@@ -131,11 +132,31 @@ class Sockets {
         ip::Way* way = nullptr;
     };
     [[nodiscard]] std::optional<Departure> departure_of(const SendOptions& options) const noexcept;
-    [[nodiscard]] std::size_t largest_packet(const SendOptions& options, const Departure& from,
-                                             Instant now) const noexcept;
+    [[nodiscard]] static Departure departure_of(ConnectedSockets::Socket& socket) noexcept {
+        return {socket.options.local_address, socket.options.interface, &socket.way};
+    }
+    [[nodiscard]] SendResult find_departure(const SendOptions& options, Departure& from) const noexcept;
+    [[nodiscard]] std::size_t path_mtu(const IpAddress& remote, const Departure& from,
+                                       Instant now) const noexcept;
     SendResult depart(const SendOptions& options, const Departure& from, rte_mbuf* payload,
                       Instant now) noexcept;
-    [[nodiscard]] rte_mbuf* copied(std::span<const std::byte> payload, SendResult& why) noexcept;
+    // What `depart` is about, but for the octets themselves.
+    struct Parcel {
+        bool ipv6 = false;
+        bool is_cut = false;  // into segments
+        ip::Ipv6Pair pair{};
+        ip::Output how{};
+    };
+    /// Whether a send of so many octets may leave; `parcel` says how, if so.
+    [[nodiscard]] SendResult inspect(const SendOptions& options, const Departure& from, std::size_t size,
+                                     Parcel& parcel, Instant now) const noexcept;
+    [[nodiscard]] bool write_header(const SendOptions& options, rte_mbuf* packet,
+                                    std::size_t size) const noexcept;
+    void count_sent(const SendOptions& options, const Parcel& parcel, std::size_t size) noexcept;
+    SendResult depart(const SendOptions& options, const Departure& from, std::span<const std::byte> data,
+                      Instant now) noexcept;
+    SendResult depart_singly(const SendOptions& options, const Departure& from, rte_mbuf* payload,
+                             Instant now) noexcept;
     [[nodiscard]] bool deliver_to_group(const Datagram& about, rte_mbuf* payload, bool also_bound) noexcept;
     void give(Handler& handler, const Datagram& about, rte_mbuf* payload, bool copy) noexcept;
     void loop(const SendOptions& options, const Departure& from, const rte_mbuf* payload) noexcept;
@@ -146,7 +167,8 @@ class Sockets {
     [[nodiscard]] Handler* find(const IpAddress& address, std::uint16_t port) noexcept;
     [[nodiscard]] Handler* find_or_any(const IpAddress& address, std::uint16_t port) noexcept;
     void drop(rte_mbuf* mbuf, DropReason reason) noexcept;
-    SendResult refuse(rte_mbuf* mbuf, SendResult why, DropReason reason) noexcept;
+    // Counts why, and takes the mbuf back where there is one.
+    SendResult refuse(rte_mbuf* mbuf, SendResult why) noexcept;
 
     ip::InternetLayer& internet_;
     Counters& counters_;

@@ -56,6 +56,8 @@ TEST(Config, EachBadSettingIsNamed) {
     bad("offloads.tx_tcp_segmentation", "off",
         [](Config& c) { c.interfaces[0].offloads = {.tx_ip_checksum = true, .tx_tcp_segmentation = true}; });
     bad("offloads.tx_chain", "0", [](Config& c) { c.interfaces[0].offloads.tx_chain = 0; });
+    bad("offloads.tx_udp_segmentation", "off",
+        [](Config& c) { c.interfaces[0].offloads = {.tx_ip_checksum = true, .tx_udp_segmentation = true}; });
     bad("offloads.tx_large_chain", "0", [](Config& c) { c.interfaces[0].offloads.tx_large_chain = 0; });
     bad("path_mtu_capacity", "0", [](Config& c) { c.path_mtu_capacity = 0; });
     bad("path_mtu_floor", "67", [](Config& c) { c.path_mtu_floor = 67; });

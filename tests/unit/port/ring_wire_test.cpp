@@ -158,6 +158,16 @@ TEST(RingWire, RefusesToPassLargeSegmentsWhoseChecksumsNobodyMakes) {
         std::invalid_argument);
 }
 
+TEST(RingWire, CannotBeDeclaredToCutDatagramsAsItPassesAllWhole) {
+    EXPECT_THROW((RingWire{{.offloads = {.rx_ip_checksum = true,
+                                         .rx_l4_checksum = true,
+                                         .tx_ip_checksum = true,
+                                         .tx_tcp_checksum = true,
+                                         .tx_udp_checksum = true,
+                                         .tx_udp_segmentation = true}}}),
+                 std::invalid_argument);
+}
+
 TEST(RingWire, PassesChainsWhole) {
     FramePool pool;
     RingWire wire;

@@ -13,6 +13,7 @@
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 
+#include "runnel/ip/home_ports.hpp"
 #include "runnel/ip/pings.hpp"
 #include "runnel/udp/group_receivers.hpp"
 #include "runnel/wire/byte_order.hpp"
@@ -42,6 +43,8 @@ class CoresWithFragments : public testing::Test {
             config.ip.neighbours = {{Ipv4Address{10, 0, 0, 254}, peer_mac, 0}};
             config.ip.peers = news.back().get();
             config.ip.place = {.core = static_cast<std::uint16_t>(core), .count = cores};
+            config.udp.home_ports =
+                std::make_shared<const ip::HomePorts>(owners, static_cast<std::uint16_t>(core));
             config.tcp.connections = config.tcp.half_open = config.tcp.time_wait = 256;
             config.mbuf_stash = 64;
             config.mbuf_reserve = 16;
@@ -185,7 +188,9 @@ class CoresWithGroups : public CoresWithFragments {
             octets += payload.pkt_len;
             return udp::Ownership::returned;
         }
+        void error(const udp::IcmpReport&) noexcept override { ++errors; }
         std::size_t heard = 0, octets = 0;
+        int errors = 0;
     };
     class Asker final : public ip::PingHandler {
       public:
@@ -242,6 +247,51 @@ class CoresWithGroups : public CoresWithFragments {
 
     std::array<Hearer, cores> hearers;
 };
+
+TEST_F(CoresWithGroups, IcmpErrorFindsTheCoreOfTheConnectedSocketWhicheverReceivesIt) {
+    for (unsigned core = 0; core < cores; ++core) {
+        const auto made =
+            stacks[core]->udp().connect({.remote_address = peer, .remote_port = 53}, hearers[core]);
+        ASSERT_EQ(made.error, udp::ConnectError::none);
+        const std::uint16_t port = stacks[core]->udp().options_of(made.socket)->local_port;
+        EXPECT_EQ(owners->owner(peer, us, 53, port), core) << "what the peer sends comes home";
+        EXPECT_EQ(stacks[(core + 1) % cores]
+                      ->udp()
+                      .connect({.remote_address = peer, .remote_port = 53, .local_port = port}, hearers[core])
+                      .error,
+                  udp::ConnectError::port_elsewhere);
+        Octets quoted = datagram(10);
+        wire::store_be16(quoted, 0, port);
+        wire::store_be16(quoted, 2, 53);
+        const Octets frame = packet(quoted, wire::IpProtocol::udp, us, peer);
+        for (const std::uint8_t code : {std::uint8_t{3}, std::uint8_t{4}}) {
+            Octets message(8);
+            message[0] = std::byte{3};
+            message[1] = std::byte{code};
+            if (code == 4) wire::store_be16(message, 6, 1300);
+            message.insert(message.end(), frame.begin() + 14, frame.end());
+            wire::store_be16(message, 2, wire::checksum_finish(wire::checksum_add(message)));
+            for (unsigned at = 0; at < cores; ++at) {
+                const int before = hearers[core].errors;
+                give(at, packet(message, wire::IpProtocol::icmp, peer, us));
+                turn();
+                EXPECT_EQ(hearers[core].errors, before + 1) << at << " to " << core;
+            }
+        }
+        EXPECT_EQ(stacks[core]->udp().largest_whole(made.socket, now), 1272U);
+    }
+    // Nobody sent this one.
+    Octets message(8);
+    message[0] = message[1] = std::byte{3};
+    const Octets frame = packet(datagram(10), wire::IpProtocol::udp, us, peer);
+    message.insert(message.end(), frame.begin() + 14, frame.end());
+    wire::store_be16(message, 2, wire::checksum_finish(wire::checksum_add(message)));
+    std::uint64_t counted = 0;
+    for (unsigned at = 0; at < cores; ++at) give(at, packet(message, wire::IpProtocol::icmp, peer, us));
+    turn();
+    for (const auto& stack : stacks) counted += stack->counters().get(DropReason::icmp_error_without_owner);
+    EXPECT_EQ(counted, cores);
+}
 
 TEST_F(CoresWithGroups, DatagramReachesEachCoreThatHasJoinedOnceWhicheverReceivesIt) {
     join(1);
