@@ -55,9 +55,9 @@ struct ClientOptions {
     std::uint32_t slots = 65536;  ///< tcp::Config::connections of the stack: handles are numbered below this
     std::uint32_t batch = 32;     ///< connections begun in one poll, at most
     bool fast_open = false;       ///< the request of `crr` goes with the SYN where it can (RFC 7413)
-    bool measures = true;         ///< false: no latencies, whatever the recipe: of benchmarks of what they cost
-    bool first_alone = false;     ///< until the first connection has been answered, begin no other: its SYN
-                                  ///< resolves the neighbour, behind which few packets may wait
+    bool measures = true;      ///< false: no latencies, whatever the recipe: of benchmarks of what they cost
+    bool first_alone = false;  ///< until the first connection has been answered, begin no other: its SYN
+                               ///< resolves the neighbour, behind which few packets may wait
     /// Of `rst` and `fin`: so many connections stay open, and the oldest is ended when there are more; 0:
     /// each is ended at once.
     std::uint32_t concurrency = 0;

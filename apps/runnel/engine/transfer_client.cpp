@@ -230,7 +230,8 @@ void TransferClient::established(tcp::Connection connection) noexcept {
     --opening_;
     ++measurement_.all.established;
     measurement_.opening_length = now_ - (opening_end_ - opening_limit);
-    if (options_.measures) measurement_.latency.actual.handshake.record(nanoseconds_between(record.since, now_));
+    if (options_.measures)
+        measurement_.latency.actual.handshake.record(nanoseconds_between(record.since, now_));
     if (options_.recipe == Recipe::rr) {
         if (paused())
             record.waits = true;

@@ -316,8 +316,9 @@ Eal::Eal(const EalOptions& options)
 Eal::~Eal() {
     // Not rte_eal_cleanup: in DPDK 22.11 it unmaps the memory in which the interrupt thread still reads the
     // handles of devices, and a process that has done its work would end by SIGSEGV now and then. All that it
-    // would free is this process's alone (--in-memory or --no-shconf) and goes with it. The runtime directory,
-    // with its sockets, goes with `directory_`; there is left what secondary processes were to find.
+    // would free is this process's alone (--in-memory or --no-shconf) and goes with it. The runtime
+    // directory, with its sockets, goes with `directory_`; there is left what secondary processes were to
+    // find.
     if (std::ranges::find(arguments_, "--in-memory") == arguments_.end() && hugepages_)
         remove_hugepage_files(file_prefix_);
 }

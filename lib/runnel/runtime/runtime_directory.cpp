@@ -48,7 +48,8 @@ int locked(const fs::path& folder) {
 
 // Whether this is still the folder of that name: the one before may just have removed it.
 bool is_at(int descriptor, const fs::path& folder) {
-    struct stat open_one {}, named {};
+    struct stat open_one {
+    }, named{};
     return fstat(descriptor, &open_one) == 0 && lstat(folder.c_str(), &named) == 0 &&
            open_one.st_ino == named.st_ino && open_one.st_dev == named.st_dev;
 }
@@ -68,8 +69,9 @@ bool answers(const fs::path& socket_file) {
     const int connection = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (connection < 0) return false;
     // EAGAIN: it is there, and busy.
-    const bool there = connect(connection, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
-                       errno == EAGAIN;
+    const bool there =
+        connect(connection, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+        errno == EAGAIN;
     close(connection);
     return there;
 }
@@ -77,7 +79,8 @@ bool answers(const fs::path& socket_file) {
 bool somebody_answers_in(const fs::path& folder) {
     std::error_code error;
     for (const fs::directory_entry& entry : fs::directory_iterator{folder, error})
-        if (entry.path().filename().native().starts_with(telemetry_socket) && answers(entry.path())) return true;
+        if (entry.path().filename().native().starts_with(telemetry_socket) && answers(entry.path()))
+            return true;
     return false;
 }
 
@@ -88,9 +91,10 @@ std::string owner_of(const fs::path& folder) {
 }
 
 [[noreturn]] void refuse(std::string_view prefix, const std::string& owner) {
-    throw std::invalid_argument(fmt::format(
-        "EAL: the file prefix {} is that of {}, which runs; give this one another (--file-prefix), or end that one first",
-        prefix, owner));
+    throw std::invalid_argument(
+        fmt::format("EAL: the file prefix {} is that of {}, which runs; give this one another "
+                    "(--file-prefix), or end that one first",
+                    prefix, owner));
 }
 
 // Removes folders runnel_PID, which nobody names again, where that process is gone.

@@ -1,5 +1,5 @@
-// The folder in which DPDK's tools look for a process by its file prefix (the DPDK programmer's guide, "Runtime
-// directory"): whose it is, while the process lives and after it has been killed.
+// The folder in which DPDK's tools look for a process by its file prefix (the DPDK programmer's guide,
+// "Runtime directory"): whose it is, while the process lives and after it has been killed.
 #pragma once
 
 #include <filesystem>
@@ -9,8 +9,8 @@
 
 namespace runnel::runtime {
 
-/// A claim to a file prefix: the folder of that name, and a lock on it that ends with the process, however that
-/// ends. Move-only; one thread at a time.
+/// A claim to a file prefix: the folder of that name, and a lock on it that ends with the process, however
+/// that ends. Move-only; one thread at a time.
 class RuntimeDirectory {
   public:
     /// Where EAL makes its folders: /var/run/dpdk of root, else dpdk below XDG_RUNTIME_DIR, or below /tmp.

@@ -115,7 +115,8 @@ TEST(Arrivals, GivenUpAtOnceAreExactlyThoseThatComeBeforeOneByOne) {
     std::mt19937_64 random(test::seed());
     for (int round = 0; round < 3000; ++round) {
         // From one in some seconds to one each nanosecond, and some 10,000 of them.
-        const double rate = round % 10 == 0 ? 1e9 : std::pow(10, static_cast<double>(random() % 9'300) / 1000 - 0.3);
+        const double rate =
+            round % 10 == 0 ? 1e9 : std::pow(10, static_cast<double>(random() % 9'300) / 1000 - 0.3);
         const auto span = static_cast<Duration::rep>(static_cast<double>(random() % 10'000) * 1e9 / rate);
         const std::uint64_t limit = round % 3 == 0 ? random() % 10'000 : UINT64_MAX;
         Arrivals arrivals({.rate = rate, .max_lag = 0ns, .limit = limit}, start);
@@ -139,8 +140,8 @@ TEST(Arrivals, GivenUpAtOnceAreExactlyThoseThatComeBeforeOneByOne) {
 TEST(Arrivals, GivenUpAtABillionASecondAfterAHundredDaysAreCountedToTheLast) {
     Arrivals arrivals({.rate = 1e9, .max_lag = 0ns}, start);
     // One each nanosecond. Doubles hold whole numbers to 2^53: 104 days of them.
-    for (const Duration length : {Duration{1ns}, Duration{2ns}, Duration{3ns}, Duration{10s}, Duration{100h},
-                                  Duration{2400h}}) {
+    for (const Duration length :
+         {Duration{1ns}, Duration{2ns}, Duration{3ns}, Duration{10s}, Duration{100h}, Duration{2400h}}) {
         (void)arrivals.give_up(start + length);
         EXPECT_EQ(arrivals.attempted(), static_cast<std::uint64_t>(length.count()));
         EXPECT_EQ(arrivals.intended(start), start + length);

@@ -79,8 +79,8 @@ TEST_F(RuntimeDirectories, PrefixOfALivingProcessIsRefusedWithItsNumberAndTheMen
         (void)RuntimeDirectory::claim(all, "demo");
         ADD_FAILURE() << "it was given twice";
     } catch (const std::invalid_argument& refused) {
-        for (const std::string& words : {std::string{"demo"}, "process " + std::to_string(other),
-                                         std::string{"--file-prefix"}})
+        for (const std::string& words :
+             {std::string{"demo"}, "process " + std::to_string(other), std::string{"--file-prefix"}})
             EXPECT_THAT(refused.what(), testing::HasSubstr(words));
     }
     EXPECT_TRUE(fs::is_directory(all / "demo")) << "what is another's stays";
