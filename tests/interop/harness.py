@@ -380,17 +380,36 @@ class InteropTest(unittest.TestCase):
         self.namespace.run("ip", "addr", "add", KERNEL + "/24", "dev", INTERFACE)
         self.namespace.run("ip", "link", "set", INTERFACE, "up")
 
-    def load(self, *options, target=f"{KERNEL}:80", status=(0,), timeout=40):
+    def load(self, *options, target=f"{KERNEL}:80", status=(0,), timeout=40, port=PORT):
         """Runs `runnel load` to its end; returns the result document and all else that it printed."""
         file = self.namespace.folder / f"load-{next(_numbers)}.json"
         done = self.namespace.run(
-            *(Settings.runnel, "load", "--port", PORT, "--address", RUNNEL + "/24", "--target", target, "--json", file),
+            *(Settings.runnel, "load", "--port", port, "--address", RUNNEL + "/24", "--target", target, "--json", file),
             *options,
             timeout=timeout,
             check=False,
         )
         self.assertIn(done.returncode, status, done.stdout)
         return (json.loads(file.read_text()) if file.exists() else None), done.stdout
+
+    def in_vain(self, reason, load, target, *options):
+        """A run that finds nobody ends soon, from the start of the command to its end, says why, and accounts for all;
+        returns its document."""
+        seconds = 5
+        for _ in range(3):  # the machine may be busy
+            begin = time.monotonic()
+            document, output = load("--duration", "30s", *options, target=target, status=(2,))
+            took = time.monotonic() - begin
+            self.assertEqual("failed", document["verdict"], output)
+            for words in (reason, target):
+                self.assertIn(words, document["reason"])
+            self.assertIn("failed: " + document["reason"], output)
+            connections = document["connections"]
+            self.assertEqual((0, 0), (connections["established"], connections["residual"]), output)
+            self.assertEqual(0, document.get("transactions", {}).get("residual", 0), output)
+            if took < seconds * Settings.patience:
+                return document
+        self.fail(f"it took {took:.1f} s, and {seconds} are enough: {output}")
 
     def nginx(self, *, address=KERNEL, body="ok\n", log="off"):
         """Starts an nginx of our own in the namespace; its page /status counts what it has served. `log`: what it writes

@@ -246,6 +246,62 @@ def signal_stops_as_the_option_says(runnel):
     check(document["connections"]["in_flight"] == 50, document["connections"])
 
 
+RUNTIME = pathlib.Path("/var/run/dpdk") if os.geteuid() == 0 else pathlib.Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp"), "dpdk")
+
+
+@case
+def second_run_with_the_same_prefix_is_refused_and_the_first_goes_on(runnel):
+    process = runnel.start("--recipe", "crr", "--rate", "100")
+    runnel.until("/runnel/summary", lambda a: a.get("phase") == "measured", "the window")
+    second = subprocess.run(
+        runnel.words("--file-prefix", runnel.prefix, "--duration", "1s"), capture_output=True, text=True, timeout=SECONDS
+    )
+    check(second.returncode == 1, f"status {second.returncode}: {second.stdout}{second.stderr}")
+    said = second.stderr.strip()
+    for words in (runnel.prefix, f"process {process.pid}", "--file-prefix"):
+        check(words in said, said)
+    check(len(said.splitlines()) == 1, said)
+    # One of another prefix runs beside it, and neither that nor the refused one has taken its socket away.
+    other = subprocess.run(
+        runnel.words("--file-prefix", runnel.prefix + "b", "--duration", "100ms"), capture_output=True, timeout=SECONDS
+    )
+    check(other.returncode == 0, other.stderr)
+    runnel.tell("/runnel/stop")
+    runnel.end(process)
+    check(not (RUNTIME / runnel.prefix).exists(), "its folder was left behind")
+
+
+@case
+def prefix_of_a_killed_run_is_taken_over(runnel):
+    for _ in range(2):
+        process = runnel.start("--recipe", "crr", "--rate", "100")
+        runnel.until("/runnel/summary", lambda a: a.get("phase") == "measured", "the window")
+        process.kill()
+        process.wait(SECONDS)
+        check((RUNTIME / runnel.prefix).exists(), "a killed run cleans nothing up")
+    process = runnel.start("--recipe", "crr", "--rate", "100")
+    runnel.until("/runnel/summary", lambda a: a.get("phase") == "measured" and a["completed"] > 0, "the window")
+    runnel.tell("/runnel/stop")
+    runnel.end(process)
+    check(not (RUNTIME / runnel.prefix).exists(), "its folder was left behind")
+
+
+@case
+def folder_of_a_killed_run_without_a_prefix_is_removed_by_the_next(runnel):
+    process = subprocess.Popen(
+        runnel.words("--rate", "100", "--duration", "60s"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    runnel.processes.append(process)
+    left = RUNTIME / f"runnel_{process.pid}"
+    wait_until(lambda: (left / "dpdk_telemetry.v2").exists(), "its telemetry")
+    process.kill()
+    process.wait(SECONDS)
+    check(left.exists(), "a killed run cleans nothing up")
+    done = subprocess.run(runnel.words("--duration", "100ms"), capture_output=True, text=True, timeout=SECONDS)
+    check(done.returncode == 0, done.stderr)
+    check(not left.exists(), "the next run has left it there")
+
+
 @case
 def no_telemetry_where_none_is_wanted(runnel):
     process = runnel.start("--telemetry", "no", duration="3s")

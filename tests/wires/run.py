@@ -228,6 +228,26 @@ def af_packet(runnel):
     check_wire(runnel, "--wire", "af_packet")
 
 
+@case
+def unmeasured_has_no_latencies_and_no_intervals_whatever_the_recipe(runnel):
+    for recipe in (
+        "crr", "fin", "rst --rate 500", "hold --connections 300 --transactions 2", "rr --connections 20",
+        "rr --connections 20 --rate 1k", "http --transactions 3 --concurrency 10", "stream --connections 4",
+        "udp-rr --rate 1k", "udp-oneway --rate 1k --direction both",
+    ):  # fmt: skip
+        document = runnel.measure("--unmeasured", "--recipe", *recipe.split())
+        for kind, figures in document["latency_us"].items():
+            for since in ("intended", "actual"):
+                check(figures[since]["count"] == 0, (recipe, kind, figures))
+        check(document["generator"]["schedule_lag_us"]["max"] == 0, (recipe, document["generator"]))
+        check(document["intervals"] == [], (recipe, document["intervals"]))
+        jitter = document.get("datagrams", {}).get("to_client", {}).get("jitter_us", {"max": 0})
+        check(jitter["max"] == 0, (recipe, jitter))
+        # What is counted is counted as ever.
+        if "transactions" in document:
+            check(document["transactions"]["answered"] > 0, (recipe, document["transactions"]))
+
+
 def limited(runnel, status, *options):
     """The result document of a run in which one side is slowed on purpose."""
     line = ["handshake", "--cores", "2", "--drain", "10s", "--ramp", "0s", "--duration", "600ms", "--json", "-"]

@@ -55,8 +55,9 @@ struct Accounting {
 ///
 /// As above, the terms are counted in different places.
 struct TransactionAccounting {
-    std::uint64_t planned = 0;  ///< came due; 0: no rate says when
-    std::uint64_t unsent = 0;   ///< of these, given up: for so long no connection was free
+    std::uint64_t planned = 0;      ///< came due; 0: no rate says when
+    std::uint64_t unsent = 0;       ///< of these, given up: they came too late
+    std::uint64_t unsent_full = 0;  ///< of the unsent: no connection was free, and the generator kept up
     std::uint64_t asked = 0;
     std::uint64_t answered = 0;   ///< the last octet of the response has come
     std::uint64_t lost = 0;       ///< the connection ended first
@@ -69,6 +70,7 @@ struct TransactionAccounting {
     constexpr TransactionAccounting& operator+=(const TransactionAccounting& other) noexcept {
         planned += other.planned;
         unsent += other.unsent;
+        unsent_full += other.unsent_full;
         asked += other.asked;
         answered += other.answered;
         lost += other.lost;

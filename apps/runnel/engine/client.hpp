@@ -55,9 +55,9 @@ struct ClientOptions {
     std::uint32_t slots = 65536;  ///< tcp::Config::connections of the stack: handles are numbered below this
     std::uint32_t batch = 32;     ///< connections begun in one poll, at most
     bool fast_open = false;       ///< the request of `crr` goes with the SYN where it can (RFC 7413)
-    bool measures = true;         ///< false: no latencies, of benchmarks of what they cost
-    bool first_alone = false;     ///< until the first connection has been answered, begin no other: its SYN
-                                  ///< resolves the neighbour, behind which few packets may wait
+    bool measures = true;      ///< false: no latencies, whatever the recipe: of benchmarks of what they cost
+    bool first_alone = false;  ///< until the first connection has been answered, begin no other: its SYN
+                               ///< resolves the neighbour, behind which few packets may wait
     /// Of `rst` and `fin`: so many connections stay open, and the oldest is ended when there are more; 0:
     /// each is ended at once.
     std::uint32_t concurrency = 0;
@@ -66,7 +66,7 @@ struct ClientOptions {
     std::shared_ptr<const ip::HomePorts> home_ports{};   ///< of these, where cores share addresses; else all
     Duration reply_timeout = 1s;                         ///< of `udp-rr`: then a request counts as lost
     Distribution datagram_octets = Distribution::fixed(1400);  ///< of `udp-oneway`: data of a datagram
-    Duration give_up = 3500ms;  ///< where nobody answers for so long the run ends; 0: never
+    Duration give_up = 3100ms;  ///< where nobody answers for so long the run ends; 0: never
     bool blind = false;         ///< of `udp-oneway` to a server: whether it answers does not matter
     Duration ramp_up = 0s;      ///< before the ramp: the rate climbs evenly from 0; not at max
     Duration ramp = 0s;         ///< the schedule runs, nothing is measured

@@ -50,7 +50,8 @@ bool DatagramOneWayClient::send_some(Instant now, std::uint32_t most) noexcept {
                    .word = static_cast<std::uint64_t>(now.time_since_epoch().count())},
                   octets))
             break;  // it stays due
-        if (measuring_ && source_->open_loop()) m.lag.record(nanoseconds_between(intended, now));
+        if (measuring_ && options_.measures && source_->open_loop())
+            m.lag.record(nanoseconds_between(intended, now));
         source_->sent();
         ++flow.sent;
         if (++next_flow_ == flows_.size()) next_flow_ = 0;
@@ -71,7 +72,7 @@ void DatagramOneWayClient::take(Flow& flow, const DatagramHeader& header, std::u
     m.all.octets_received += octets;
     m.datagrams.to_client.octets_received += octets;
     flow.tracker->add(header.number);
-    flow.jitter.add(header.word, now_);
+    if (options_.measures) flow.jitter.add(header.word, now_);
 }
 
 }  // namespace runnel::load

@@ -67,7 +67,7 @@ bool DatagramRequestClient::ask(Instant intended, Instant now) noexcept {
               request_octets_))
         return false;
     Measurement& m = measurement_;
-    const bool measured = source_->in_window(intended);
+    const bool measured = options_.measures && source_->in_window(intended);
     if (next_ - oldest_ == records_.size()) [[unlikely]] {
         // Its place is wanted before its time is over.
         if (Record& first = record_of(oldest_++); first.state == State::asking) {

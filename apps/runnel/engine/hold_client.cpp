@@ -150,7 +150,7 @@ std::uint32_t HoldClient::begin_connections(Instant now) noexcept {
         }
         free_records_.pop_back();
         records_[word.record] = {.intended = arrivals_.intended(now), .actual = now};
-        if (arrivals_.open_loop())
+        if (arrivals_.open_loop() && options_.measures)
             measurement_.lag.record(nanoseconds_between(records_[word.record].intended, now));
         arrivals_.sent();
         ++open_;
@@ -238,11 +238,12 @@ void HoldClient::lose(Word word, std::uint64_t Accounting::*outcome) noexcept {
 void HoldClient::established(tcp::Connection connection) noexcept {
     const Word word = Word::decode(connection.context());
     const Record& record = records_[word.record];
-    const std::uint64_t actual = nanoseconds_between(record.actual, now_);
     Measurement& m = measurement_;
     m.opening_length = now_ - window_begin_;
-    m.latency.actual.handshake.record(actual);
-    if (intends_) m.latency.intended.handshake.record(nanoseconds_between(record.intended, now_));
+    if (options_.measures) {
+        m.latency.actual.handshake.record(nanoseconds_between(record.actual, now_));
+        if (intends_) m.latency.intended.handshake.record(nanoseconds_between(record.intended, now_));
+    }
     ++m.all.established;
     ++m.all.completed;
     ++m.accounting.established;
@@ -262,7 +263,8 @@ tcp::Ownership HoldClient::data(tcp::Connection connection, rte_mbuf& payload) n
     Record& record = records_[word.record];
     record.owed -= std::min<std::uint64_t>(record.owed, octets);
     if (record.owed > 0) return tcp::Ownership::returned;
-    measurement_.latency.actual.transaction.record(nanoseconds_between(record.actual, now_));
+    if (options_.measures)
+        measurement_.latency.actual.transaction.record(nanoseconds_between(record.actual, now_));
     ++measurement_.transactions.answered;
     ++measurement_.all.transactions;
     measurement_.transacting_length = now_ - first_request_;

@@ -607,7 +607,7 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
         heed();
         give_up_if_silent();
     }
-    if (clock.now() - last_time >= 100ms) end_interval();
+    if (clock.now() - last_time >= 100ms && !result.unmeasured) end_interval();
     in_window = false;
     const auto loops_after = watch.loops();
 
@@ -658,12 +658,7 @@ void measure(runtime::Runtime& runtime, const runtime::Factory& factory, const P
         result.busy_percent.push_back(100 * values.busy_share());
         result.tx_full += values.transmit_full;
     }
-    result.judgement = sends_datagrams(result.recipe) ? judge_datagrams(result)
-                       : result.transfers()           ? judge_transfer(result)
-                       : transacts(result.recipe)     ? judge_transactions(result)
-                       : result.recipe == Recipe::hold
-                           ? judge_hold(result)
-                           : judge(result.connections, result.asked_cps, result.failures_bounded);
+    result.judgement = judge(result);
     // Of a target that is not ours it is said in words why none was established.
     const Accounting& all = result.connections;
     const bool none_established = !result.target.empty() && !sends_datagrams(result.recipe) &&

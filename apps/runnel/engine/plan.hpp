@@ -63,9 +63,11 @@ struct Traffic {
     HttpTraffic http{};
     Duration reply_timeout = 1s;                               ///< of `udp-rr`: then a request counts as lost
     Distribution datagram_octets = Distribution::fixed(1400);  ///< of `udp-oneway`: data of a datagram
-    Duration give_up = 3500ms;  ///< where nobody answers for so long the run ends; 0: never
-    bool blind = false;         ///< of `udp-oneway` to a server: whether it answers does not matter
-    ServerBehaviour server{};   ///< of a server of ours
+    /// Where nobody answers for so long the run ends; 0: never. By then three requests for the link address
+    /// have had a second each, and the SYN has been sent three times.
+    Duration give_up = 3100ms;
+    bool blind = false;        ///< of `udp-oneway` to a server: whether it answers does not matter
+    ServerBehaviour server{};  ///< of a server of ours
     std::vector<AttackTraffic> attacks{};  ///< behind the load
     std::vector<AddressRange> clients{};   ///< none: those planned for the rate
     std::vector<Servers> servers{};

@@ -175,7 +175,7 @@ Judgement failed(std::string reason) {
     return {Verdict::failed, std::move(reason)};
 }
 
-// What transactions have failed of; nothing where all are answered.
+// What transactions have failed of, or were not offered for; nothing where all were, and are answered.
 std::optional<Judgement> judge_transactions(const TransactionAccounting& t, bool cut_off) {
     if (t.residual() != 0)
         return failed(
@@ -183,6 +183,11 @@ std::optional<Judgement> judge_transactions(const TransactionAccounting& t, bool
     const std::uint64_t unanswered = t.lost + (cut_off ? 0 : t.in_flight);
     if (unanswered > 0)
         return failed(fmt::format("{} of {} transactions had no answer", unanswered, t.asked));
+    if (t.unsent * 1000 > t.planned && (t.unsent - t.unsent_full) * 1000 > t.planned)
+        return Judgement{
+            Verdict::generator_limited,
+            fmt::format("{} of {} transactions were not sent: more was asked for than could be offered",
+                        t.unsent, t.planned)};
     if (t.unsent * 1000 > t.planned)
         return failed(fmt::format(
             "{} of {} transactions were not sent within --max-lag, or by the end: every connection "
@@ -192,6 +197,14 @@ std::optional<Judgement> judge_transactions(const TransactionAccounting& t, bool
 }
 
 }  // namespace
+
+Judgement judge(const Result& r) {
+    if (sends_datagrams(r.recipe)) return judge_datagrams(r);
+    if (r.transfers()) return judge_transfer(r);
+    if (transacts(r.recipe)) return judge_transactions(r);
+    if (r.recipe == Recipe::hold) return judge_hold(r);
+    return judge(r.connections, r.asked_cps, r.failures_bounded, r.cut_off);
+}
 
 Judgement judge_hold(const Result& r) {
     const Judgement connections = judge(r.connections, r.asked_cps, r.failures_bounded, r.cut_off);
@@ -418,10 +431,10 @@ nlohmann::ordered_json to_json(const Result& r) {
     };
     const TransactionAccounting& t = r.transactions;
     if (transacts(r.recipe) || t.asked > 0) {
-        document["transactions"] = {{"planned", t.planned},    {"unsent", t.unsent},
-                                    {"asked", t.asked},        {"answered", t.answered},
-                                    {"lost", t.lost},          {"in_flight", t.in_flight},
-                                    {"residual", t.residual()}};
+        document["transactions"] = {{"planned", t.planned},         {"unsent", t.unsent},
+                                    {"unsent_full", t.unsent_full}, {"asked", t.asked},
+                                    {"answered", t.answered},       {"lost", t.lost},
+                                    {"in_flight", t.in_flight},     {"residual", t.residual()}};
     }
     if (!r.attacks.empty()) {
         document["attacks"] = Json::array();

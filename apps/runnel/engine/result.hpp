@@ -71,10 +71,14 @@ struct Judgement {
                               bool failures_bounded = false, bool cut_off = false);
 
 struct Result;
+/// Of any recipe but `none`, by what follows.
+[[nodiscard]] Judgement judge(const Result& result);
 /// Of `rr` and `stream`: besides, a transaction that was lost, and an octet that one side sent and the other
 /// did not receive, is a failure.
 [[nodiscard]] Judgement judge_transfer(const Result& result);
-/// Of `rr` and `http` whose connections come and go: besides, a transaction that was lost is a failure.
+/// Of `rr` and `http` whose connections come and go: besides, a transaction that was lost is a failure. Where
+/// a rate says when transactions begin, more than 0.1 % that did not: the target was the limit where no
+/// connection was free, the generator else.
 [[nodiscard]] Judgement judge_transactions(const Result& result);
 /// Of `hold`: besides, a transaction that was lost, and a connection that was kept and did not close in
 /// order, is a failure.

@@ -64,12 +64,17 @@ Arrivals TransactionClient::arrivals_of(const LoadProfile* profile, std::uint64_
 // unsent, outside it is as if it had not been.
 void TransactionClient::change_arrivals(const Arrivals& next, Instant now) noexcept {
     if (schedules_transactions()) {
-        arrivals_.finish(now);
+        note_given_up(arrivals_.finish(now));
         TransactionAccounting& t = measurement_.transactions;
         t.planned += arrivals_.attempted() - (measuring_ ? 0 : arrivals_.unsent());
         if (measuring_) t.unsent += arrivals_.unsent();
     }
     follow(next, now);
+}
+
+// Of transactions that a schedule begins: whether it was for want of a connection.
+void TransactionClient::note_given_up(std::uint64_t count) noexcept {
+    if (measuring_ && now_ - last_full_ <= options_.max_lag) measurement_.transactions.unsent_full += count;
 }
 
 // Another schedule, which stands still where this client does.
@@ -304,6 +309,8 @@ bool TransactionClient::takes(const Slot& slot) const noexcept {
 }
 
 void TransactionClient::note(Histogram LatencyHistograms::*which, Instant intended, Instant actual) noexcept {
+    if (!options_.measures) [[unlikely]]
+        return;
     (measurement_.latency.intended.*which).record(nanoseconds_between(intended, now_));
     (measurement_.latency.actual.*which).record(nanoseconds_between(actual, now_));
 }
@@ -355,7 +362,7 @@ std::uint32_t TransactionClient::begin_arrivals(Instant now, std::uint32_t most,
             measurement_.accounting.unsent_full += given_up;
         while (begun < most && open_ < window && arrivals_.due(now) &&
                connect(arrivals_.intended(now), now)) {
-            if (measuring_ && arrivals_.open_loop())
+            if (measuring_ && options_.measures && arrivals_.open_loop())
                 measurement_.lag.record(nanoseconds_between(arrivals_.intended(now), now));
             arrivals_.sent();
             ++begun;
@@ -364,18 +371,21 @@ std::uint32_t TransactionClient::begin_arrivals(Instant now, std::uint32_t most,
         return begun;
     }
     if (!schedules_transactions()) return 0;
-    arrivals_.finish(std::min(now - options_.max_lag, window_end_));  // gives up what is too late
+    note_given_up(arrivals_.finish(std::min(now - options_.max_lag, window_end_)));  // what is too late
     while (begun < most && idle_count_ > 0 && arrivals_.due(now) && arrivals_.intended(now) < window_end_) {
         const Slot slot = idle_[idle_begin_];
         if (++idle_begin_ == idle_.size()) idle_begin_ = 0;
         --idle_count_;
         if (!takes(slot)) continue;
         const Instant intended = arrivals_.intended(now);
-        if (measuring_) measurement_.lag.record(nanoseconds_between(intended, now));
+        if (measuring_ && options_.measures) measurement_.lag.record(nanoseconds_between(intended, now));
         arrivals_.sent();
         ask(connection_of(slot.slot), intended);
         ++begun;
     }
+    // Where this core is behind, it may be itself that keeps them busy.
+    if (!behind && idle_count_ == 0 && arrivals_.due(now) && arrivals_.intended(now) < window_end_)
+        last_full_ = now;
     return begun;
 }
 

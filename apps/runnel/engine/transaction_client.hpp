@@ -89,6 +89,7 @@ class TransactionClient final : public Generator {
     [[nodiscard]] Arrivals arrivals_of(const LoadProfile* profile, std::uint64_t limit,
                                        Instant start) const noexcept;
     void change_arrivals(const Arrivals& next, Instant now) noexcept;
+    void note_given_up(std::uint64_t count) noexcept;
     bool connect(Instant intended, Instant now) noexcept;
     std::uint32_t open_connections(Instant now, std::uint32_t most) noexcept;
     std::uint32_t begin_arrivals(Instant now, std::uint32_t most, bool behind) noexcept;
@@ -132,7 +133,7 @@ class TransactionClient final : public Generator {
     bool stopping_ = false;                   // no transaction is begun
     bool stopped_ = false;                    // the order to stop has been followed
     bool answered_ = false;                   // some connection has been established, or has ended
-    Instant last_full_{Duration::min() / 2};  // one was due, and as many were open as may be
+    Instant last_full_{Duration::min() / 2};  // one was due, and as many were open, or asking, as may be
     Totals at_window_begin_;
 };
 

@@ -75,7 +75,7 @@ void TransferClient::begin_window(Instant now) noexcept {
     window_begin_ = now;
     phase_end_ = now + options_.duration;
     at_window_begin_ = measurement_.all;
-    measuring_ = true;
+    measuring_ = options_.measures;
     enter(Phase::measured);
 }
 
@@ -230,7 +230,8 @@ void TransferClient::established(tcp::Connection connection) noexcept {
     --opening_;
     ++measurement_.all.established;
     measurement_.opening_length = now_ - (opening_end_ - opening_limit);
-    measurement_.latency.actual.handshake.record(nanoseconds_between(record.since, now_));
+    if (options_.measures)
+        measurement_.latency.actual.handshake.record(nanoseconds_between(record.since, now_));
     if (options_.recipe == Recipe::rr) {
         if (paused())
             record.waits = true;

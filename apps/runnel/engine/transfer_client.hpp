@@ -79,7 +79,7 @@ class TransferClient final : public Generator {
     std::uint64_t opening_ = 0;             // SYN sent, and neither established nor failed
     std::size_t next_to_end_ = 0;
     bool ramping_ = false;    // all are open, and the ramp's time runs
-    bool measuring_ = false;  // in the window
+    bool measuring_ = false;  // latencies: in the window
     bool stopping_ = false;   // no transaction is begun and nothing more sent
     Totals at_window_begin_;
 };

@@ -63,6 +63,11 @@ Axis logarithmic(double least, double most) {
     return axis;
 }
 
+// Beside an axis there is little room: what the numbers are says the caption.
+std::string axis_mark(double value, Scale scale) {
+    return marked(value, scale == Scale::bits ? Scale::count : scale);
+}
+
 std::string percentile_name(double percentile) {
     return percentile >= 100 ? "max" : fmt::format("{:.7g} %", percentile);
 }
@@ -107,17 +112,19 @@ class Drawing {
         for (const double tick : y_.ticks) {
             out += fmt::format("<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>", left,
                                width - right, y_of(tick), y_of(tick));
-            out += fmt::format("<text class=\"tick\" text-anchor=\"end\" x=\"{}\" y=\"{:.1f}\">{}</text>",
-                               left - 7, y_of(tick) + 4, marked(tick, chart_.y));
+            out += fmt::format("<text class=\"tick y\" text-anchor=\"end\" x=\"{}\" y=\"{:.1f}\">{}</text>",
+                               left - 7, y_of(tick), axis_mark(tick, chart_.y));
         }
-        for (const double tick : x_.ticks) {
-            const double x = x_of(tick);
+        for (std::size_t i = 0; i < x_.ticks.size(); ++i) {
+            const double tick = x_.ticks[i], x = x_of(tick);
+            const bool spare = (x_.ticks.size() - 1 - i) % 2 == 1;
             out += fmt::format("<line class=\"axis\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{}\" y2=\"{}\"/>", x, x,
                                height - bottom, height - bottom + 4);
-            out += fmt::format(
-                "<text class=\"tick\" text-anchor=\"{}\" x=\"{:.1f}\" y=\"{}\">{}</text>",
-                x > width - right - 12 ? "end" : "middle", std::min(x, width - 2), height - bottom + 18,
-                chart_.x == Scale::percentile ? percentile_name(tick) : marked(tick, chart_.x));
+            out +=
+                fmt::format("<text class=\"tick{}\" text-anchor=\"{}\" x=\"{:.1f}\" y=\"{}\">{}</text>",
+                            spare ? " spare" : "", x > width - right - 12 ? "end" : "middle",
+                            std::min(x, width - 2), height - bottom + 18,
+                            chart_.x == Scale::percentile ? percentile_name(tick) : marked(tick, chart_.x));
         }
         out += fmt::format("<line class=\"axis\" x1=\"{0}\" x2=\"{1}\" y1=\"{2}\" y2=\"{2}\"/>", left,
                            width - right, height - bottom);

@@ -211,10 +211,11 @@ class Page {
             return;
         }
         out_ += "<h2>Over time</h2><div class=\"charts\">";
-        out_ += to_html({.title = "Rate",
-                         .caption = headline_.name,
-                         .y = headline_.scale,
-                         .series = {course(headline_.name, "s1", headline_.interval)}});
+        out_ += to_html(
+            {.title = "Rate",
+             .caption = fmt::format("{}{}", headline_.name, headline_.scale == Scale::bits ? ", bit/s" : ""),
+             .y = headline_.scale,
+             .series = {course(headline_.name, "s1", headline_.interval)}});
         std::vector<Series> open{course("open", "s1", "in_flight")};
         if (!datagrams()) open.push_back(course("in TIME-WAIT", "s2", "time_wait"));
         out_ += to_html({.title = datagrams() ? "Requests under way" : "Connections",
@@ -372,10 +373,18 @@ class Page {
         const Json& config = document_.at("config");
         if (!config.is_object()) return;
         out_ += "<h2>Configuration</h2><div class=\"card\"><div class=\"settings\">";
+        const auto list = [](const Json& values) {
+            std::string words;
+            for (const Json& value : values)
+                words += (words.empty() ? "" : ", ") +
+                         (value.is_string() ? value.get<std::string>() : value.dump());
+            return words.empty() ? "none" : words;
+        };
         const auto setting = [&](std::string name, const Json& value) {
             std::ranges::replace(name, '_', ' ');
             const std::string shown = value.is_string()    ? value.get<std::string>()
                                       : value.is_null()    ? "not set"
+                                      : value.is_array()   ? list(value)
                                       : value.is_boolean() ? (value.get<bool>() ? "yes" : "no")
                                                            : value.dump();
             out_ += fmt::format("<div><span>{}</span><b>{}</b></div>", escaped(name), escaped(shown));

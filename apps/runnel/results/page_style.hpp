@@ -34,7 +34,7 @@ p { margin: 0 0 8px; } .quiet { color: var(--quiet); }
 .tile { padding: 12px 14px; min-width: 0; } .tile .name { color: var(--quiet); font-size: 13px; }
 .tile .value { font-size: 24px; font-weight: 600; line-height: 1.25; white-space: nowrap; }
 .tile .more { color: var(--quiet); font-size: 12.5px; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 430px), 1fr)); gap: 16px; }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 430px), 1fr)); gap: 16px; }
 figure { margin: 0; padding: 12px 12px 6px; min-width: 0; }
 figcaption span { color: var(--quiet); font-size: 13px; margin-left: 4px; }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 14px; font-size: 12.5px; color: var(--quiet); margin-top: 4px; }
@@ -42,8 +42,13 @@ figcaption span { color: var(--quiet); font-size: 13px; margin-left: 4px; }
   vertical-align: 3px; background: currentColor; }
 .plot { position: relative; } .plot svg { display: block; width: 100%; height: auto; overflow: visible; }
 .tick { font-size: 12px; fill: var(--quiet); font-variant-numeric: tabular-nums; }
+.tick.y { dominant-baseline: central; }
+/* A drawing shrinks with its window; what is written on it must not. */
+@media (max-width: 560px) { .tick { font-size: 17px; } .tick.spare { display: none; }
+  .tick:not(.y) { transform: translateY(6px); } }
 .grid { stroke: var(--grid); } .axis { stroke: var(--rule); } .cursor { stroke: var(--quiet); visibility: hidden; }
-.line { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
+.line { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round;
+  vector-effect: non-scaling-stroke; }
 .dot { fill: currentColor; }
 .s1 { color: var(--s1); } .s2 { color: var(--s2); } .s3 { color: var(--s3); }
 .p1 { color: var(--p1); } .p2 { color: var(--p2); } .p3 { color: var(--p3); } .p4 { color: var(--p4); }

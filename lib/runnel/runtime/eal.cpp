@@ -92,14 +92,9 @@ std::vector<unsigned> usable_cpus() {
     return cpus;
 }
 
-/// Where EAL would make its runtime directory (the DPDK programmer's guide, "Runtime directory").
+/// Where EAL would make its runtime directory.
 bool runtime_directory_is_writable() {
-    const char* directory = "/var/run";
-    if (getuid() != 0) {
-        const char* given = std::getenv("XDG_RUNTIME_DIR");
-        directory = given != nullptr ? given : "/tmp";
-    }
-    return access(directory, W_OK | X_OK) == 0;
+    return access(RuntimeDirectory::of_all_processes().parent_path().c_str(), W_OK | X_OK) == 0;
 }
 
 }  // namespace
@@ -288,7 +283,10 @@ std::vector<std::string> eal_arguments(const EalOptions& options, const HostFact
     return arguments;
 }
 
-Eal::Eal(const EalOptions& options) : arguments_(eal_arguments(options, host_facts())) {
+Eal::Eal(const EalOptions& options)
+    : arguments_(eal_arguments(options, host_facts())),
+      file_prefix_(prefix_of(options, host_facts())),
+      directory_(RuntimeDirectory::claim(RuntimeDirectory::of_all_processes(), file_prefix_)) {
     // EAL reorders and keeps the array that it is given.
     std::vector<std::string> words = arguments_;
     std::vector<char*> argv;
@@ -304,7 +302,6 @@ Eal::Eal(const EalOptions& options) : arguments_(eal_arguments(options, host_fac
         }
     }
     hugepages_ = rte_eal_has_hugepages() != 0;
-    file_prefix_ = prefix_of(options, host_facts());
     if (options.secondaries && rte_pdump_init() != 0)
         throw std::runtime_error(
             fmt::format("EAL: captures of other processes cannot be served ({}); start without secondary "
@@ -319,10 +316,9 @@ Eal::Eal(const EalOptions& options) : arguments_(eal_arguments(options, host_fac
 Eal::~Eal() {
     // Not rte_eal_cleanup: in DPDK 22.11 it unmaps the memory in which the interrupt thread still reads the
     // handles of devices, and a process that has done its work would end by SIGSEGV now and then. All that it
-    // would free is this process's alone (--in-memory or --no-shconf) and goes with it; only the runtime
-    // directory would stay, with its sockets, and what secondary processes were to find.
-    std::error_code error;
-    std::filesystem::remove_all(rte_eal_get_runtime_dir(), error);
+    // would free is this process's alone (--in-memory or --no-shconf) and goes with it. The runtime
+    // directory, with its sockets, goes with `directory_`; there is left what secondary processes were to
+    // find.
     if (std::ranges::find(arguments_, "--in-memory") == arguments_.end() && hugepages_)
         remove_hugepage_files(file_prefix_);
 }

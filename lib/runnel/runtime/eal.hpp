@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "runnel/runtime/runtime_directory.hpp"
+
 namespace runnel::runtime {
 
 enum class Choice : std::uint8_t { automatic, yes, no };
@@ -31,7 +33,8 @@ struct EalOptions {
     /// Secondary processes of DPDK (dpdk-dumpcap, dpdk-proc-info) may join, and rte_pdump serves them: memory
     /// lies in files of a hugetlbfs then, so it needs hugepages.
     bool secondaries = false;
-    std::string file_prefix;  ///< by which other processes find this one; empty: runnel_ and the process id
+    /// By which other processes find this one, and no other that runs has; empty: runnel_ and the process id.
+    std::string file_prefix;
     std::string program = "runnel";  ///< argv[0] for EAL
     std::string log_level = "4";     ///< as in `--log-level`: 4 shows errors only
     std::vector<std::string> extra;  ///< appended as they are: the last word is the user's
@@ -69,8 +72,8 @@ struct HostFacts {
 /// has ended. Made and destroyed by the same thread, before and after everything else of this library.
 class Eal {
   public:
-    /// Throws `std::invalid_argument` as `eal_arguments` and `std::runtime_error` with cause and mend where
-    /// EAL does not start.
+    /// Throws `std::invalid_argument` as `eal_arguments` and `RuntimeDirectory::claim`, and
+    /// `std::runtime_error` with cause and mend where EAL does not start.
     explicit Eal(const EalOptions& options);
     ~Eal();
     Eal(const Eal&) = delete;
@@ -90,6 +93,7 @@ class Eal {
     std::vector<std::string> arguments_;
     std::vector<unsigned> workers_;
     std::string file_prefix_;
+    std::optional<RuntimeDirectory> directory_;  // nothing: there can be none
     bool hugepages_ = false;
 };
 

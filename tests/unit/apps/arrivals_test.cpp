@@ -101,6 +101,56 @@ TEST(Arrivals, WhateverTheStallsAttemptedIsTheScheduleAndSplitsIntoSentAndUnsent
     }
 }
 
+// How many of a constant rate are intended before a moment: one by one, as they are sent.
+std::uint64_t counted_before(Arrivals arrivals, Instant horizon) {
+    std::uint64_t n = arrivals.attempted();
+    while (!arrivals.exhausted() && arrivals.intended(horizon) < horizon) {
+        arrivals.sent();
+        n = arrivals.attempted();
+    }
+    return n;
+}
+
+TEST(Arrivals, GivenUpAtOnceAreExactlyThoseThatComeBeforeOneByOne) {
+    std::mt19937_64 random(test::seed());
+    for (int round = 0; round < 3000; ++round) {
+        // From one in some seconds to one each nanosecond, and some 10,000 of them.
+        const double rate =
+            round % 10 == 0 ? 1e9 : std::pow(10, static_cast<double>(random() % 9'300) / 1000 - 0.3);
+        const auto span = static_cast<Duration::rep>(static_cast<double>(random() % 10'000) * 1e9 / rate);
+        const std::uint64_t limit = round % 3 == 0 ? random() % 10'000 : UINT64_MAX;
+        Arrivals arrivals({.rate = rate, .max_lag = 0ns, .limit = limit}, start);
+        if (round % 4 == 0) {
+            // Some are sent, and then the rate is another: its schedule begins there.
+            for (std::uint64_t n = random() % 50; n > 0 && !arrivals.exhausted(); --n) arrivals.sent();
+            arrivals.change_rate(rate / 3, arrivals.intended(start));
+        }
+        const std::uint64_t before = arrivals.attempted();
+        const Instant horizon = start + Duration{span};
+        const std::uint64_t exact = counted_before(arrivals, horizon);
+        ASSERT_EQ(arrivals.give_up(horizon), exact - before) << rate << "/s, " << span << " ns";
+        ASSERT_EQ(arrivals.attempted(), exact);
+        ASSERT_EQ(arrivals.unsent(), exact - before);
+        ASSERT_EQ(arrivals.exhausted(), exact == limit);
+        // And no more of them, nor fewer, when it is asked again.
+        ASSERT_EQ(arrivals.give_up(horizon), 0U);
+    }
+}
+
+TEST(Arrivals, GivenUpAtABillionASecondAfterAHundredDaysAreCountedToTheLast) {
+    Arrivals arrivals({.rate = 1e9, .max_lag = 0ns}, start);
+    // One each nanosecond. Doubles hold whole numbers to 2^53: 104 days of them.
+    for (const Duration length :
+         {Duration{1ns}, Duration{2ns}, Duration{3ns}, Duration{10s}, Duration{100h}, Duration{2400h}}) {
+        (void)arrivals.give_up(start + length);
+        EXPECT_EQ(arrivals.attempted(), static_cast<std::uint64_t>(length.count()));
+        EXPECT_EQ(arrivals.intended(start), start + length);
+    }
+    // What is sent goes on from there.
+    EXPECT_EQ(send_all(arrivals, start + 2400h + 999ns), 1000U);
+    EXPECT_EQ(arrivals.unsent(), static_cast<std::uint64_t>(Duration{2400h}.count()));
+}
+
 std::vector<double> first_seconds(Arrivals& arrivals, std::size_t count) {
     std::vector<double> at;
     for (std::size_t i = 0; i < count; ++i) {
