@@ -17,7 +17,7 @@ import unittest
 import harness
 
 HERE = pathlib.Path(__file__).resolve().parent
-TOOLS = ["/usr/lib/frr/ospfd", "/usr/lib/frr/eigrpd", "ip", "bridge", "nft", "tcpdump", "tshark", "curl", "wrk", "nginx", "ping", "arping", "hping3", "nmap", "ss", "nstat", "ethtool", "atk6-implementation6", "radvd", "dpdk-telemetry.py", "capinfos"]
+TOOLS = ["/usr/lib/frr/ospfd", "/usr/lib/frr/eigrpd", "ip", "bridge", "nft", "tcpdump", "tshark", "curl", "wrk", "nginx", "ping", "arping", "hping3", "nmap", "ss", "nstat", "ethtool", "atk6-implementation6", "frag6", "radvd", "dpdk-telemetry.py", "capinfos"]
 CASE_SECONDS = 60
 
 

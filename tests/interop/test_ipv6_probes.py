@@ -62,3 +62,20 @@ class Ipv6ProbesTest(Ipv6Setting):
     def test_atk6_gets_no_reply_to_fragments_that_overlap(self):
         for number in (14, 15, 16, 17):
             self.assertNotEqual(self.ask(INTERFACE, RUNNEL6, number), ANSWERED, f"test {number}")
+
+    def frag6(self, interface, address, *options):
+        return self.namespace.run("frag6", "-i", interface, "-d", address, *options, timeout=30, check=False).stdout
+
+    def test_frag6_finds_ids_of_fragments_that_nobody_guesses(self):
+        for interface, address in ((INTERFACE, RUNNEL6), ("v0", LINUX6)):
+            self.assertIn("Randomized IDs", self.frag6(interface, address, "-W"), address)
+
+    def test_frag6_neither_kills_nor_fills_it(self):
+        self.namespace.run("timeout", "5", "frag6", "-i", INTERFACE, "-d", RUNNEL6, "-X", check=False)
+        # It asks for link addresses first, floods, and listens.
+        self.namespace.run("timeout", "12", "frag6", "-i", INTERFACE, "-d", RUNNEL6, "-F", "20000", check=False)
+        answered = self.namespace.run("ping", "-6", "-c5", "-i0.1", "-s", "4000", "-n", RUNNEL6).stdout
+        self.assertIn(" 0% packet loss", answered, "datagrams in fragments are put together beside the flood")
+        self.assertEqual(0, self.stop_server())
+        dropped = re.findall(r"^dropped: (\d+) ip_fragment", self.server.log.read_text(), re.MULTILINE)
+        self.assertGreater(sum(map(int, dropped)), 5000, "the flood has come, and found its budget")

@@ -19,9 +19,9 @@ namespace runnel::ip {
 
 namespace {
 
-constexpr std::size_t link_size = wire::ethernet_header_size;
+constexpr std::size_t frame_header = wire::ethernet_header_size;
 // 64 KB in fragments of the smallest MTU.
-constexpr std::size_t most_fragments = 128;
+constexpr std::size_t most_pieces = 128;
 
 // The options that each fragment carries (RFC 791 section 3.1), padded; returns their size. They are well
 // formed.
@@ -48,7 +48,7 @@ std::size_t copy_options(std::span<const std::byte> options, std::byte* to) noex
 class Cutter {
   public:
     Cutter(const rte_mbuf* frame, std::uint32_t id) noexcept
-        : packet_(rte_pktmbuf_mtod_offset(frame, const std::byte*, link_size)),
+        : packet_(rte_pktmbuf_mtod_offset(frame, const std::byte*, frame_header)),
           v4_(std::to_integer<unsigned>(packet_[0]) >> 4 == 4),
           id_(id) {
         if (v4_)
@@ -116,20 +116,20 @@ class Cutter {
 // All fragments, or none.
 void ExceptionPath::push_cut(rte_mbuf* frame, std::uint8_t interface) noexcept {
     const Cutter cutter{frame, *whole_id_};
-    std::array<rte_mbuf*, most_fragments> fragments;
+    std::array<rte_mbuf*, most_pieces> fragments;
     fragments[0] = link_.stash().take_data();
     if (fragments[0] == nullptr) return link_.drop(frame, DropReason::no_mbuf);
     const std::size_t room =
-        std::min<std::size_t>(interfaces_[interface].mtu + link_size, rte_pktmbuf_tailroom(fragments[0]));
-    const std::size_t least = link_size + cutter.most() + 8;
-    const bool sound = frame->data_len >= link_size + cutter.headers() &&
-                       frame->pkt_len > link_size + cutter.headers() && room >= least;
-    const std::size_t data = sound ? frame->pkt_len - link_size - cutter.headers() : 0;
-    const std::size_t step = sound ? (room - link_size - cutter.most()) / 8 * 8 : 1;
+        std::min<std::size_t>(interfaces_[interface].mtu + frame_header, rte_pktmbuf_tailroom(fragments[0]));
+    const std::size_t least = frame_header + cutter.most() + 8;
+    const bool sound = frame->data_len >= frame_header + cutter.headers() &&
+                       frame->pkt_len > frame_header + cutter.headers() && room >= least;
+    const std::size_t data = sound ? frame->pkt_len - frame_header - cutter.headers() : 0;
+    const std::size_t step = sound ? (room - frame_header - cutter.most()) / 8 * 8 : 1;
     const std::size_t count = (data + step - 1) / step;
     std::size_t taken = 1;
     DropReason reason = DropReason::no_mbuf;
-    if (!sound || count > most_fragments)
+    if (!sound || count > most_pieces)
         reason = DropReason::frame_too_long;
     else if (queue_->room() < count)
         reason = DropReason::exception_queue_full;
@@ -144,10 +144,11 @@ void ExceptionPath::push_cut(rte_mbuf* frame, std::uint8_t interface) noexcept {
         rte_mbuf* const fragment = fragments[i];
         const std::size_t offset = i * step, octets = std::min(step, data - offset);
         auto* const to = rte_pktmbuf_mtod(fragment, std::byte*);
-        std::memcpy(to, rte_pktmbuf_mtod(frame, const std::byte*), link_size);
-        const std::size_t headers = link_size + cutter.write(to + link_size, offset, octets, i + 1 < count);
+        std::memcpy(to, rte_pktmbuf_mtod(frame, const std::byte*), frame_header);
+        const std::size_t headers =
+            frame_header + cutter.write(to + frame_header, offset, octets, i + 1 < count);
         const void* const from =
-            rte_pktmbuf_read(frame, static_cast<std::uint32_t>(link_size + cutter.headers() + offset),
+            rte_pktmbuf_read(frame, static_cast<std::uint32_t>(frame_header + cutter.headers() + offset),
                              static_cast<std::uint32_t>(octets), to + headers);
         if (from != to + headers) std::memcpy(to + headers, from, octets);
         fragment->data_len = static_cast<std::uint16_t>(headers + octets);
