@@ -100,7 +100,7 @@ class Mirror final : public udp::Handler {
     }
     void error(const udp::IcmpReport& report) noexcept override {
         require(report.socket == socket_ && udp_.disconnect(socket_), "an error is about a socket that is");
-        require(udp_.send(socket_, {}, now_) == udp::SendResult::not_connected,
+        require(udp_.send(socket_, std::span<const std::byte>{}, now_) == udp::SendResult::not_connected,
                 "a socket that is over is over");
         connect();
     }

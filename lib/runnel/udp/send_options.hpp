@@ -28,7 +28,8 @@ struct SendOptions {
     /// Where not 0, data of more octets than this leaves as several datagrams of so many octets each, the
     /// last of which may be smaller (as Linux's UDP_SEGMENT): at most 64, each of which fits the path's MTU,
     /// of at most 65,507 octets together, over IPv6 65,527. The port cuts them where it does that, else the
-    /// stack: all leave, or none. Without `dont_fragment` each goes over IPv4 as if sent by itself.
+    /// stack: all leave, or none. As if each were sent by itself, so that some may leave and others not, they
+    /// go over IPv4 without `dont_fragment`, and to a group with `loop`.
     std::uint16_t segment = 0;
 };
 
