@@ -185,7 +185,7 @@ def main():
     programs = list(programs_of(build, options.slow))
     checks = [("conformance", [TOP / "tests/conformance.py", "--build", build], 120)]
     if not options.no_interop:
-        checks.append(("interop", [TOP / "tests/interop/run.py", "--build", build], 600))
+        checks.append(("interop", [TOP / "tests/interop/run.py", "--build", build], 1200))
     for name, command, timeout in checks:
         programs.append(
             Program(

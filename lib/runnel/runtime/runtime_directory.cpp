@@ -84,10 +84,11 @@ bool somebody_answers_in(const fs::path& folder) {
     return false;
 }
 
-std::string owner_of(const fs::path& folder) {
+// The process that has it, as it has written itself; 0: not known.
+pid_t owner_of(const fs::path& folder) {
     std::ifstream in{folder / owner_file};
-    unsigned long process = 0;
-    return in >> process ? fmt::format("process {}", process) : std::string{"another process"};
+    pid_t process = 0;
+    return in >> process ? process : 0;
 }
 
 [[noreturn]] void refuse(std::string_view prefix, const std::string& owner) {
@@ -137,8 +138,12 @@ std::optional<RuntimeDirectory> RuntimeDirectory::claim(const fs::path& all, std
         if (!make(folder)) return std::nullopt;
         const int lock = locked(folder);
         if (lock < 0) {
-            if (errno == EWOULDBLOCK) refuse(prefix, owner_of(folder));
-            if (errno == ENOENT) continue;
+            const int error = errno;
+            const pid_t owner = owner_of(folder);
+            // EAL says itself that it does not start twice in a process.
+            if (error == EWOULDBLOCK && owner != getpid())
+                refuse(prefix, owner > 0 ? fmt::format("process {}", owner) : "another process");
+            if (error == ENOENT) continue;
             return std::nullopt;
         }
         if (!is_at(lock, folder)) {

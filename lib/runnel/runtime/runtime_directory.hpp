@@ -18,8 +18,9 @@ class RuntimeDirectory {
 
     /// Claims `all`/`prefix`. What a process that was killed has left there is removed, and so are folders
     /// called runnel_PID in which no such process lives any more. Nothing where there can be no folder (EAL
-    /// does without, then). Throws `std::invalid_argument` with cause and mend where the prefix is another
-    /// living process's, of this library or of another DPDK program with telemetry.
+    /// does without, then), and where this process has claimed it before. Throws `std::invalid_argument` with
+    /// cause and mend where the prefix is another living process's, of this library or of another DPDK
+    /// program with telemetry.
     [[nodiscard]] static std::optional<RuntimeDirectory> claim(const std::filesystem::path& all,
                                                                std::string_view prefix);
 

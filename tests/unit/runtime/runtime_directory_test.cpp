@@ -68,6 +68,8 @@ TEST_F(RuntimeDirectories, OneClaimHasThePrefixAndGivesItBack) {
         EXPECT_EQ(one->path(), all / "demo");
         EXPECT_TRUE(fs::is_directory(all / "demo"));
         EXPECT_TRUE(RuntimeDirectory::claim(all, "other"));
+        EXPECT_FALSE(RuntimeDirectory::claim(all, "demo")) << "a process has it once";
+        EXPECT_TRUE(fs::is_directory(all / "demo"));
     }
     EXPECT_FALSE(fs::exists(all / "demo"));
     EXPECT_TRUE(RuntimeDirectory::claim(all, "demo"));
