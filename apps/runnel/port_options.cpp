@@ -88,8 +88,8 @@ void add_port_options(CLI::App& app, PortSettings& settings) {
               "The same of IPv4 addresses, by ARP: RFC 5227 has 3, which take some 7 s");
     app.add_flag(
         "--autoconf", settings.autoconf,
-        "Ask routers on the link and listen to them (IPv6): default router, prefixes, MTU and hop limit, "
-        "and an address of each prefix besides --address");
+        "Ask routers on the link and listen to them (IPv6): default router, routes, prefixes, MTU and "
+        "hop limit, and an address of each prefix besides --address");
     add_count(app, "--mtu", settings.mtu, 576, 9216, "Octets of an IP packet");
     app.add_option_function<std::string>(
            "--vlan",

@@ -1,6 +1,8 @@
 #include "runnel/ip/autoconfiguration.hpp"
 
 #include <algorithm>
+#include <array>
+#include <span>
 
 namespace runnel::ip {
 
@@ -17,14 +19,6 @@ constexpr Duration two_hours = 2h;
 // end: the RFC leaves it to the host what it believes.
 constexpr std::uint8_t least_hop_limit = 32;
 constexpr std::uint32_t most_reachable_ms = 3'600'000, least_retrans_ms = 1'000, most_retrans_ms = 10'000;
-
-Duration lifetime_of(std::uint32_t seconds) noexcept {
-    return std::chrono::seconds{seconds};
-}
-
-Instant end_of(std::uint32_t seconds, Instant now) noexcept {
-    return seconds == wire::infinite_lifetime ? never : now + lifetime_of(seconds);
-}
 
 }  // namespace
 
@@ -48,6 +42,7 @@ Autoconfiguration::Autoconfiguration(const Config& config, HashKey key, Interfac
     }
     if (!listening_) return;
     routers_.reserve(most_routers);
+    routes_.reserve(most_routes);
     prefixes_.reserve(most_prefixes);
     formed_.reserve(most_addresses);
     neighbours_.set_listener(this);
@@ -99,6 +94,8 @@ void Autoconfiguration::run_timers(Instant now) noexcept {
         remove_router(router);
         router = routers_.begin();
     }
+    expire_routes(now);
+    addresses_.expire_advertised(now);
     for (std::size_t i = prefixes_.size(); i-- > 0;) {
         const Prefix gone = prefixes_[i];
         if (gone.expires > now) continue;
@@ -125,6 +122,7 @@ Instant Autoconfiguration::next_timer() const noexcept {
     Instant first = never;
     for (const Solicitation& one : solicitations_) first = std::min(first, one.due);
     for (const Router& one : routers_) first = std::min(first, one.expires);
+    for (const BehindRouter& one : routes_) first = std::min(first, one.expires);
     for (const Prefix& one : prefixes_) first = std::min(first, one.expires);
     for (const Formed& one : formed_)
         first = std::min({first, one.valid, one.deprecated ? never : one.preferred});
@@ -150,15 +148,30 @@ NeighbourPacket Autoconfiguration::input(std::span<const std::byte> message, con
                     .lifetime = said->lifetime,
                     .hop_limit = said->hop_limit,
                     .preference = said->preference};
-    std::size_t at = 0;
+    // Of all routes that to everywhere says what the header says, and goes before it (RFC 4191 section 3.1).
+    std::array<wire::RouteInformation, wire::RouterAdvertisement::most_routes> routes;
+    std::size_t route_count = 0;
+    for (const wire::RouteInformation& route : std::span{said->routes}.first(said->route_count)) {
+        if (route.length == 0) {
+            news.lifetime = route.lifetime;
+            news.preference = route.preference;
+        } else {
+            routes[route_count++] = route;
+        }
+    }
+    std::size_t at = 0, route_at = 0;
     do {
         news.prefix_count = std::min(said->prefix_count - at, RouterNews::most_prefixes);
         std::copy_n(said->prefixes.begin() + static_cast<std::ptrdiff_t>(at), news.prefix_count,
                     news.prefixes.begin());
         at += news.prefix_count;
+        news.route_count = std::min(route_count - route_at, RouterNews::most_routes);
+        std::copy_n(routes.begin() + static_cast<std::ptrdiff_t>(route_at), news.route_count,
+                    news.routes.begin());
+        route_at += news.route_count;
         take(news, now);
         if (peers_ != nullptr) peers_->tell_of_router(news);
-    } while (at < said->prefix_count);
+    } while (at < said->prefix_count || route_at < route_count);
     return {};
 }
 
@@ -179,7 +192,10 @@ void Autoconfiguration::take(const RouterNews& news, Instant now) noexcept {
         if (prefix.prefix.is_link_local() || prefix.prefix.is_multicast()) continue;
         if (prefix.on_link) take_on_link(prefix, news.interface, now);
         if (prefix.autonomous) take_autonomous(prefix, news.interface, now);
+        addresses_.note_advertised(news.interface, news.router, prefix.prefix, prefix.length,
+                                   end_of(prefix.valid, now));
     }
+    for (std::size_t i = 0; i < news.route_count; ++i) take_route(news.routes[i], news, now);
 }
 
 // RFC 4861 section 6.3.4: what is said last holds, whichever router says it.
@@ -210,7 +226,7 @@ void Autoconfiguration::take_router(const RouterNews& news, Instant now) noexcep
         if (known != routers_.end()) remove_router(known);
         return;
     }
-    const Instant expires = now + lifetime_of(news.lifetime);
+    const Instant expires = end_of(news.lifetime, now);
     if (known != routers_.end()) {
         known->expires = expires;
         known->preference = news.preference;
@@ -225,13 +241,16 @@ void Autoconfiguration::take_router(const RouterNews& news, Instant now) noexcep
         tell(AddressEventKind::router, added.address, added.interface, added.mac);
     }
     choose_router();
+    choose_routes();
 }
 
 void Autoconfiguration::remove_router(std::vector<Router>::iterator router) noexcept {
     const Router gone = *router;
     routers_.erase(router);
+    addresses_.forget_advertised(gone.interface, gone.address);
     tell(AddressEventKind::router_gone, gone.address, gone.interface);
     choose_router();
+    choose_routes();
 }
 
 // RFC 4861 section 6.3.6, RFC 4191 section 3.2: who is not known to be silent, of these who is preferred; who
@@ -258,12 +277,18 @@ void Autoconfiguration::choose_router() noexcept {
 }
 
 void Autoconfiguration::unreachable(std::uint8_t interface, const IpAddress& address) noexcept {
-    for (Router& one : routers_)
-        if (one.interface == interface && IpAddress{one.address} == address) {
-            one.failed = true;
-            choose_router();
-            return;
-        }
+    bool known = false;
+    for (BehindRouter& one : routes_) {
+        if (one.interface != interface || IpAddress{one.router} != address) continue;
+        one.failed = known = true;
+    }
+    for (Router& one : routers_) {
+        if (one.interface != interface || IpAddress{one.address} != address) continue;
+        one.failed = known = true;
+    }
+    if (!known) return;
+    choose_router();
+    choose_routes();
 }
 
 // RFC 4861 section 7.2.5: an advertisement without the flag says that it is a router no more.
@@ -271,6 +296,7 @@ void Autoconfiguration::no_router(std::uint8_t interface, const Ipv6Address& add
     const auto known = std::ranges::find_if(
         routers_, [&](const Router& one) { return one.interface == interface && one.address == address; });
     if (known != routers_.end()) remove_router(known);
+    remove_routes_of(interface, address);
 }
 
 // ---------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 // What routers on the link say, and what follows for a host: default routers, prefixes on the link, addresses
-// (RFC 4861 section 6.3, RFC 4862 section 5.5, RFC 7217). A host that is not asked to listens to none of it.
+// (RFC 4861 section 6.3, RFC 4862 section 5.5, RFC 7217), and networks behind a router (RFC 4191). A host
+// that is not asked to listens to none of it.
 #pragma once
 
 #include <cstddef>
@@ -22,11 +23,19 @@
 
 namespace runnel::ip {
 
+/// A lifetime as routers say it, and when it ends.
+[[nodiscard]] constexpr Duration lifetime_of(std::uint32_t seconds) noexcept {
+    return std::chrono::seconds{seconds};
+}
+[[nodiscard]] constexpr Instant end_of(std::uint32_t seconds, Instant now) noexcept {
+    return seconds == wire::infinite_lifetime ? never : now + lifetime_of(seconds);
+}
+
 /// One owner thread; allocates when constructed only.
 class Autoconfiguration final : public NeighbourDiscovery::Listener {
   public:
     /// Of each stack: whoever sends advertisements without end makes us keep no more.
-    static constexpr std::size_t most_routers = 8, most_prefixes = 16, most_addresses = 16;
+    static constexpr std::size_t most_routers = 8, most_prefixes = 16, most_addresses = 16, most_routes = 24;
 
     /// `config` has been validated. References are not owned and outlive this.
     Autoconfiguration(const Config& config, HashKey key, Interfaces& interfaces, Ipv6Addresses& addresses,
@@ -60,6 +69,20 @@ class Autoconfiguration final : public NeighbourDiscovery::Listener {
         std::int8_t preference = 0;
         bool failed = false;  // it has not answered since it was heard of
     };
+    // To a network behind a router (RFC 4191).
+    struct BehindRouter {
+        Ipv6Address prefix{};
+        Ipv6Address router{};
+        Instant expires = never;
+        std::uint8_t length = 0, interface = 0;
+        std::int8_t preference = 0;
+        bool failed = false;     // as of routers
+        bool installed = false;  // packets go there
+
+        [[nodiscard]] bool leads_to(const Ipv6Address& network, std::uint8_t bits) const noexcept {
+            return length == bits && prefix == network;
+        }
+    };
     struct Prefix {
         Ipv6Address prefix{};
         Instant expires = never;
@@ -91,6 +114,13 @@ class Autoconfiguration final : public NeighbourDiscovery::Listener {
     void take(const RouterNews& news, Instant now) noexcept;
     void take_parameters(const RouterNews& news, Instant now) noexcept;
     void take_router(const RouterNews& news, Instant now) noexcept;
+    void take_route(const wire::RouteInformation& route, const RouterNews& news, Instant now) noexcept;
+    template <class Which>
+    void remove_routes(Which&& which) noexcept;
+    void remove_routes_of(std::uint8_t interface, const Ipv6Address& router) noexcept;
+    void expire_routes(Instant now) noexcept;
+    void choose_routes() noexcept;
+    void choose_route(const Ipv6Address& prefix, std::uint8_t length) noexcept;
     void take_on_link(const wire::PrefixInformation& prefix, std::uint8_t interface, Instant now) noexcept;
     void take_autonomous(const wire::PrefixInformation& prefix, std::uint8_t interface, Instant now) noexcept;
     void form(Formed& formed, Instant now) noexcept;
@@ -118,6 +148,7 @@ class Autoconfiguration final : public NeighbourDiscovery::Listener {
     std::vector<bool> listens_;                // by interface
     std::vector<Router> routers_;
     std::optional<Router> chosen_;  // the default route leads there
+    std::vector<BehindRouter> routes_;
     std::vector<Prefix> prefixes_;
     std::vector<Formed> formed_;
 };

@@ -68,9 +68,10 @@ struct InterfaceConfig {
     Offloads offloads{};
     /// IPv6 is spoken where there is one. Each interface that speaks it has a link-local address besides.
     std::vector<Ipv6AddressConfig> ipv6{};
-    /// Routers are asked for and listened to (RFC 4861 section 6.3): default routers, prefixes on the link,
-    /// MTU and hop limit are as they say, and addresses are formed of their prefixes (RFC 4862 section 5.5),
-    /// stable for one secret of the stack (RFC 7217). What is configured goes before. IPv6 is spoken then.
+    /// Routers are asked for and listened to (RFC 4861 section 6.3): default routers, networks behind
+    /// routers (RFC 4191), prefixes on the link, MTU and hop limit are as they say, and addresses are formed
+    /// of their prefixes (RFC 4862 section 5.5), stable for one secret of the stack (RFC 7217). What is
+    /// configured goes before. IPv6 is spoken then.
     bool autoconf = false;
 
     [[nodiscard]] bool speaks_ipv4() const noexcept { return !address.is_unspecified(); }

@@ -154,7 +154,7 @@ std::optional<IpAddress> InternetLayer::source_for(const IpAddress& destination)
     }
     const auto route = parts_->ipv6_output.route_to(destination.v6());
     if (!route) return std::nullopt;
-    const auto source = parts_->ipv6_addresses.source_for(route->interface, destination.v6());
+    const auto source = parts_->ipv6_addresses.source_for(route->interface, destination.v6(), route->gateway);
     if (!source) return std::nullopt;
     return *source;
 }

@@ -46,20 +46,6 @@ int common_prefix(const Ipv6Address& a, const Ipv6Address& b, int most) noexcept
     return std::min(all, most);
 }
 
-// Whether `a` is the better source for `destination`: the rules of RFC 6724 section 5 that concern addresses
-// which all belong to the outgoing interface, and are neither home nor temporary addresses.
-bool better(const Ipv6Addresses::Range& a, const Ipv6Addresses::Range& b,
-            const Ipv6Address& destination) noexcept {
-    const int scope_a = scope_of(a.first()), scope_b = scope_of(b.first()), scope = scope_of(destination);
-    if (scope_a != scope_b) return scope_a < scope_b ? scope_a >= scope : scope_b < scope;
-    if (a.deprecated != b.deprecated) return b.deprecated;
-    const int label = label_of(destination);
-    const bool label_a = label_of(a.first()) == label, label_b = label_of(b.first()) == label;
-    if (label_a != label_b) return label_a;
-    return common_prefix(a.first(), destination, a.prefix_length) >
-           common_prefix(b.first(), destination, b.prefix_length);
-}
-
 }  // namespace
 
 Ipv6Address link_local_address(const MacAddress& mac) noexcept {
@@ -92,6 +78,7 @@ Ipv6Addresses::Ipv6Addresses(const Config& config) : link_local_(config.interfac
         pieces += std::min<std::size_t>(range.count, DuplicateDetection<Range>::most_duplicates + 1);
     ranges_.reserve(pieces);
     tentative_.reserve(configured_.size() + most_formed);
+    advertised_.reserve(most_advertised);
     for (const Range& range : configured_)
         config.dad_probes == 0 ? add(range, 0, range.count) : add_tentative(range);
 }
@@ -165,13 +152,56 @@ bool Ipv6Addresses::connects(std::uint8_t interface, const Ipv6Address& address)
     return std::ranges::any_of(configured_, connects) || std::ranges::any_of(ranges_, connects);
 }
 
-std::optional<Ipv6Address> Ipv6Addresses::source_for(std::uint8_t interface,
-                                                     const Ipv6Address& destination) const noexcept {
+void Ipv6Addresses::note_advertised(std::uint8_t interface, const Ipv6Address& router,
+                                    const Ipv6Address& prefix, std::uint8_t length, Instant until) noexcept {
+    const auto known = std::ranges::find_if(advertised_, [&](const Advertised& one) {
+        return one.interface == interface && one.router == router && one.length == length &&
+               same_prefix(one.prefix, prefix, length);
+    });
+    if (known != advertised_.end())
+        known->until = until;
+    else if (advertised_.size() < most_advertised)
+        advertised_.push_back(
+            {.router = router, .prefix = prefix, .until = until, .length = length, .interface = interface});
+}
+
+void Ipv6Addresses::forget_advertised(std::uint8_t interface, const Ipv6Address& router) noexcept {
+    std::erase_if(advertised_,
+                  [&](const Advertised& one) { return one.interface == interface && one.router == router; });
+}
+
+bool Ipv6Addresses::is_advertised(const Range& range, const Ipv6Address& router) const noexcept {
+    return std::ranges::any_of(advertised_, [&](const Advertised& one) {
+        return one.interface == range.interface && one.router == router &&
+               same_prefix(one.prefix, range.first(), one.length);
+    });
+}
+
+// Whether `a` is the better source for `destination`: the rules of RFC 6724 section 5 that concern addresses
+// which all belong to the outgoing interface, and are neither home nor temporary addresses.
+bool Ipv6Addresses::better(const Range& a, const Range& b, const Ipv6Address& destination,
+                           const Ipv6Address& router) const noexcept {
+    const int scope_a = scope_of(a.first()), scope_b = scope_of(b.first()), scope = scope_of(destination);
+    if (scope_a != scope_b) return scope_a < scope_b ? scope_a >= scope : scope_b < scope;
+    if (a.deprecated != b.deprecated) return b.deprecated;
+    if (!router.is_unspecified()) {
+        const bool said_a = is_advertised(a, router), said_b = is_advertised(b, router);
+        if (said_a != said_b) return said_a;
+    }
+    const int label = label_of(destination);
+    const bool label_a = label_of(a.first()) == label, label_b = label_of(b.first()) == label;
+    if (label_a != label_b) return label_a;
+    return common_prefix(a.first(), destination, a.prefix_length) >
+           common_prefix(b.first(), destination, b.prefix_length);
+}
+
+std::optional<Ipv6Address> Ipv6Addresses::source_for(std::uint8_t interface, const Ipv6Address& destination,
+                                                     const Ipv6Address& router) const noexcept {
     const Range* best = nullptr;
     for (const Range& range : ranges_) {
         if (range.interface != interface) continue;
         if (range.holds(destination)) return destination;
-        if (best == nullptr || better(range, *best, destination)) best = &range;
+        if (best == nullptr || better(range, *best, destination, router)) best = &range;
     }
     if (best == nullptr) return std::nullopt;
     return best->first();

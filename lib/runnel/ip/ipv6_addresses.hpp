@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runnel/base/ip_address.hpp"
+#include "runnel/base/time.hpp"
 #include "runnel/ip/config.hpp"
 #include "runnel/ip/route_table.hpp"
 
@@ -99,18 +100,41 @@ class Ipv6Addresses {
     /// True where the address is of a network that the interface is connected to.
     [[nodiscard]] bool connects(std::uint8_t interface, const Ipv6Address& address) const noexcept;
 
-    /// Which address of the interface a packet to `destination` carries (RFC 6724 section 5): nothing where
-    /// the interface has none. Of a range the first one stands for all.
+    /// Which address of the interface a packet to `destination` carries (RFC 6724 section 5) that leaves by a
+    /// router, or by none: nothing where the interface has none. Of a range the first one stands for all.
     [[nodiscard]] std::optional<Ipv6Address> source_for(std::uint8_t interface,
-                                                        const Ipv6Address& destination) const noexcept;
+                                                        const Ipv6Address& destination,
+                                                        const Ipv6Address& router = {}) const noexcept;
+
+    /// Prefixes that routers have said (RFC 6724 section 5, rule 5.5), so many at once.
+    static constexpr std::size_t most_advertised = 32;
+    /// A router says a prefix on the link of an interface, until then. Where there is no room it is forgotten
+    /// at once.
+    void note_advertised(std::uint8_t interface, const Ipv6Address& router, const Ipv6Address& prefix,
+                         std::uint8_t length, Instant until) noexcept;
+    /// It is no router any more.
+    void forget_advertised(std::uint8_t interface, const Ipv6Address& router) noexcept;
+    void expire_advertised(Instant now) noexcept {
+        std::erase_if(advertised_, [now](const Advertised& one) { return one.until <= now; });
+    }
 
   private:
     [[nodiscard]] bool hears(const std::vector<Range>& ranges, std::uint8_t interface,
                              const Ipv6Address& group) const noexcept;
 
+    struct Advertised {
+        Ipv6Address router{}, prefix{};
+        Instant until{};
+        std::uint8_t length = 0, interface = 0;
+    };
+    [[nodiscard]] bool is_advertised(const Range& range, const Ipv6Address& router) const noexcept;
+    [[nodiscard]] bool better(const Range& a, const Range& b, const Ipv6Address& destination,
+                              const Ipv6Address& router) const noexcept;
+
     std::vector<Range> ranges_;
     bool any_ = false;
     std::vector<Range> configured_, tentative_;
+    std::vector<Advertised> advertised_;   // room for all is there
     std::vector<Ipv6Address> link_local_;  // by interface; unspecified where it speaks no IPv6
 };
 

@@ -96,7 +96,7 @@ class Ipv6Output {
     void remove_route(const Ipv6Address& network, unsigned prefix_length, const Ipv6Route& route) noexcept;
     /// What was found out of the way to destinations holds no more.
     void forget_paths() noexcept;
-    static constexpr std::size_t most_learnt_routes = 32;
+    static constexpr std::size_t most_learnt_routes = 48;
 
     /// As `InternetLayer::doubt`.
     void doubt(const Ipv6Address& destination, Instant now) noexcept;

@@ -32,20 +32,22 @@ struct NeighbourNews {
     bool conflict = false;  ///< it has, or wants, an address that we are about to use
 };
 
-/// What a router has said (RFC 4861 section 4.2); one with many prefixes in several pieces.
+/// What a router has said (RFC 4861 section 4.2); one with many prefixes or routes in several pieces.
 struct RouterNews {
-    static constexpr std::size_t most_prefixes = 4;
+    static constexpr std::size_t most_prefixes = 4, most_routes = 4;
 
     Ipv6Address router{};
     std::uint8_t interface = 0;
     std::optional<MacAddress> link_address{};
     std::uint32_t reachable_time = 0, retrans_timer = 0;  ///< milliseconds; 0: not said
     std::uint32_t mtu = 0;                                ///< 0: not said
-    std::uint16_t lifetime = 0;                           ///< seconds
+    std::uint32_t lifetime = 0;                           ///< as a default router, in seconds
     std::uint8_t hop_limit = 0;                           ///< 0: not said
     std::int8_t preference = 0;
     std::size_t prefix_count = 0;
     std::array<wire::PrefixInformation, most_prefixes> prefixes{};
+    std::size_t route_count = 0;
+    std::array<wire::RouteInformation, most_routes> routes{};  ///< none to all networks
 };
 
 /// Groups are told apart by a few bits of a hash: each core says which of them it hears, and for one that

@@ -9,6 +9,7 @@
 #include "runnel/wire/ethernet.hpp"
 #include "runnel/wire/icmp.hpp"
 #include "runnel/wire/ipv4.hpp"
+#include "runnel/wire/ipv6.hpp"
 #include "runnel/wire/udp.hpp"
 #include "runnel/wire/vlan.hpp"
 
@@ -20,17 +21,51 @@ namespace {
 // chain, cut off in the first segment, is malformed to the parser.
 constexpr std::size_t largest_ipv6_headers = 512;
 
-// The first `size` octets, or all of a shorter frame, in the first segment.
+// The first `size` octets, or all of a shorter frame, in the first segment: what is missing there moves, and
+// no more.
 bool gather(rte_mbuf* frame, std::size_t size) noexcept {
-    if (frame->data_len >= std::min<std::size_t>(size, frame->pkt_len)) return true;
+    size = std::min<std::size_t>(size, frame->pkt_len);
+    if (frame->data_len >= size) return true;
     // The other segments' octets go behind those of the first, which must be ours alone.
-    return RTE_MBUF_DIRECT(frame) && rte_mbuf_refcnt_read(frame) == 1 && rte_pktmbuf_linearize(frame) == 0;
+    if (!RTE_MBUF_DIRECT(frame) || rte_mbuf_refcnt_read(frame) != 1) return false;
+    for (const rte_mbuf* part = frame->next; part != nullptr; part = part->next)
+        if (rte_mbuf_refcnt_read(part) != 1) return rte_pktmbuf_linearize(frame) == 0;
+    return pull_up(frame, size);
+}
+
+// Of a TCP segment behind `end` octets of headers its own header.
+bool gather_tcp(rte_mbuf* frame, std::size_t end) noexcept {
+    constexpr std::size_t header_size = 20;
+    if (!gather(frame, end + header_size)) return false;
+    if (frame->data_len < end + header_size) return true;
+    const auto words =
+        std::to_integer<std::size_t>(rte_pktmbuf_mtod(frame, const std::byte*)[end + tcp_data_offset_at]) >>
+        4;
+    return gather(frame, end + words * 4);
+}
+
+// Of a packet behind `ip` octets of link headers, whose chain of extension headers ends nobody knows where;
+// what most are, has none.
+bool gather_ipv6(rte_mbuf* frame, std::size_t ip) noexcept {
+    const std::size_t end = ip + wire::ipv6_header_size;
+    if (!gather(frame, end)) return false;
+    if (frame->data_len < end) return true;
+    const auto next = std::to_integer<std::uint8_t>(rte_pktmbuf_mtod(frame, const std::byte*)[ip + 6]);
+    switch (wire::IpProtocol{next}) {
+        case wire::IpProtocol::tcp:
+            return gather_tcp(frame, end);
+        case wire::IpProtocol::udp:
+            return gather(frame, end + wire::udp_header_size);
+        case wire::IpProtocol::icmp:
+        case wire::IpProtocol::igmp:
+            break;
+    }
+    return gather(frame, ip + largest_ipv6_headers);
 }
 
 }  // namespace
 
 bool gather_headers(rte_mbuf* frame) noexcept {
-    constexpr std::size_t tcp_header_size = 20;
     std::size_t end = wire::ethernet_header_size;
     if (!gather(frame, end)) return false;
     const auto octet = [frame](std::size_t at) {
@@ -50,7 +85,7 @@ bool gather_headers(rte_mbuf* frame) noexcept {
         type = type_at(end - 2);
     }
     if (type == wire::EtherType::arp) return gather(frame, frame->pkt_len);
-    if (type == wire::EtherType::ipv6) return gather(frame, end + largest_ipv6_headers);
+    if (type == wire::EtherType::ipv6) return gather_ipv6(frame, end);
     if (type != wire::EtherType::ipv4) return true;
     const std::size_t ip = end;
     end += wire::ipv4_header_size;
@@ -58,12 +93,8 @@ bool gather_headers(rte_mbuf* frame) noexcept {
     if (!holds(end)) return true;
     end = ip + (octet(ip) & 0xf) * 4;
     switch (wire::IpProtocol{static_cast<std::uint8_t>(octet(ip + 9))}) {
-        case wire::IpProtocol::tcp: {
-            const std::size_t tcp = end;
-            if (!gather(frame, tcp + tcp_header_size)) return false;
-            if (!holds(tcp + tcp_header_size)) return true;
-            return gather(frame, tcp + (octet(tcp + tcp_data_offset_at) >> 4) * 4);
-        }
+        case wire::IpProtocol::tcp:
+            return gather_tcp(frame, end);
         case wire::IpProtocol::udp:
             return gather(frame, end + wire::udp_header_size);
         case wire::IpProtocol::icmp:

@@ -29,7 +29,8 @@ enum class NdOption : std::uint8_t {
     prefix_information = 3,
     redirected_header = 4,
     mtu = 5,
-    nonce = 14,  ///< RFC 3971 section 5.3.2; of probes RFC 7527
+    nonce = 14,              ///< RFC 3971 section 5.3.2; of probes RFC 7527
+    route_information = 24,  ///< RFC 4191 section 2.3
 };
 
 /// The options of a message whose link addresses are Ethernet's. Where one stands twice the first counts.

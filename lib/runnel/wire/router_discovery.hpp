@@ -30,9 +30,41 @@ struct PrefixInformation {
     friend constexpr bool operator==(const PrefixInformation&, const PrefixInformation&) noexcept = default;
 };
 
+/// A route to a network behind a router (RFC 4191 section 2.3).
+struct RouteInformation {
+    Ipv6Address prefix{};        ///< bits beyond the length are 0
+    std::uint32_t lifetime = 0;  ///< seconds; 0: there is none any more
+    std::uint8_t length = 0;     ///< 0 to 128
+    std::int8_t preference = 0;  ///< 1 high, 0, -1 low
+    friend constexpr bool operator==(const RouteInformation&, const RouteInformation&) noexcept = default;
+};
+
+/// Reads a route option, which is as long as it says; nothing where its length is not its prefix's, or its
+/// preference is the reserved value: then it is to be passed over.
+[[nodiscard]] constexpr std::optional<RouteInformation> parse_route_information(
+    std::span<const std::byte> option) noexcept {
+    const auto length = std::to_integer<unsigned>(option[2]);
+    const unsigned preference = std::to_integer<unsigned>(option[3]) >> 3 & 3;
+    const std::size_t prefix_size = option.size() - 8;
+    if (length > 128 || prefix_size * 8 < length || prefix_size > 16 || preference == 2) return std::nullopt;
+    const std::uint64_t high = prefix_size >= 8 ? load_be64(option.data() + 8) : 0;
+    const std::uint64_t low = prefix_size == 16 ? load_be64(option.data() + 16) : 0;
+    const auto first_bits = [](std::uint64_t half, unsigned bits) {
+        return bits == 0 ? 0 : bits >= 64 ? half : half & ~std::uint64_t{0} << (64 - bits);
+    };
+    return RouteInformation{
+        .prefix = Ipv6Address::of(first_bits(high, length), first_bits(low, length > 64 ? length - 64 : 0)),
+        .lifetime = load_be32(option, 4),
+        .length = static_cast<std::uint8_t>(length),
+        .preference = static_cast<std::int8_t>(preference == 1   ? 1
+                                               : preference == 3 ? -1
+                                                                 : 0)};
+}
+
 /// What a router says of itself and its link; 0 of a number: nothing.
 struct RouterAdvertisement {
     static constexpr std::size_t most_prefixes = 16;  ///< what stands behind them is not read
+    static constexpr std::size_t most_routes = 16;    ///< the same of routes
 
     std::uint32_t reachable_time = 0, retrans_timer = 0;  ///< milliseconds
     std::uint32_t mtu = 0;
@@ -42,6 +74,8 @@ struct RouterAdvertisement {
     std::optional<MacAddress> link_address{};
     std::size_t prefix_count = 0;
     std::array<PrefixInformation, most_prefixes> prefixes{};
+    std::size_t route_count = 0;
+    std::array<RouteInformation, most_routes> routes{};
 };
 
 /// Reads an advertisement with its ICMPv6 header; nothing where it is not valid by itself (RFC 4861 section
@@ -78,6 +112,9 @@ struct RouterAdvertisement {
                                                     .on_link = (flags & 0x80) != 0,
                                                     .autonomous = (flags & 0x40) != 0};
         }
+        if (type == NdOption::route_information && found.route_count < found.routes.size())
+            if (const auto route = parse_route_information(rest.first(size)))
+                found.routes[found.route_count++] = *route;
         rest = rest.subspan(size);
     }
     return found;

@@ -13,6 +13,14 @@ struct PrefixFields {
     std::uint32_t valid = 86400, preferred = 14400;
 };
 
+/// A route of RFC 4191, as an option.
+struct RouteFields {
+    Ipv6Address prefix = documentation(0, 0x90);
+    std::uint8_t length = 60;
+    std::uint32_t lifetime = 600;
+    std::uint8_t preference = 0;  // its two bits: 1 high, 3 low
+};
+
 struct RouterFields {
     Ipv6Address source = router_link_local;
     std::uint8_t hop_limit = 255;  // of the packet
@@ -24,6 +32,7 @@ struct RouterFields {
     std::optional<std::uint32_t> mtu{};
     std::vector<PrefixFields> prefixes{};
     Octets more{};  // behind all that
+    std::vector<RouteFields> routes{};
 };
 
 [[nodiscard]] inline Octets number(std::uint64_t value, std::size_t octets) {
@@ -45,7 +54,13 @@ struct RouterFields {
                   number(prefix.valid, 4) + number(prefix.preferred, 4) + number(0, 4) +
                   number(prefix.prefix.high(), 8) + number(prefix.prefix.low(), 8);
     }
-    return std::move(message) + fields.more;
+    message = std::move(message) + fields.more;
+    for (const RouteFields& route : fields.routes) {
+        message = std::move(message) +
+                  numbers({24, 3, route.length, static_cast<unsigned>(route.preference << 3)}) +
+                  number(route.lifetime, 4) + number(route.prefix.high(), 8) + number(route.prefix.low(), 8);
+    }
+    return message;
 }
 
 /// As a frame to all nodes.

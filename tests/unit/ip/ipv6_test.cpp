@@ -66,6 +66,36 @@ TEST(Rfc8200, SameFrameInPiecesMeansTheSame) {
     }
 }
 
+TEST(Mbufs, DataBehindIpv6HeadersStaysWhereItIs) {
+    Network net{resolved_ipv6_config()};
+    const Octets segment = tcp_header() + pattern(3000);
+    const Octets frame = ethernet6(ipv6(segment));
+    constexpr std::size_t headers = 14 + 40 + 20;
+    // All headers in the first piece: nothing moves. Some of them in the next: those alone.
+    for (const std::size_t first : {headers, headers + 10, std::size_t{60}, std::size_t{14}}) {
+        rte_mbuf* const chain = net.pool.chain(frame, {first, 1500});
+        const rte_mbuf* const second = chain->next;
+        const std::uint16_t moved = static_cast<std::uint16_t>(first < headers ? headers - first : 0);
+        ASSERT_EQ(net.give(chain), Upper::tcp) << first;
+        EXPECT_EQ(net.in.mbuf->nb_segs, 3) << first;
+        EXPECT_EQ(net.in.mbuf->next, second);
+        EXPECT_EQ(second->data_len, 1500 - moved) << first;
+        EXPECT_EQ(net.in.mbuf->data_len, 20 + (first > headers ? first - headers : 0));
+        EXPECT_EQ(octets_of(net.in.mbuf), segment);
+        EXPECT_EQ(rte_mbuf_check(net.in.mbuf, 1, nullptr), 0);
+    }
+    // A piece that somebody else reads too is not touched.
+    rte_mbuf* const chain = net.pool.chain(ethernet6(ipv6(tcp_header() + pattern(500))), {60, 100});
+    rte_mbuf* const second = chain->next;
+    rte_mbuf_refcnt_update(second, 1);
+    ASSERT_EQ(net.give(chain), Upper::tcp);
+    EXPECT_EQ(octets_of(net.in.mbuf), tcp_header() + pattern(500));
+    EXPECT_EQ(second->data_len, 100);
+    second->next = nullptr;
+    second->nb_segs = 1;
+    rte_pktmbuf_free(second);
+}
+
 TEST(Rfc8200, PacketThatIsNotForUsOrNotSoundIsDropped) {
     Network net{resolved_ipv6_config()};
     const auto reason = [&](const Ipv6Fields& fields, MacAddress mac = our_mac) {

@@ -3,6 +3,7 @@
 #include "runnel/wire/router_discovery.hpp"
 
 #include <random>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -61,6 +62,40 @@ TEST(Rfc4191, PreferenceIsASignedNumberOfTwoBits) {
         message[6] = message[7] = std::byte{0};
         EXPECT_EQ(parse_router_advertisement(message)->preference, 0) << "of who is no default router";
     }
+}
+
+TEST(Rfc4191, RouteToANetworkIsReadInItsThreeLengths) {
+    const auto routes_of = [](const Bytes& options) {
+        const auto read = parse_router_advertisement(joined(header, options));
+        EXPECT_TRUE(read);
+        return std::vector<RouteInformation>(
+            read->routes.begin(), read->routes.begin() + static_cast<std::ptrdiff_t>(read->route_count));
+    };
+    const Bytes everywhere = octets({24, 1, 0, 0x18, 0, 0, 0, 100});
+    // Bits beyond the length are of no meaning.
+    const Bytes half = octets({24, 2, 48, 0x08, 0xff, 0xff, 0xff, 0xff, 0x20, 1, 0x0d, 0xb8, 0, 0x42, 9, 9});
+    const Bytes whole =
+        octets({24, 3, 127, 0, 0, 0, 0, 0, 0x20, 1, 0x0d, 0xb8, 0, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3});
+    EXPECT_EQ(routes_of(joined(joined(everywhere, half), whole)),
+              (std::vector<RouteInformation>{
+                  {.lifetime = 100, .preference = -1},
+                  {.prefix = prefix, .lifetime = infinite_lifetime, .length = 48, .preference = 1},
+                  {.prefix = Ipv6Address::of(prefix.high(), 2), .length = 127}}));
+    const auto spoilt = [](Bytes option, std::size_t at, unsigned value) {
+        option[at] = static_cast<std::byte>(value);
+        return option;
+    };
+    EXPECT_TRUE(routes_of(spoilt(everywhere, 2, 1)).empty()) << "a prefix that is not there";
+    EXPECT_TRUE(routes_of(spoilt(half, 2, 65)).empty());
+    EXPECT_TRUE(routes_of(spoilt(whole, 2, 129)).empty());
+    EXPECT_TRUE(routes_of(spoilt(half, 3, 0x10)).empty()) << "the reserved preference";
+    Bytes longer = whole;
+    longer[1] = std::byte{4};
+    longer.resize(32);
+    EXPECT_TRUE(routes_of(longer).empty());
+    Bytes many;
+    for (int i = 0; i < 40; ++i) many = joined(many, half);
+    EXPECT_EQ(routes_of(many).size(), RouterAdvertisement::most_routes);
 }
 
 TEST(Rfc4861, AdvertisementIsRefusedWhereAnOptionDoesNotFit) {
