@@ -160,6 +160,8 @@ struct Result {
     }
     [[nodiscard]] bool transfers() const noexcept { return load::transfers(recipe) && !comes_and_goes; }
 
+    /// At the end of any second.
+    [[nodiscard]] std::uint64_t most_in_time_wait() const noexcept;
     [[nodiscard]] double packets_per_connection() const noexcept;
     [[nodiscard]] double bytes_per_connection() const noexcept;
     /// What an established connection has taken on one side, where so many were kept that it can be told from
