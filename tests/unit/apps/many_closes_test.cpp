@@ -15,25 +15,20 @@
 #include "engine/client.hpp"
 #include "engine/http.hpp"
 #include "engine/server.hpp"
+#include "two_ends.hpp"
 
 namespace runnel::load {
 namespace many_closes_test {
 
-constexpr Ipv4Address client_address{198, 18, 0, 1}, server_address{198, 18, 0, 200};
-constexpr MacAddress client_mac{{2, 0, 0, 0, 0, 1}}, server_mac{{2, 0, 0, 0, 0, 2}};
+using two_ends::client_address;
+using two_ends::server_address;
+
 constexpr Duration waiting = 6s;
 constexpr std::uint32_t rate = 2000, steady = 12'000;
 
 StackConfig config_of(bool server) {
-    StackConfig config;
-    config.ip.interfaces.push_back(
-        {.mac = server ? server_mac : client_mac, .address = server ? server_address : client_address});
-    config.ip.neighbours.push_back(
-        {.address = server ? client_address : server_address, .mac = server ? client_mac : server_mac});
-    config.tcp.connections = 256;
-    config.tcp.half_open = 256;
+    StackConfig config = two_ends::config_of(server, 256, StackConfig{}.tcp.time_wait);
     config.tcp.time_wait_duration = waiting;
-    config.secret = std::array<std::uint64_t, 2>{server ? 1U : 2U, 3U};
     return config;
 }
 

@@ -11,7 +11,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "runnel/port/mbuf_pool.hpp"
 #include "runnel/stack/stack.hpp"
 
 #include "engine/client.hpp"
@@ -19,31 +18,20 @@
 #include "engine/measurement.hpp"
 #include "engine/random_order.hpp"
 #include "engine/server.hpp"
+#include "two_ends.hpp"
 
 namespace runnel::load {
 namespace traffic_test {
 
-constexpr Ipv4Address client_address{198, 18, 0, 1};
-constexpr Ipv4Address server_address{198, 18, 0, 200};
-constexpr MacAddress client_mac{{2, 0, 0, 0, 0, 1}};
-constexpr MacAddress server_mac{{2, 0, 0, 0, 0, 2}};
+using two_ends::client_address;
+using two_ends::collect;
+using two_ends::pool;
+using two_ends::server_address;
 
 StackConfig config_of(bool server) {
-    StackConfig config;
-    config.ip.interfaces.push_back(
-        {.mac = server ? server_mac : client_mac, .address = server ? server_address : client_address});
-    config.ip.neighbours.push_back(
-        {.address = server ? client_address : server_address, .mac = server ? client_mac : server_mac});
-    config.tcp.connections = 4096;
+    StackConfig config = two_ends::config_of(server, 4096, 65536);
     config.tcp.half_open = 1024;
-    config.tcp.time_wait = 65536;
-    config.secret = std::array<std::uint64_t, 2>{server ? 1U : 2U, 3U};
     return config;
-}
-
-rte_mempool* pool() {
-    static const port::MbufPool mbufs = port::make_mbuf_pool({.mbufs = 8191, .lcore_cache = 0});
-    return mbufs.get();
 }
 
 // Both ends of a wire with a delay of one step of the clock.
@@ -69,11 +57,6 @@ class Traffic : public testing::Test {
         collect(client_stack, bursts.to_server);
         collect(server_stack, bursts.to_client);
         return bursts;
-    }
-    static void collect(Stack& stack, std::vector<rte_mbuf*>& out) {
-        std::array<rte_mbuf*, 64> burst;
-        for (std::size_t n; (n = stack.transmit(burst)) > 0;)
-            out.insert(out.end(), burst.begin(), burst.begin() + static_cast<std::ptrdiff_t>(n));
     }
     void give(Stack& stack, const std::vector<rte_mbuf*>& burst, bool is_client) {
         if (is_client && client) client->arrived(now);

@@ -9,40 +9,27 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "runnel/port/mbuf_pool.hpp"
 #include "runnel/stack/stack.hpp"
 
 #include "engine/http.hpp"
 #include "engine/transfer_client.hpp"
 #include "engine/transfer_responders.hpp"
+#include "two_ends.hpp"
 
 namespace runnel::load {
 namespace transfer_test {
 
 using Phase = Generator::Phase;
 
-constexpr Ipv4Address client_address{198, 18, 0, 1};
-constexpr Ipv4Address server_address{198, 18, 0, 200};
-constexpr MacAddress client_mac{{2, 0, 0, 0, 0, 1}};
-constexpr MacAddress server_mac{{2, 0, 0, 0, 0, 2}};
+using two_ends::client_address;
+using two_ends::collect;
+using two_ends::pool;
+using two_ends::server_address;
+
 constexpr std::uint32_t slots = 512;
 
 StackConfig config_of(bool server) {
-    StackConfig config;
-    config.ip.interfaces.push_back(
-        {.mac = server ? server_mac : client_mac, .address = server ? server_address : client_address});
-    config.ip.neighbours.push_back(
-        {.address = server ? client_address : server_address, .mac = server ? client_mac : server_mac});
-    config.tcp.connections = slots;
-    config.tcp.half_open = slots;
-    config.tcp.time_wait = 1024;
-    config.secret = std::array<std::uint64_t, 2>{server ? 1U : 2U, 3U};
-    return config;
-}
-
-rte_mempool* pool() {
-    static const port::MbufPool mbufs = port::make_mbuf_pool({.mbufs = 65'535, .lcore_cache = 0});
-    return mbufs.get();
+    return two_ends::config_of(server, slots, 1024);
 }
 
 // Both ends of a wire with a delay of one step of the clock.
@@ -69,11 +56,6 @@ class Transfer : public testing::Test {
             server_stack.receive(to_server, now);
             server_stack.advance(now);
         }
-    }
-    static void collect(Stack& stack, std::vector<rte_mbuf*>& out) {
-        std::array<rte_mbuf*, 64> burst;
-        for (std::size_t n; (n = stack.transmit(burst)) > 0;)
-            out.insert(out.end(), burst.begin(), burst.begin() + static_cast<std::ptrdiff_t>(n));
     }
 
     void start(ClientOptions options) {

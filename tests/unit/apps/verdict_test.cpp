@@ -10,13 +10,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "runnel/port/mbuf_pool.hpp"
 #include "runnel/stack/stack.hpp"
 
 #include "engine/datagram_responder.hpp"
 #include "engine/http.hpp"
 #include "engine/measurement.hpp"
 #include "engine/transfer_responders.hpp"
+#include "two_ends.hpp"
 
 namespace runnel::load {
 namespace verdict_test {
@@ -24,29 +24,17 @@ namespace verdict_test {
 using Phase = Generator::Phase;
 using testing::HasSubstr;
 
-constexpr Ipv4Address client_address{198, 18, 0, 1};
-constexpr Ipv4Address server_address{198, 18, 0, 200};
-constexpr MacAddress client_mac{{2, 0, 0, 0, 0, 1}};
-constexpr MacAddress server_mac{{2, 0, 0, 0, 0, 2}};
+using two_ends::client_address;
+using two_ends::collect;
+using two_ends::pool;
+using two_ends::server_address;
+
 constexpr std::uint32_t slots = 4096;
 
 StackConfig config_of(bool server) {
-    StackConfig config;
-    config.ip.interfaces.push_back(
-        {.mac = server ? server_mac : client_mac, .address = server ? server_address : client_address});
-    config.ip.neighbours.push_back(
-        {.address = server ? client_address : server_address, .mac = server ? client_mac : server_mac});
-    config.tcp.connections = slots;
-    config.tcp.half_open = slots;
-    config.tcp.time_wait = 65536;
+    StackConfig config = two_ends::config_of(server, slots, 65536);
     config.udp.sockets = 256;
-    config.secret = std::array<std::uint64_t, 2>{server ? 1U : 2U, 3U};
     return config;
-}
-
-rte_mempool* pool() {
-    static const port::MbufPool mbufs = port::make_mbuf_pool({.mbufs = 65'535, .lcore_cache = 0});
-    return mbufs.get();
 }
 
 // What is slow.
