@@ -43,14 +43,19 @@ struct LoadSettings {
     live::Settings live;
 };
 
-// Of several addresses we begin from the one whose network the first server is in, where there is one.
+// Of several addresses we begin from the one whose network the first server is in, or else from the first of
+// its family.
 void choose_own_address(PortSettings& port, const IpAddress& server) {
     const auto reaches = [&](const InterfaceAddress& own) {
         return own.address.is_v4() == server.is_v4() &&
                load::Network{own.address, own.prefix_length}.contains(server);
     };
     if (reaches(*port.address)) return;
-    const auto better = std::ranges::find_if(port.more_addresses, reaches);
+    auto better = std::ranges::find_if(port.more_addresses, reaches);
+    if (better == port.more_addresses.end() && port.address->address.is_v4() != server.is_v4())
+        better = std::ranges::find_if(port.more_addresses, [&](const InterfaceAddress& own) {
+            return own.address.is_v4() == server.is_v4();
+        });
     if (better != port.more_addresses.end()) std::swap(*port.address, *better);
 }
 

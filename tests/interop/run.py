@@ -59,6 +59,11 @@ class Verdicts(unittest.TestResult):
 
     addError = addFailure
 
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            self.addFailure(test, err)
+
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
         self._verdict = "SKIPPED"

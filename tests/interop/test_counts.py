@@ -61,7 +61,9 @@ class Seen:
         self.requests = self.count("http.request")
         self.responses = self.count("http.response")
         self.octets = collections.Counter()  # by who sends, and by that and both ports
-        for source, *ports, length in capture.select("tcp.len > 0", "ip.src", "tcp.srcport", "tcp.dstport", "tcp.len"):
+        fields = ("tcp.stream", "ip.src", "tcp.srcport", "tcp.dstport", "tcp.seq", "tcp.len")
+        # What was sent again counts once.
+        for _, source, *ports, _, length in set(map(tuple, capture.select("tcp.len > 0", *fields))):
             self.octets[source] += int(length)
             self.octets[source, *ports] += int(length)
 
@@ -152,6 +154,7 @@ class ServeCountsTest(InteropTest):
         time.sleep(0.3)  # an ACK may be delayed
         line = " ".join(self.namespace.run("ss", "-tinoH", "dst", RUNNEL).stdout.split())
         said = {key: int(value) for key, value in re.findall(r"\b(\w+):(\d+)\b", line)}
+        said["bytes_sent"] -= said.get("bytes_retrans", 0)
         ours, seen = self.scrape(), Seen(capture)
         client.close()
         self.assertEqual(200 * len(request), said["bytes_sent"], line)
@@ -177,9 +180,15 @@ class LoadCountsTest(FollowedTest):
     def compare(self, *options):
         self.prepare_tap()
         self.nginx(log=self.LOG, body="x" * 700)
+        wait_until(
+            lambda: not self.namespace.run("ss", "-tnH", "state", "connected", "exclude", "time-wait").stdout,
+            10,
+            "the end of what has asked nginx for its status",
+        )
         kernel = Kernel(self.namespace)
         capture = Capture(self.namespace, octets=2048)
-        document, output = self.load("--recipe", "http", "--ramp", "0s", "--duration", "3s", "--max-lag", "20s", *options)
+        timing = ("--ramp", "0s", "--duration", "3s", "--max-lag", "20s")
+        document, output = self.load("--recipe", "http", *timing, *options, status=(0, 3))
         wait_until(
             lambda: not self.namespace.run("ss", "-tnH", "state", "connected", "exclude", "time-wait", "dst", RUNNEL).stdout,
             10,
@@ -190,7 +199,8 @@ class LoadCountsTest(FollowedTest):
         connections, transactions, http = document["connections"], document["transactions"], document["http"]
         said = f"runnel {document}, kernel {kernel.counts}, capture {vars(seen)}, nginx {status}, {output}"
 
-        self.assertEqual("valid", document["verdict"], said)
+        # What came due while the machine was busy at the very end was not sent, and is counted as that.
+        self.assertIn(document["verdict"], ("valid", "generator-limited"), said)
         self.assertEqual(0, connections["residual"], said)
         self.assertEqual(0, transactions["residual"] + transactions["lost"] + transactions["in_flight"], said)
         self.assertGreater(transactions["answered"], 100, said)
@@ -220,7 +230,6 @@ class LoadCountsTest(FollowedTest):
 
     def test_load_that_keeps_its_connections_is_counted_alike_by_all(self):
         document, log, seen, said = self.compare("--connections", "4", "--rate", "1k")
-        # Each connection has few enough that nginx, which ends one after 1,000, ends none.
         self.assertEqual(4, document["connections"]["established"], said)
         self.assertEqual(4, len({row[0] for row in log}), said)
         # The schedule goes on from the end of the window until the connections are closed.
@@ -249,9 +258,10 @@ class LoadCountsTest(FollowedTest):
         self.tell("/runnel/pause")
         before = self.until(lambda a: a["paused"] == 1 and a["tps"] == 0, "a pause")
         lines = self.namespace.run("ss", "-tinH", "state", "established", "dst", RUNNEL).stdout
-        seen = Seen(capture)
+        capture.stop()
         self.tell("/runnel/stop")
         self.assertEqual(0, process.wait(30), process.log.read_text())
+        seen = Seen(capture)  # only now: tshark takes seconds, and nginx does not wait for ever
         self.assertEqual(json.loads(self.document.read_text())["transactions"]["answered"], before["transactions"])
         rows = re.findall(rf"{RUNNEL}:(\d+)\b.*\n(.*)", lines)
         self.assertEqual(4, len(rows), lines)
@@ -260,11 +270,14 @@ class LoadCountsTest(FollowedTest):
         self.assertEqual(before["transactions"], seen.requests)
         for port, figures in rows:
             said = {key: int(value) for key, value in re.findall(r"\b(\w+):(\d+)\b", figures)}
+            said["bytes_sent"] -= said.get("bytes_retrans", 0)
             self.assertEqual(seen.octets[RUNNEL, port, "80"], said["bytes_received"], lines)
             self.assertEqual(seen.octets[KERNEL, "80", port], said["bytes_sent"], lines)
             self.assertEqual(said["bytes_sent"], said["bytes_acked"], lines)  # the SYN-ACK counts in neither
-        received, sent = (
-            sum(int(value) for value in re.findall(rf"\b{name}:(\d+)", lines)) for name in ("bytes_received", "bytes_sent")
+        received, sent, again = (
+            sum(int(value) for value in re.findall(rf"\b{name}:(\d+)", lines))
+            for name in ("bytes_received", "bytes_sent", "bytes_retrans")
         )
+        sent -= again
         self.assertEqual((sum(row[3] for row in log), sum(row[4] for row in log)), (received, sent), lines)
         self.assertEqual((seen.octets[RUNNEL], seen.octets[KERNEL]), (received, sent), lines)

@@ -8,9 +8,9 @@ from harness import INTERFACE, KERNEL, PORT, RUNNEL, InteropTest, Settings
 
 class SearchTest(InteropTest):
     LIMIT = 1500  # SYNs a second
-    BURST = 50  # so many more where there were none before: it makes up for a client that was held up for 30 ms
+    BURST = 500  # so many more where there were none before: it makes up for a client that was held up for 300 ms
     TRIAL = 1  # second
-    WIDTH = 0.05
+    WIDTH = 0.1
 
     def search(self, loss, *rules):
         """Searches behind a filter whose `rules` come first; returns the document's goal and trials."""
@@ -25,7 +25,7 @@ class SearchTest(InteropTest):
         file = self.namespace.folder / "search.json"
         goal = f"loss={loss:.1%},trial={self.TRIAL}s,first-trial={self.TRIAL}s,sum={self.TRIAL}s,width={self.WIDTH:.0%}"
         done = self.namespace.run(
-            *(Settings.runnel, "search", "--goal", goal, "--min", "1k", "--max", "8k", "--json", file, "--"),
+            *(Settings.runnel, "search", "--goal", goal, "--min", "1k", "--max", "4k", "--json", file, "--"),
             *("load", "--port", PORT, "--address", RUNNEL + "/24", "--target", f"{KERNEL}:80", "--recipe", "rst"),
             # A SYN that is dropped is a connection that fails; what the machine held up is not.
             *("--syn-retries", "0", "--syn-timeout", "500ms", "--drain", "600ms", "--ramp", "0s", "--max-lag", "5s"),

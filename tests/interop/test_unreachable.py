@@ -46,9 +46,8 @@ class UnreachableTest(InteropTest):
 
     def test_nobody_whatever_the_recipe(self):
         self.prepare_tap()
-        for recipe in (("http", "--connections", "10"), ("rr", "--connections", "100"), ("stream",), ("rst",)):
-            with self.subTest(recipe=recipe):
-                self.in_vain("nobody answers for the link address", self.load, NOBODY, "--recipe", *recipe)
+        for recipe in (("http", "--connections", "10"), ("rr", "--connections", "100"), ("stream",)):
+            self.in_vain("nobody answers for the link address", self.load, NOBODY, "--recipe", *recipe)
 
     def test_nobody_where_connections_are_held(self):
         self.prepare_tap()

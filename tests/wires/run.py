@@ -42,13 +42,13 @@ class Runnel:
     def run(self, *options):
         return self.command("handshake", "--ramp", "50ms", "--duration", "200ms", *options)
 
-    def measure(self, *options):
-        """The result document of a run that must be valid and closed."""
+    def measure(self, *options, verdicts=("valid",)):
+        """The result document of a run that must be valid and closed, unless other `verdicts` will do."""
         done = self.run("--drain", "10s", "--json", "-", *options)
-        check(done.returncode == 0, f"status {done.returncode}:\n{done.stderr}")
+        check(done.returncode == 0 or (done.returncode == 3 and len(verdicts) > 1), f"status {done.returncode}:\n{done.stderr}")
         document = json.loads(done.stdout)
         connections = document["connections"]
-        check(document["verdict"] == "valid", document["reason"])
+        check(document["verdict"] in verdicts, document["reason"])
         check(connections["residual"] == 0, connections)
         check(connections["completed"] > 0 or "datagrams" in document, connections)
         check(list(self.folder.iterdir()) == [], "a socket was left behind")
@@ -235,7 +235,9 @@ def unmeasured_has_no_latencies_and_no_intervals_whatever_the_recipe(runnel):
         "rr --connections 20 --rate 1k", "http --transactions 3 --concurrency 10", "stream --connections 4",
         "udp-rr --rate 1k", "udp-oneway --rate 1k --direction both",
     ):  # fmt: skip
-        document = runnel.measure("--unmeasured", "--recipe", *recipe.split())
+        # A machine that is busy leaves the last of the window unsent.
+        verdicts = ("valid", "generator-limited")
+        document = runnel.measure("--unmeasured", "--max-lag", "20s", "--recipe", *recipe.split(), verdicts=verdicts)
         for kind, figures in document["latency_us"].items():
             for since in ("intended", "actual"):
                 check(figures[since]["count"] == 0, (recipe, kind, figures))

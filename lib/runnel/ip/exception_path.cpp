@@ -63,9 +63,14 @@ ExceptionPath::ExceptionPath(const Config& config, const Interfaces& interfaces,
 }
 
 bool ExceptionPath::owns(std::uint8_t protocol, std::uint16_t port) const noexcept {
-    if (!open()) return false;
-    if (protocol == tcp) return ports_->tcp[port];
-    return protocol == udp && ports_->udp[port];
+    return open() && has_rule(protocol, port);
+}
+
+bool ExceptionPath::has_rule(std::uint8_t protocol, std::uint16_t port) const noexcept {
+    const Ports* const rules = open() ? ports_.get() : suspended_.get();
+    if (rules == nullptr) return false;
+    if (protocol == tcp) return rules->tcp[port];
+    return protocol == udp && rules->udp[port];
 }
 
 bool ExceptionPath::owns(const Ingress& in) const noexcept {

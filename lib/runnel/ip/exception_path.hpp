@@ -37,7 +37,9 @@ class ExceptionPath {
     }
     /// Whether a rule gives a port of ours, of TCP or UDP, to the kernel; of other protocols never.
     [[nodiscard]] bool owns(std::uint8_t protocol, std::uint16_t port) const noexcept;
-    /// The same of the port that a received segment or datagram is for.
+    /// The same, whether it is suspended or not.
+    [[nodiscard]] bool has_rule(std::uint8_t protocol, std::uint16_t port) const noexcept;
+    /// Whether a rule gives the kernel the port that a received segment or datagram is for.
     [[nodiscard]] bool owns(const Ingress& in) const noexcept;
 
     /// Before a frame is looked at: notes its link addresses, which the packet goes on with, whatever becomes

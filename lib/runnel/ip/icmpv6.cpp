@@ -107,6 +107,16 @@ Upper Icmpv6::input(Ingress& in, bool fragmented, Instant now) noexcept {
     return decline(DropReason::icmp_unknown_type);
 }
 
+namespace {
+
+// Of a long advertisement the options may lie in further mbufs.
+bool in_one_piece(rte_mbuf* message) noexcept {
+    return message->nb_segs == 1 || (RTE_MBUF_DIRECT(message) && rte_mbuf_refcnt_read(message) == 1 &&
+                                     pull_up(message, message->pkt_len));
+}
+
+}  // namespace
+
 Upper Icmpv6::take_discovery(Ingress& in, bool fragmented, bool of_router, Instant now) noexcept {
     const Interface& interface = interfaces_[in.interface];
     if (of_router && !routers_.listens(interface.index)) {
@@ -117,7 +127,7 @@ Upper Icmpv6::take_discovery(Ingress& in, bool fragmented, bool of_router, Insta
     NeighbourPacket packet{.malformed = true, .useless = DropReason::nd_malformed};
     // From beyond the link no packet arrives with that hop limit (RFC 4861 section 7.1.1); in fragments the
     // message is not to be believed (RFC 6980).
-    if (in.ttl == wire::nd_hop_limit && !fragmented)
+    if (in.ttl == wire::nd_hop_limit && !fragmented && in_one_piece(in.mbuf))
         packet = of_router
                      ? routers_.input(first_segment(in.mbuf), pair.remote, interface, now)
                      : neighbours_.input(first_segment(in.mbuf), pair.remote, pair.local, interface, now);

@@ -232,7 +232,7 @@ bool Ipv6Output::send_data(rte_mbuf* head, std::span<const std::byte> data, cons
         header = &path.header;
         interface = &interfaces_[path.interface];
     }
-    if (interface != nullptr && !interface->offloads.tx_udp_segmentation) [[likely]] {
+    if (interface != nullptr && !port_segments(*interface, how.segment_size)) [[likely]] {
         head->pkt_len += static_cast<std::uint32_t>(data.size());
         return complete_segmented(head, how, *interface) && send_segments(head, data, *header, link_);
     }

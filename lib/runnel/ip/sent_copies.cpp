@@ -70,7 +70,8 @@ void InternetLayer::Parts::share_sent(const rte_mbuf& datagram, const Output& ho
     // Of what all hosts hear without joining one core hears, as of what the link brings.
     const bool unasked =
         v4 ? how.destination == all_hosts : ipv6_addresses.hears(interface.index, how.ipv6->remote);
-    if (unasked || !others_hear(group)) [[likely]]
+    // Also while a copy of another core's frame is being looked at: what is sent meanwhile is our own.
+    if (unasked || peers == nullptr || !peers->others_hear(group_bit(group))) [[likely]]
         return;
     rte_mbuf* const copy = rte_pktmbuf_copy(&datagram, link.stash().pool(), 0, UINT32_MAX);
     if (copy == nullptr) return link.counters().drop(DropReason::no_mbuf);

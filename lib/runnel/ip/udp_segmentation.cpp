@@ -179,7 +179,7 @@ bool fit_segmented(rte_mbuf* packet, const Output& how, const Interface& interfa
 
 std::uint16_t mark_segmented(rte_mbuf* packet, const Output& how, const Interface& interface,
                              std::uint32_t pseudo, std::uint64_t version) noexcept {
-    const bool by_port = port_segments(packet, interface);
+    const bool by_port = port_segments(packet, interface, how.segment_size);
     packet->ol_flags |= RTE_MBUF_F_TX_UDP_SEG | version;
     if (by_port || interface.offloads.tx_udp_checksum) packet->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM;
     packet->l4_len = wire::udp_header_size;

@@ -23,9 +23,17 @@ inline constexpr std::size_t most_segments = 64;
     return how.segment_size != 0 && how.protocol == udp;
 }
 
-/// Whether the port cuts it: it can, and takes a chain of so many mbufs.
-[[nodiscard]] inline bool port_segments(const rte_mbuf* packet, const Interface& interface) noexcept {
-    return interface.offloads.tx_udp_segmentation && packet->nb_segs <= interface.offloads.tx_large_chain;
+/// Octets of data of a segment, below which drivers refuse to cut (i40e and iavf; ice at 64).
+inline constexpr std::uint16_t least_port_segment = 256;
+
+/// Whether the port cuts into segments of so many octets.
+[[nodiscard]] inline bool port_segments(const Interface& interface, std::uint16_t segment) noexcept {
+    return interface.offloads.tx_udp_segmentation && segment >= least_port_segment;
+}
+/// Whether the port cuts a message: and it takes a chain of so many mbufs.
+[[nodiscard]] inline bool port_segments(const rte_mbuf* packet, const Interface& interface,
+                                        std::uint16_t segment) noexcept {
+    return port_segments(interface, segment) && packet->nb_segs <= interface.offloads.tx_large_chain;
 }
 
 /// Sees to it that such a message, a UDP header and data, can leave: the datagrams fit the MTU, are not too

@@ -121,7 +121,25 @@ std::string joined(const Range& words, std::string_view separator) {
 }
 
 std::string prefix_of(const EalOptions& options, const HostFacts& host) {
+    // The last word is the user's.
+    constexpr std::string_view word = "--file-prefix";
+    for (std::size_t i = options.extra.size(); i-- > 0;) {
+        const std::string& extra = options.extra[i];
+        if (extra.starts_with(word) && extra.size() > word.size() && extra[word.size()] == '=')
+            return extra.substr(word.size() + 1);
+        if (extra == word && i + 1 < options.extra.size()) return options.extra[i + 1];
+    }
     return options.file_prefix.empty() ? fmt::format("runnel_{}", host.process) : options.file_prefix;
+}
+
+/// Of another process's EAL, whose folder it is: the user has said so.
+bool is_secondary(const EalOptions& options) {
+    for (std::size_t i = 0; i < options.extra.size(); ++i) {
+        if (options.extra[i] == "--proc-type=secondary") return true;
+        if (options.extra[i] == "--proc-type" && i + 1 < options.extra.size())
+            if (options.extra[i + 1] == "secondary") return true;
+    }
+    return false;
 }
 
 /// Files of memory that EAL leaves to whoever may still use them: this process was the last.
@@ -286,7 +304,9 @@ std::vector<std::string> eal_arguments(const EalOptions& options, const HostFact
 Eal::Eal(const EalOptions& options)
     : arguments_(eal_arguments(options, host_facts())),
       file_prefix_(prefix_of(options, host_facts())),
-      directory_(RuntimeDirectory::claim(RuntimeDirectory::of_all_processes(), file_prefix_)) {
+      directory_(is_secondary(options)
+                     ? std::nullopt
+                     : RuntimeDirectory::claim(RuntimeDirectory::of_all_processes(), file_prefix_)) {
     // EAL reorders and keeps the array that it is given.
     std::vector<std::string> words = arguments_;
     std::vector<char*> argv;

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <set>
 #include <stdexcept>
 #include <utility>
 
@@ -76,7 +77,21 @@ bool answers(const fs::path& socket_file) {
     return there;
 }
 
-bool somebody_answers_in(const fs::path& folder) {
+// A primary process of DPDK holds a lock on its configuration for as long as it lives. Not to be asked by one
+// that does: closing the file would undo it.
+bool is_locked_config(const fs::path& folder) {
+    const int file = open((folder / "config").c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (file < 0) return false;
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;  // the whole file
+    const bool held = fcntl(file, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    close(file);
+    return held;
+}
+
+bool somebody_lives_in(const fs::path& folder) {
+    if (is_locked_config(folder)) return true;
     std::error_code error;
     for (const fs::directory_entry& entry : fs::directory_iterator{folder, error})
         if (entry.path().filename().native().starts_with(telemetry_socket) && answers(entry.path()))
@@ -89,6 +104,13 @@ pid_t owner_of(const fs::path& folder) {
     std::ifstream in{folder / owner_file};
     pid_t process = 0;
     return in >> process ? process : 0;
+}
+
+// What this process has claimed. A number in a file would not tell: in containers many a process is the
+// first.
+std::set<fs::path>& claimed_here() {
+    static std::set<fs::path> folders;
+    return folders;
 }
 
 [[noreturn]] void refuse(std::string_view prefix, const std::string& owner) {
@@ -113,7 +135,7 @@ void remove_those_of_the_dead(const fs::path& all) {
         // Where namespaces of processes share the folder, an owner that cannot be seen still has its lock.
         const int lock = locked(entry.path());
         if (lock < 0) continue;
-        if (is_ours(entry.path()) && !somebody_answers_in(entry.path())) fs::remove_all(entry.path(), error);
+        if (is_ours(entry.path()) && !somebody_lives_in(entry.path())) fs::remove_all(entry.path(), error);
         close(lock);
     }
 }
@@ -130,6 +152,10 @@ fs::path RuntimeDirectory::of_all_processes() {
 }
 
 std::optional<RuntimeDirectory> RuntimeDirectory::claim(const fs::path& all, std::string_view prefix) {
+    // The folder is emptied: it must be one of ours.
+    if (prefix.empty() || prefix == "." || prefix == ".." || prefix.find('/') != std::string_view::npos)
+        throw std::invalid_argument(fmt::format(
+            "EAL: the file prefix \"{}\" is no name of a folder; give letters, digits, _ and -", prefix));
     const fs::path folder = all / prefix;
     if (!make(all)) return std::nullopt;
     remove_those_of_the_dead(all);
@@ -141,7 +167,7 @@ std::optional<RuntimeDirectory> RuntimeDirectory::claim(const fs::path& all, std
             const int error = errno;
             const pid_t owner = owner_of(folder);
             // EAL says itself that it does not start twice in a process.
-            if (error == EWOULDBLOCK && owner != getpid())
+            if (error == EWOULDBLOCK && !claimed_here().contains(folder))
                 refuse(prefix, owner > 0 ? fmt::format("process {}", owner) : "another process");
             if (error == ENOENT) continue;
             return std::nullopt;
@@ -150,12 +176,13 @@ std::optional<RuntimeDirectory> RuntimeDirectory::claim(const fs::path& all, std
             close(lock);
             continue;
         }
-        if (somebody_answers_in(folder)) {
+        if (somebody_lives_in(folder)) {
             close(lock);
             refuse(prefix, "another DPDK program");
         }
         empty(folder);
         std::ofstream{folder / owner_file} << getpid() << '\n';
+        claimed_here().insert(folder);
         return RuntimeDirectory{folder, lock};
     }
     return std::nullopt;
@@ -168,6 +195,7 @@ RuntimeDirectory::~RuntimeDirectory() {
     if (lock_ < 0) return;
     std::error_code error;
     fs::remove_all(path_, error);
+    claimed_here().erase(path_);
     close(lock_);
 }
 

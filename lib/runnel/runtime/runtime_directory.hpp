@@ -20,7 +20,7 @@ class RuntimeDirectory {
     /// called runnel_PID in which no such process lives any more. Nothing where there can be no folder (EAL
     /// does without, then), and where this process has claimed it before. Throws `std::invalid_argument` with
     /// cause and mend where the prefix is another living process's, of this library or of another DPDK
-    /// program with telemetry.
+    /// program, and where it is no name of a folder. Before EAL is started.
     [[nodiscard]] static std::optional<RuntimeDirectory> claim(const std::filesystem::path& all,
                                                                std::string_view prefix);
 

@@ -72,7 +72,9 @@ SharedPort::SharedPort(port::Port& port, unsigned cores, Datagrams datagrams)
     port::RssRule rule = port::rss_rule(port);
     reason_ = std::move(rule.lack);
     if (rule.owners) {
-        const bool hashed = (port.rss()->hashed & RTE_ETH_RSS_NONFRAG_IPV4_UDP) != 0;
+        std::uint64_t needed = RTE_ETH_RSS_NONFRAG_IPV4_UDP;
+        if (rule.owners->toeplitz().hashes_ipv6()) needed |= RTE_ETH_RSS_NONFRAG_IPV6_UDP;
+        const bool hashed = (port.rss()->hashed & needed) == needed;
         join(std::move(rule.owners), true, datagrams);
         datagrams_come_home_ = hashed || datagrams == Datagrams::steered;
     } else

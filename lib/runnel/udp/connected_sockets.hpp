@@ -61,7 +61,8 @@ class ConnectedSockets {
 
     /// Whether what the peer sends reaches this core, whose local port is settled or 0.
     [[nodiscard]] bool may_lead_home(const SendOptions& options) const noexcept {
-        if (!home_ports_) return true;
+        // From a group nothing comes.
+        if (!home_ports_ || (options.local_port != 0 && is_multicast(options.remote_address))) return true;
         if (!options.remote_address.is_v4() && !home_ports_->knows_ipv6()) return false;
         return options.local_port == 0 || home_ports_->contains(options.remote_address, options.remote_port,
                                                                 options.local_address, options.local_port);

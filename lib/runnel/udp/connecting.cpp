@@ -30,7 +30,7 @@ ConnectResult Sockets::connect(const SendOptions& options, Handler& handler) noe
         // No port of a bound socket, whose datagrams it would take, nor of the kernel's, who would take its.
         constexpr auto udp = static_cast<std::uint8_t>(wire::IpProtocol::udp);
         settled.local_port = connected_.draw_port(settled, [&](std::uint16_t port) noexcept {
-            return find_or_any(local, port) == nullptr && !internet_.exception().owns(udp, port);
+            return find_or_any(local, port) == nullptr && !internet_.exception().has_rule(udp, port);
         });
         if (settled.local_port == 0) return refused(ConnectError::no_port_free);
     } else if (connected_.find(remote, settled.remote_port, local, settled.local_port)) {

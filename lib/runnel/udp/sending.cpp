@@ -186,7 +186,9 @@ SendResult Sockets::depart(const SendOptions& options, const Departure& from, rt
     if (!own_head) {
         packet = stash_.take_data();
         if (packet == nullptr) return refuse(payload, SendResult::no_memory);
-        if (rte_pktmbuf_chain(packet, payload) != 0) {
+        if (size == 0) {
+            stash_.put(payload);  // there is nothing in it
+        } else if (rte_pktmbuf_chain(packet, payload) != 0) {
             stash_.put(packet);
             return refuse(payload, SendResult::no_memory);
         }
