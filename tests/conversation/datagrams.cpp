@@ -122,8 +122,9 @@ TEST(UdpSegments, OfAPortThatCutsAndOfTheStackAreTheSameDatagrams) {
                     ASSERT_EQ(sent(*stack, chain).first, expected);
                 for (Stack* const stack : {cutting.get(), virtual_one.get()}) {
                     auto [frames, by_port] = sent(*stack, chain);
-                    ASSERT_TRUE(by_port);
-                    ASSERT_EQ(without_ids(std::move(frames)), expected);
+                    // Smaller segments drivers refuse.
+                    ASSERT_EQ(by_port, step >= 256);
+                    ASSERT_EQ(by_port ? without_ids(std::move(frames)) : std::move(frames), expected);
                 }
                 auto [frames, by_port] = sent(*mixed, chain);
                 ASSERT_EQ(by_port ? without_ids(std::move(frames)) : std::move(frames), expected);
