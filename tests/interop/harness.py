@@ -414,9 +414,9 @@ class InteropTest(unittest.TestCase):
                 return document
         self.fail(f"it took {took:.1f} s, and {seconds:.1f} are enough: {output}")
 
-    def nginx(self, *, address=KERNEL, body="ok\n", log="off"):
+    def nginx(self, *, address=KERNEL, body="ok\n", log="off", requests=1000):
         """Starts an nginx of our own in the namespace; its page /status counts what it has served. `log`: what it writes
-        of each request, into the file access.log of the namespace's folder."""
+        of each request, into the file access.log of the namespace's folder. It ends a connection after so many `requests`."""
         folder = self.namespace.folder
         configuration = folder / "nginx.conf"
         temporary = "".join(
@@ -426,7 +426,8 @@ class InteropTest(unittest.TestCase):
             "daemon off; master_process off;\n"
             f"pid {folder}/nginx.pid; error_log {folder}/nginx.error notice;\n"
             "events { worker_connections 16384; }\n"
-            "http {\n" + temporary + "  keepalive_timeout 60s; keepalive_requests 1000000;\n"
+            "http {\n" + temporary + "  keepalive_timeout 60s;\n"
+            f"  keepalive_requests {requests};\n"
             + ("  access_log off;\n" if log == "off" else f"  log_format own '{log}'; access_log {folder}/access.log own;\n")
             + f"  server {{ listen {address}:80 backlog=4096; listen 127.0.0.1:80;\n"
             f'    location / {{ default_type text/plain; return 200 "{body}"; }}\n'

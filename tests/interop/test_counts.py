@@ -179,7 +179,7 @@ class LoadCountsTest(FollowedTest):
 
     def compare(self, *options):
         self.prepare_tap()
-        self.nginx(log=self.LOG, body="x" * 700)
+        self.nginx(log=self.LOG, body="x" * 700, requests=1_000_000)
         wait_until(
             lambda: not self.namespace.run("ss", "-tnH", "state", "connected", "exclude", "time-wait").stdout,
             10,
@@ -250,7 +250,7 @@ class LoadCountsTest(FollowedTest):
 
     def test_octets_of_each_connection_are_to_ss_what_they_are_to_all(self):
         self.prepare_tap()
-        self.nginx(log=self.LOG)
+        self.nginx(log=self.LOG, requests=1_000_000)
         capture = Capture(self.namespace, octets=2048)
         process = self.start_load("--recipe", "http", "--connections", "4", "--rate", "300", "--ramp", "0s")
         self.until(lambda a: a.get("phase") == "measured" and a["transactions"] > 300, "some requests")

@@ -77,5 +77,6 @@ class Ipv6ProbesTest(Ipv6Setting):
         answered = self.namespace.run("ping", "-6", "-c5", "-i0.1", "-s", "4000", "-n", RUNNEL6).stdout
         self.assertIn(" 0% packet loss", answered, "datagrams in fragments are put together beside the flood")
         self.assertEqual(0, self.stop_server())
-        displaced = re.findall(r"^dropped: (\d+) ip_fragment_displaced", self.server.log.read_text(), re.MULTILINE)
-        self.assertGreater(sum(map(int, displaced)), 500, "the flood has come, and found its budget")
+        # What it makes of them, sizes and offsets, it draws: they are malformed, or find their budget.
+        dropped = re.findall(r"^dropped: (\d+) ip_fragment_\w+", self.server.log.read_text(), re.MULTILINE)
+        self.assertGreater(sum(map(int, dropped)), 500, "the flood has come")

