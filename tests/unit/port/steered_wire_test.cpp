@@ -315,7 +315,7 @@ TEST_F(SteeredWireTest, DatagramsReachTheirOwnersToo) {
     for (int i = 0; i < 1000; ++i) {
         const Addresses a = any();
         rte_mbuf* const mbuf = rte_pktmbuf_alloc(pool.get());
-        write_tcp(mbuf, a, 20 + 4 * (i % 3), i % 2 == 0, 17);
+        write_tcp(mbuf, a, 20U + 4U * static_cast<unsigned>(i % 3), i % 2 == 0, 17);
         expected[mbuf] = owner(a);
         queue[random() % 2].arriving.push_back(mbuf);
     }
