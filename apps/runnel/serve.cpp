@@ -376,9 +376,9 @@ ExitStatus run(ServeSettings& settings) {
     print_summary(stdout, picture(), counters());
     if (capture) fmt::print("capture: {}\n", live::describe(capture->finish(), settings.live.pcap));
     if (server(0).datagrams) {
-        load::DatagramTotals datagrams;
-        for (unsigned core = 0; core < cores; ++core) datagrams += server(core).datagrams->totals();
-        print_datagrams(stdout, datagrams);
+        load::DatagramTotals totals;
+        for (unsigned core = 0; core < cores; ++core) totals += server(core).datagrams->totals();
+        print_datagrams(stdout, totals);
     }
     if (cores > 1) print_cores(runtime, server, shared.counters());
     return ExitStatus::good;

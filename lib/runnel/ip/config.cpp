@@ -265,9 +265,8 @@ void validate_route(const Config& config, std::size_t index) {
                to_string(route.gateway), route.interface);
     // A network of one address reaches its router by link alone, as rented machines often do.
     const std::vector<Ipv4NetworkConfig> networks = interface.ipv4_networks();
-    if (std::ranges::none_of(networks, [&](const Ipv4NetworkConfig& network) {
-            return network.prefix_length == 32 ||
-                   in_network(route.gateway, network.address, network.prefix_length);
+    if (std::ranges::none_of(networks, [&](const Ipv4NetworkConfig& one) {
+            return one.prefix_length == 32 || in_network(route.gateway, one.address, one.prefix_length);
         }))
         refuse("{} = {}: not in the connected network {}/{} of interfaces[{}]{}; give a router on that link",
                name("gateway"), to_string(route.gateway), to_string(interface.address),

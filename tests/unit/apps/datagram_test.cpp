@@ -199,7 +199,7 @@ ClientOptions one_way(std::optional<double> rate, Direction direction, std::uint
 
 class BothFamilies : public testing::TestWithParam<bool> {};
 INSTANTIATE_TEST_SUITE_P(Datagram, BothFamilies, testing::Bool(),
-                         [](const auto& info) { return info.param ? "Ipv6" : "Ipv4"; });
+                         [](const auto& family) { return family.param ? "Ipv6" : "Ipv4"; });
 
 TEST_P(BothFamilies, RequestsAtARateAreAnsweredAndBothSidesCountTheSame) {
     Wired run(GetParam());
