@@ -38,8 +38,7 @@ DatagramClient::DatagramClient(Stack& stack, const ClientOptions& options)
         if (options.home_ports && !flow.remote.is_v4() && !options.home_ports->knows_ipv6())
             throw std::invalid_argument(
                 "--cores: the RSS key of the port is too short for IPv6, so what answers a datagram may come "
-                "to "
-                "another core; take one core");
+                "to another core; take one core");
         std::uint32_t tries = 0;
         do {
             if (tries++ == ports)

@@ -197,9 +197,9 @@ void Port::configure(const PortConfig& config, rte_mempool* mbufs, CapturedLog& 
         offloads_.rx_ip_checksum = offer(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_IPV4_CKSUM, rx);
         offloads_.rx_l4_checksum =
             offer(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM, rx);
-        // net_tap sums in software, and writes 0xffff for 0 in TCP too, where that stands
-        // for UDP alone (RFC 768; DPDK 22.11, tap_tx_l4_cksum). So it cuts no segments either, which is well:
-        // it leaves one for ever that fills its MTU, as it counts Ethernet's header (pmd_tx_burst).
+        // net_tap sums in software, and writes 0xffff for 0 in TCP too, where that stands for UDP alone (RFC
+        // 768; DPDK 22.11, tap_tx_l4_cksum). So it cuts no segments either, which is well: it leaves one for
+        // ever that fills its MTU, as it counts Ethernet's header (pmd_tx_burst).
         if (driver_ != "net_tap") {
             offloads_.tx_ip_checksum = offer(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_IPV4_CKSUM, tx);
             offloads_.tx_tcp_checksum = offer(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_TCP_CKSUM, tx);
